@@ -1,0 +1,115 @@
+import { mkdir, readdir, readFile, readlink, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+
+/** A file of /sys or /proc could not be read or written; `path` and `errno` say which and why. */
+export class SysFsError extends Error {
+  readonly code = 'TIERD_SYSFS';
+  readonly path: string;
+  /** errno name such as `EBUSY`. */
+  readonly errno: string;
+  readonly value?: string;
+
+  constructor(operation: 'read' | 'list' | 'write', path: string, cause: unknown, value?: string) {
+    const errno = errnoOf(cause);
+    const what = value === undefined ? `${operation} ${path}` : `${operation} "${value.trim()}" to ${path}`;
+    super(`cannot ${what}: ${errno}`, { cause });
+    this.name = 'SysFsError';
+    this.path = path;
+    this.errno = errno;
+    if (value !== undefined) this.value = value;
+  }
+}
+
+function errnoOf(cause: unknown): string {
+  if (cause instanceof Error && 'code' in cause && typeof cause.code === 'string') return cause.code;
+  return 'EUNKNOWN';
+}
+
+/** True for the errnos that mean "there is no such file (any more)": a value, not a failure, where hot-plug is normal. */
+export function isGone(error: unknown): boolean {
+  return error instanceof SysFsError && ['ENOENT', 'ENOTDIR', 'ENODEV', 'ENXIO'].includes(error.errno);
+}
+
+/**
+ * The one gateway to /sys and /proc. Paths are absolute as the kernel documents them (`/sys/...`, `/proc/...`) and are taken
+ * below `root`, so that a recorded tree of another machine serves as well as the running kernel.
+ */
+export interface SysFs {
+  readonly root: string;
+  /** The text of a file. Throws SysFsError. */
+  read(path: string): Promise<string>;
+  /** The same, trimmed, or undefined when the file is not there. */
+  readIfPresent(path: string): Promise<string | undefined>;
+  /** Names in a folder, sorted; empty when the folder is not there. */
+  list(path: string): Promise<readonly string[]>;
+  /** Target of a symbolic link, or undefined. */
+  link(path: string): Promise<string | undefined>;
+  /** Writes a value in one write(2), as sysfs wants. Throws SysFsError with the value. */
+  write(path: string, value: string): Promise<void>;
+  /** Makes a folder (tracefs instances are made so); an existing one is fine. */
+  makeDirectory(path: string): Promise<void>;
+}
+
+/** SysFs over the real file system below `root` ('/' for the running kernel). */
+export class HostSysFs implements SysFs {
+  readonly root: string;
+
+  constructor(root = '/') {
+    this.root = root;
+  }
+
+  async read(path: string): Promise<string> {
+    try {
+      return await readFile(this.#full(path), 'utf8');
+    } catch (cause) {
+      throw new SysFsError('read', path, cause);
+    }
+  }
+
+  async readIfPresent(path: string): Promise<string | undefined> {
+    try {
+      return (await this.read(path)).trim();
+    } catch (error) {
+      if (isGone(error)) return undefined;
+      throw error;
+    }
+  }
+
+  async list(path: string): Promise<readonly string[]> {
+    try {
+      return (await readdir(this.#full(path))).sort();
+    } catch (cause) {
+      const error = new SysFsError('list', path, cause);
+      if (isGone(error)) return [];
+      throw error;
+    }
+  }
+
+  async link(path: string): Promise<string | undefined> {
+    try {
+      return await readlink(this.#full(path));
+    } catch {
+      return undefined;
+    }
+  }
+
+  async write(path: string, value: string): Promise<void> {
+    try {
+      await writeFile(this.#full(path), value, { flag: 'r+' });
+    } catch (cause) {
+      throw new SysFsError('write', path, cause, value);
+    }
+  }
+
+  async makeDirectory(path: string): Promise<void> {
+    try {
+      await mkdir(this.#full(path), { recursive: true });
+    } catch (cause) {
+      throw new SysFsError('write', path, cause);
+    }
+  }
+
+  #full(path: string): string {
+    return this.root === '/' ? path : join(this.root, path);
+  }
+}

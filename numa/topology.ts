@@ -1,0 +1,80 @@
+/**
+ * What the machine looks like: memory nodes, their tiers, their CXL devices, and the paths memory can take between tiers.
+ * Pure types; `discover.ts` reads them from the kernel, `tiers.ts` and `paths.ts` derive the rest.
+ */
+
+/** `dram`: a node with CPUs; `cxl`: its memory comes from a CXL region; `memory-only`: no CPU and not known to be CXL. */
+export type NodeKind = 'dram' | 'cxl' | 'memory-only';
+
+/** A physical address range, `start` inclusive, `end` exclusive, in bytes. Physical addresses stay below 2^52: a double holds them. */
+export interface AddressRange {
+  readonly start: number;
+  readonly end: number;
+}
+
+/** Access figures from a node's nearest initiator (HMAT/CDAT, `accessN/initiators`). */
+export interface NodePerformance {
+  readonly readLatencyNs?: number;
+  readonly writeLatencyNs?: number;
+  readonly readBandwidthMiBps?: number;
+  readonly writeBandwidthMiBps?: number;
+}
+
+/** A CXL memory device (`/sys/bus/cxl/devices/memN`). */
+export interface CxlMemoryDevice {
+  readonly name: string;
+  readonly sizeBytes: number;
+  readonly serial?: string;
+  readonly numaNode?: number;
+}
+
+/** How CXL memory became a node: its region and dax device. */
+export interface CxlBacking {
+  readonly region: string;
+  readonly daxDevice?: string;
+  readonly sizeBytes: number;
+  readonly interleaveWays: number;
+  readonly interleaveGranularityBytes?: number;
+  readonly devices: readonly CxlMemoryDevice[];
+}
+
+export interface MemoryNode {
+  readonly nodeId: number;
+  readonly kind: NodeKind;
+  readonly cpus: readonly number[];
+  readonly totalBytes: number;
+  readonly freeBytes: number;
+  /** Sum of the zones' `high` watermarks (/proc/zoneinfo): below it migrations into the node fail silently. */
+  readonly highWatermarkBytes: number;
+  /** Distance to every node id (SLIT), 10 = local. */
+  readonly distances: ReadonlyMap<number, number>;
+  readonly performance?: NodePerformance;
+  /** Online System RAM of the node, sorted, neighbours merged. */
+  readonly ranges: readonly AddressRange[];
+  readonly cxl?: CxlBacking;
+}
+
+/** 0 is the fastest tier. */
+export interface MemoryTier {
+  readonly rank: number;
+  readonly nodeIds: readonly number[];
+}
+
+/** Where the order of the tiers comes from. */
+export type TierSource = 'kernel' | 'derived' | 'configured';
+
+/** Where a node's memory goes: up when hot, down when cold. */
+export interface MigrationPath {
+  readonly nodeId: number;
+  readonly promotionTarget?: number;
+  readonly demotionTarget?: number;
+}
+
+export interface Topology {
+  /** Nodes with memory, by ascending id. Memory-less nodes are left out. */
+  readonly nodes: readonly MemoryNode[];
+  readonly tiers: readonly MemoryTier[];
+  readonly tierSource: TierSource;
+  /** One entry for each node in `nodes`. */
+  readonly paths: readonly MigrationPath[];
+}
