@@ -1,0 +1,137 @@
+import type { Static } from 'typebox';
+import Type from 'typebox';
+
+/**
+ * What the operator asks for. The schema is the single source: it validates the configuration file and PATCH /v1/policy,
+ * gives the TypeScript type, the OpenAPI text, and the README's table.
+ */
+const closed = { additionalProperties: false };
+
+const MonitoringSchema = Type.Object(
+  {
+    samplingIntervalMs: Type.Number({
+      minimum: 1,
+      maximum: 10_000,
+      default: 50,
+      description: 'How often DAMON checks one page of every region for an access, in milliseconds.',
+    }),
+    aggregationIntervalMs: Type.Number({
+      minimum: 20,
+      maximum: 100_000,
+      default: 1000,
+      description:
+        'How long DAMON counts accesses before it reports and migrates, in milliseconds; at least 5 sampling intervals.',
+    }),
+    minRegions: Type.Union([Type.Literal('auto'), Type.Integer({ minimum: 10, maximum: 10_000 })], {
+      default: 'auto',
+      description: 'Fewest regions per memory node; "auto" takes one per 4 MiB, 100 to 1000.',
+    }),
+    maxRegions: Type.Union([Type.Literal('auto'), Type.Integer({ minimum: 30, maximum: 100_000 })], {
+      default: 'auto',
+      description: 'Most regions per memory node, which bounds the cost; "auto" takes four times the fewest.',
+    }),
+  },
+  { ...closed, description: 'How DAMON watches memory.' },
+);
+
+const PromotionSchema = Type.Object(
+  {
+    minAccessRate: Type.Number({
+      minimum: 0.01,
+      maximum: 1,
+      default: 0.2,
+      description: 'A region of a slow node is hot when at least this share of its samples saw an access.',
+    }),
+    minAgeSeconds: Type.Number({
+      minimum: 0,
+      maximum: 3600,
+      default: 0,
+      description: 'For how long its access rate must have been stable, in seconds.',
+    }),
+    maxMiBPerSecond: Type.Number({
+      minimum: 1,
+      maximum: 1_000_000,
+      default: 1024,
+      description: 'Most MiB a second promoted into one fast node.',
+    }),
+  },
+  { ...closed, description: 'What is moved up, and how fast.' },
+);
+
+const DemotionSchema = Type.Object(
+  {
+    maxAccessRate: Type.Number({
+      minimum: 0,
+      maximum: 1,
+      default: 0.05,
+      description: 'A region of a fast node is cold when at most this share of its samples saw an access.',
+    }),
+    minAgeSeconds: Type.Number({
+      minimum: 0,
+      maximum: 3600,
+      default: 3,
+      description: 'For how long its access rate must have been stable, in seconds.',
+    }),
+    maxMiBPerSecond: Type.Number({
+      minimum: 1,
+      maximum: 1_000_000,
+      default: 1024,
+      description: 'Most MiB a second demoted out of one fast node.',
+    }),
+  },
+  { ...closed, description: 'What is moved down, and how fast.' },
+);
+
+const cgroupPath = Type.String({ pattern: '^/[^\\n]*$', maxLength: 4096 });
+
+const CgroupsSchema = Type.Object(
+  {
+    include: Type.Array(cgroupPath, {
+      default: [],
+      maxItems: 64,
+      description:
+        'Only memory of these cgroups and those below them is moved, paths from the cgroup mount such as "/system.slice"; empty means all.',
+    }),
+    exclude: Type.Array(cgroupPath, {
+      default: [],
+      maxItems: 64,
+      description: 'Memory of these cgroups and those below them is never moved.',
+    }),
+  },
+  { ...closed, description: 'Whose memory is moved.' },
+);
+
+export const PolicySchema = Type.Object(
+  {
+    fastUtilization: Type.Number({
+      minimum: 0.05,
+      maximum: 0.99,
+      default: 0.95,
+      description:
+        'Share of a fast node kept in use at most: hot memory is promoted up to it, beyond it the coldest is demoted.',
+    }),
+    headroomMiB: Type.Union([Type.Literal('auto'), Type.Integer({ minimum: 0, maximum: 10_000_000 })], {
+      default: 'auto',
+      description:
+        'Free memory kept on every fast node whatever fastUtilization says, in MiB; never less than its high watermark and a margin, which is what "auto" takes.',
+    }),
+    promotion: PromotionSchema,
+    demotion: DemotionSchema,
+    monitoring: MonitoringSchema,
+    cgroups: CgroupsSchema,
+    dryRun: Type.Boolean({ default: false, description: 'Watch and decide, log and report, but move nothing.' }),
+  },
+  closed,
+);
+
+export type Policy = Static<typeof PolicySchema>;
+
+export const DEFAULT_POLICY: Policy = {
+  fastUtilization: 0.95,
+  headroomMiB: 'auto',
+  promotion: { minAccessRate: 0.2, minAgeSeconds: 0, maxMiBPerSecond: 1024 },
+  demotion: { maxAccessRate: 0.05, minAgeSeconds: 3, maxMiBPerSecond: 1024 },
+  monitoring: { samplingIntervalMs: 50, aggregationIntervalMs: 1000, minRegions: 'auto', maxRegions: 'auto' },
+  cgroups: { include: [], exclude: [] },
+  dryRun: false,
+};

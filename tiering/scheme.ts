@@ -1,0 +1,84 @@
+import type { AddressRange } from '../numa/topology.ts';
+
+/**
+ * Desired kdamonds and schemes: what plan() gives and the DAMON driver applies. The shapes follow the kernel's sysfs tree
+ * (Documentation/admin-guide/mm/damon/usage.rst) with units in the names; feature differences are settled by plan().
+ */
+
+export type SchemeAction = 'migrate_hot' | 'migrate_cold' | 'stat';
+
+/** Inclusive bounds. `nrAccesses` in samples per aggregation, `age` in aggregations, `sizeBytes` in bytes. */
+export interface AccessPattern {
+  readonly sizeBytes: Bounds;
+  readonly nrAccesses: Bounds;
+  readonly age: Bounds;
+}
+
+export interface Bounds {
+  readonly min: number;
+  readonly max: number;
+}
+
+/**
+ * A budget for one pass: with a reset interval shorter than the apply interval each pass of DAMOS starts a new charge window,
+ * so that `bytes` is what one pass may try and a new value holds from the next pass on. 1 byte means off.
+ */
+export interface Quota {
+  readonly bytes: number;
+  readonly resetIntervalMs: number;
+  readonly weights: { readonly size: number; readonly nrAccesses: number; readonly age: number };
+}
+
+/** `matching` and `allow` as in the kernel's files; `memcgPath` from the cgroup mount. */
+export type SchemeFilter =
+  | { readonly type: 'young'; readonly matching: boolean; readonly allow: boolean }
+  | { readonly type: 'memcg'; readonly memcgPath: string; readonly matching: boolean; readonly allow: boolean };
+
+export interface DesiredScheme {
+  readonly name: string;
+  readonly action: SchemeAction;
+  /** Node the memory goes to; only for migrate actions. */
+  readonly targetNid?: number;
+  readonly pattern: AccessPattern;
+  readonly quota: Quota;
+  readonly filters: readonly SchemeFilter[];
+}
+
+/** One kdamond with one context that watches one node's physical ranges. */
+export interface DesiredKdamond {
+  readonly nodeId: number;
+  readonly samplingIntervalUs: number;
+  readonly aggregationIntervalUs: number;
+  readonly updateIntervalUs: number;
+  readonly minRegions: number;
+  readonly maxRegions: number;
+  readonly ranges: readonly AddressRange[];
+  readonly schemes: readonly DesiredScheme[];
+}
+
+/** What schemes did since their kdamond started (`schemes/N/stats`). */
+export interface SchemeStats {
+  readonly nrTried: number;
+  readonly triedBytes: number;
+  readonly nrApplied: number;
+  readonly appliedBytes: number;
+  readonly quotaExceeds: number;
+}
+
+/** What this kernel's DAMON can do, found by probing its files. */
+export interface DamonFeatures {
+  readonly migrateActions: boolean;
+  readonly youngFilter: boolean;
+  readonly memcgFilter: boolean;
+  /** Filters can also let pass (`allow` file, 6.14). */
+  readonly allowFilters: boolean;
+  /** Filters are split in `core_filters` and `ops_filters` (6.15); before, one `filters`. */
+  readonly splitFilters: boolean;
+  readonly addrUnit: boolean;
+  readonly effectiveBytes: boolean;
+  /** Trace events under events/damon. */
+  readonly traceEvents: readonly string[];
+  /** Metrics that `target_metric` of a quota goal accepts. */
+  readonly goalMetrics: readonly string[];
+  readonly damonStat: boolean;
+}

@@ -1,0 +1,74 @@
+import type { Topology } from '../numa/topology.ts';
+import type { Policy } from './policy.ts';
+import type { DesiredScheme, SchemeStats } from './scheme.ts';
+import type { NodeSnapshot, Temperatures } from './snapshot.ts';
+
+/** What the REST API and the command line see of the running engine. Everything is answered from memory: no call waits for the kernel. */
+export interface TieringService {
+  status(): Status;
+  topology(): Topology;
+  policy(): Policy;
+  /** Applies a complete, already validated policy online. Resolves when the kernel has taken it; rejects leaving the old policy in force. */
+  setPolicy(policy: Policy): Promise<void>;
+  schemes(): readonly KdamondView[];
+  /** The newest snapshot of every monitored node, by ascending node id; empty until the first aggregation. */
+  snapshots(): readonly NodeSnapshot[];
+}
+
+/** `starting`: no full snapshot yet; `settled`: nothing is waiting to move; `moving`; `idle-dry-run`; `degraded`: see `problem`. */
+export type EngineState = 'starting' | 'moving' | 'settled' | 'degraded' | 'stopped';
+
+export interface Status {
+  readonly state: EngineState;
+  /** What keeps the engine from working, and the way out. */
+  readonly problem?: string;
+  readonly engine: 'damos';
+  readonly dryRun: boolean;
+  readonly startedAt: string;
+  readonly uptimeSeconds: number;
+  readonly nodes: readonly NodeStatus[];
+  /** Since start, over all nodes. */
+  readonly promotedBytes: number;
+  readonly demotedBytes: number;
+  /** Over the last ticks (about 5 s), bytes a second. */
+  readonly promotedBytesPerSecond: number;
+  readonly demotedBytesPerSecond: number;
+  /** Hot bytes on nodes that have a faster one above them. */
+  readonly hotBytesWaiting: number;
+  /** Bytes that came straight back after a demotion, as estimated since start. */
+  readonly pingPongBytes: number;
+}
+
+export interface NodeStatus {
+  readonly nodeId: number;
+  readonly tier: number;
+  readonly totalBytes: number;
+  readonly freeBytes: number;
+  readonly usedShare: number;
+  /** Present on nodes of the fastest tier: the share at which demotion begins, after headroom. */
+  readonly targetShare?: number;
+  readonly temperatures?: Temperatures;
+  readonly promotionTarget?: number;
+  readonly demotionTarget?: number;
+  /** Why the tuner asks for what it asks for, in words. */
+  readonly decision?: string;
+}
+
+export interface SchemeView {
+  readonly index: number;
+  readonly scheme: DesiredScheme;
+  readonly stats?: SchemeStats;
+}
+
+/** A kdamond that tierd runs. */
+export interface KdamondView {
+  readonly index: number;
+  readonly pid: number;
+  readonly nodeId: number;
+  readonly samplingIntervalUs: number;
+  readonly aggregationIntervalUs: number;
+  readonly minRegions: number;
+  readonly maxRegions: number;
+  readonly nrRegions: number;
+  readonly schemes: readonly SchemeView[];
+}

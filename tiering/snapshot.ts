@@ -1,0 +1,27 @@
+import type { AddressRange } from '../numa/topology.ts';
+
+/** One DAMON monitoring region as one aggregation left it. */
+export interface Region extends AddressRange {
+  /** Sampling intervals of the aggregation in which an access was seen. */
+  readonly nrAccesses: number;
+  /** Aggregations for which the access rate has been about the same. */
+  readonly age: number;
+}
+
+/** All regions of one memory node after one aggregation. */
+export interface NodeSnapshot {
+  readonly nodeId: number;
+  /** Monotonic time at which the aggregation was read, in milliseconds. */
+  readonly takenAtMs: number;
+  /** Samples in an aggregation: `nrAccesses` of a region that was accessed all the time. */
+  readonly maxNrAccesses: number;
+  readonly aggregationIntervalMs: number;
+  readonly regions: readonly Region[];
+}
+
+/** Bytes of a node's monitored ranges by temperature under a policy; free and unmovable memory counts as cold. */
+export interface Temperatures {
+  readonly hotBytes: number;
+  readonly warmBytes: number;
+  readonly coldBytes: number;
+}
