@@ -1,0 +1,24 @@
+import type { NodeSnapshot } from './snapshot.ts';
+
+/** What one tick knows of one memory node. */
+export interface NodeObservation {
+  readonly nodeId: number;
+  readonly totalBytes: number;
+  readonly freeBytes: number;
+  /** Below it migrations into the node fail without a word. */
+  readonly highWatermarkBytes: number;
+  /** Newest snapshot; undefined until the first aggregation. */
+  readonly snapshot?: NodeSnapshot;
+  /** Bytes really moved up / down out of this node since the last tick. */
+  readonly promotedBytes: number;
+  readonly demotedBytes: number;
+  /** Bytes the schemes tried to move since the last tick: moved, plus free, unmovable, filtered and failed. */
+  readonly promotionTriedBytes: number;
+  readonly demotionTriedBytes: number;
+}
+
+export interface Observation {
+  /** Monotonic. */
+  readonly nowMs: number;
+  readonly nodes: readonly NodeObservation[];
+}

@@ -1,0 +1,155 @@
+import type { MemoryNode, Topology } from '../numa/topology.ts';
+import type { Policy } from './policy.ts';
+import type { AccessPattern, DamonFeatures, DesiredKdamond, DesiredScheme, Quota, SchemeFilter } from './scheme.ts';
+import { hotThresholdNrAccesses, reachBounds } from './tuner/reach.ts';
+import type { DemotionOrder, NodeOrders, Order } from './tuner/tune.ts';
+
+const PAGE_BYTES = 4096;
+const MIB = 1024 * 1024;
+/** Unbounded; the driver writes the largest value the kernel takes. */
+const UNBOUNDED = Number.POSITIVE_INFINITY;
+/** Less than a page: the scheme is off, yet its place, statistics and state stay. */
+const OFF_BYTES = 1;
+/** Shorter than any apply interval: every pass starts a new charge window, so `bytes` is the budget of a pass. */
+const RESET_INTERVAL_MS = 1;
+/** Size says nothing about heat; the access rate counts most, age settles ties. */
+const WEIGHTS = { size: 0, nrAccesses: 700, age: 300 } as const;
+const BYTES_PER_MIN_REGION = 4 * MIB;
+
+/** Cgroups in scope with all below them, as memcg filters match exactly one cgroup each. */
+export interface CgroupScope {
+  readonly include: readonly string[];
+  readonly exclude: readonly string[];
+}
+
+export interface PlanInput {
+  readonly topology: Topology;
+  readonly policy: Policy;
+  readonly features: DamonFeatures;
+  readonly scope: CgroupScope;
+  /** From the tuner; a node without orders has its schemes off. */
+  readonly orders: readonly NodeOrders[];
+}
+
+/**
+ * The kdamonds and schemes that a policy means on a machine: one kdamond for each memory node that has somewhere to migrate to (a scheme acts within
+ * its context's ranges), with a migrate_hot scheme up and a migrate_cold scheme down. Pure: the same input gives the same schemes.
+ */
+export function plan(input: PlanInput): readonly DesiredKdamond[] {
+  const { topology, policy } = input;
+  return topology.paths.flatMap((path) => {
+    const node = topology.nodes.find((candidate) => candidate.nodeId === path.nodeId);
+    if (node === undefined || node.ranges.length === 0) return [];
+    const orders = input.orders.find((candidate) => candidate.nodeId === path.nodeId);
+    const schemes = [
+      ...(path.promotionTarget === undefined ? [] : promotionSchemes(input, path.promotionTarget, orders?.promotion)),
+      ...(path.demotionTarget === undefined ? [] : demotionSchemes(input, path.demotionTarget, orders?.demotion)),
+    ];
+    if (schemes.length === 0) return [];
+    return [{ nodeId: node.nodeId, ...monitoring(node, policy), ranges: node.ranges, schemes }];
+  });
+}
+
+/** Samples in an aggregation: the largest possible nr_accesses. */
+export function maxNrAccesses(policy: Policy): number {
+  const { samplingIntervalMs, aggregationIntervalMs } = policy.monitoring;
+  return Math.max(1, Math.floor(aggregationIntervalMs / samplingIntervalMs));
+}
+
+/** Index ranges of a kdamond's schemes: promotions come first, then demotions. */
+export function isPromotion(scheme: DesiredScheme): boolean {
+  return scheme.name.startsWith('promote');
+}
+
+function monitoring(node: MemoryNode, policy: Policy) {
+  const { samplingIntervalMs, aggregationIntervalMs, minRegions, maxRegions } = policy.monitoring;
+  const monitoredBytes = node.ranges.reduce((total, range) => total + range.end - range.start, 0);
+  // Every range is a region at least, and regions stop being split when few are left for them.
+  const fewest =
+    minRegions === 'auto'
+      ? Math.min(1000, Math.max(100, Math.ceil(monitoredBytes / BYTES_PER_MIN_REGION)))
+      : minRegions;
+  const most = maxRegions === 'auto' ? fewest * 4 : maxRegions;
+  return {
+    samplingIntervalUs: Math.round(samplingIntervalMs * 1000),
+    aggregationIntervalUs: Math.round(aggregationIntervalMs * 1000),
+    // Physical ranges have no update operation; the interval only must not be shorter than an aggregation.
+    updateIntervalUs: Math.round(aggregationIntervalMs * 1000) * 10,
+    minRegions: fewest,
+    maxRegions: Math.max(most, fewest, node.ranges.length * 4),
+  };
+}
+
+function promotionSchemes(input: PlanInput, targetNid: number, order: Order | undefined): DesiredScheme[] {
+  const { policy } = input;
+  const minAge = Math.ceil((policy.promotion.minAgeSeconds * 1000) / policy.monitoring.aggregationIntervalMs);
+  return scoped(input, {
+    name: `promote to node ${targetNid}`,
+    action: policy.dryRun ? 'stat' : 'migrate_hot',
+    targetNid,
+    pattern: {
+      sizeBytes: { min: PAGE_BYTES, max: UNBOUNDED },
+      nrAccesses: { min: hotThresholdNrAccesses(policy, maxNrAccesses(policy)), max: UNBOUNDED },
+      age: { min: minAge, max: UNBOUNDED },
+    },
+    quota: quota(order),
+    filters: [],
+  });
+}
+
+function demotionSchemes(input: PlanInput, targetNid: number, order: DemotionOrder | undefined): DesiredScheme[] {
+  const { policy } = input;
+  const bounds = reachBounds(order?.reach ?? 'idle', policy, {
+    maxNrAccesses: maxNrAccesses(policy),
+    aggregationIntervalMs: policy.monitoring.aggregationIntervalMs,
+  });
+  const pattern: AccessPattern = {
+    sizeBytes: { min: PAGE_BYTES, max: UNBOUNDED },
+    nrAccesses: { min: 0, max: bounds.maxNrAccesses },
+    age: { min: bounds.minAge, max: UNBOUNDED },
+  };
+  const young: SchemeFilter[] =
+    bounds.checkYoung && input.features.youngFilter ? [{ type: 'young', matching: true, allow: false }] : [];
+  return scoped(input, {
+    name: `demote to node ${targetNid}`,
+    action: policy.dryRun ? 'stat' : 'migrate_cold',
+    targetNid,
+    pattern,
+    quota: quota(order),
+    filters: young,
+  });
+}
+
+function quota(order: Order | undefined): Quota {
+  const bytes = Math.max(OFF_BYTES, order?.budgetBytes ?? 0);
+  return { bytes, resetIntervalMs: RESET_INTERVAL_MS, weights: WEIGHTS };
+}
+
+/**
+ * A scheme cut to the cgroups in scope. Where filters can let pass (core and ops filters, 6.15) one scheme holds rejects, then allows, and what matches none
+ * is rejected. Before, filters only reject: "not this cgroup" can be said once a scheme, so each included cgroup gets a scheme and its share of the budget.
+ */
+function scoped({ features, scope }: PlanInput, scheme: DesiredScheme): DesiredScheme[] {
+  const rejects: SchemeFilter[] = scope.exclude.map((memcgPath) => ({
+    type: 'memcg',
+    memcgPath,
+    matching: true,
+    allow: false,
+  }));
+  if (scope.include.length === 0) return [{ ...scheme, filters: [...rejects, ...scheme.filters] }];
+  if (features.allowFilters && features.splitFilters) {
+    const allows: SchemeFilter[] = scope.include.map((memcgPath) => ({
+      type: 'memcg',
+      memcgPath,
+      matching: true,
+      allow: true,
+    }));
+    return [{ ...scheme, filters: [...rejects, ...scheme.filters, ...allows] }];
+  }
+  return scope.include.map((memcgPath) => ({
+    ...scheme,
+    name: `${scheme.name} from ${memcgPath}`,
+    quota: { ...scheme.quota, bytes: Math.max(OFF_BYTES, Math.floor(scheme.quota.bytes / scope.include.length)) },
+    filters: [...rejects, { type: 'memcg', memcgPath, matching: false, allow: false }, ...scheme.filters],
+  }));
+}

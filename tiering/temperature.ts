@@ -1,0 +1,27 @@
+import type { Policy } from './policy.ts';
+import type { NodeSnapshot, Region, Temperatures } from './snapshot.ts';
+
+export type Temperature = 'hot' | 'warm' | 'cold';
+
+/** Share of a region's samples that saw an access, 0 to 1. */
+export function accessRate(region: Region, snapshot: Pick<NodeSnapshot, 'maxNrAccesses'>): number {
+  return Math.min(1, region.nrAccesses / snapshot.maxNrAccesses);
+}
+
+/** `hot` from the promotion threshold up, `cold` up to the demotion threshold, `warm` between. */
+export function temperatureOf(
+  region: Region,
+  snapshot: Pick<NodeSnapshot, 'maxNrAccesses'>,
+  policy: Policy,
+): Temperature {
+  const rate = accessRate(region, snapshot);
+  if (rate >= policy.promotion.minAccessRate) return 'hot';
+  return rate <= policy.demotion.maxAccessRate ? 'cold' : 'warm';
+}
+
+/** Bytes of a snapshot by temperature. */
+export function temperaturesOf(snapshot: NodeSnapshot, policy: Policy): Temperatures {
+  const bytes = { hot: 0, warm: 0, cold: 0 };
+  for (const region of snapshot.regions) bytes[temperatureOf(region, snapshot, policy)] += region.end - region.start;
+  return { hotBytes: bytes.hot, warmBytes: bytes.warm, coldBytes: bytes.cold };
+}

@@ -1,0 +1,82 @@
+import type { Reach } from './reach.ts';
+import { further, nearer } from './reach.ts';
+
+const MIB = 1024 * 1024;
+
+/** Ordered bytes below this say nothing about success. */
+const SIGNIFICANT_BYTES = 4 * MIB;
+/** A pass that moved less than this share of its order failed. */
+const FAILED_SHARE = 0.1;
+/** The first pass with the young filter clears accessed bits that are days old, so it often moves nothing: allow one more. */
+const FAILED_PASSES_TO_GO_FURTHER = { idle: 2, cold: 3, warm: 3, any: 3 } as const;
+/** Passes without a single candidate tried: the pattern has run dry. */
+const EMPTY_TICKS_TO_GO_FURTHER = 3;
+const FIRST_REST_MS = 5_000;
+const MAX_REST_MS = 120_000;
+/** After so long without demand the next one starts with what is surely cold again. */
+const FORGET_MS = 10_000;
+
+/** How a node's demotion has gone so far: which reach works, and whether to rest because nothing does. */
+export interface DemotionEffort {
+  readonly reach: Reach;
+  readonly failedPasses: number;
+  readonly emptyTicks: number;
+  readonly restUntilMs: number;
+  readonly restMs: number;
+  readonly lastDemandAtMs: number;
+  /** Share of tried bytes that really moved, smoothed. */
+  readonly efficiency: number;
+}
+
+export const FRESH_EFFORT: DemotionEffort = {
+  reach: 'idle',
+  failedPasses: 0,
+  emptyTicks: 0,
+  restUntilMs: 0,
+  restMs: 0,
+  lastDemandAtMs: Number.NEGATIVE_INFINITY,
+  efficiency: 1,
+};
+
+export interface DemotionResult {
+  readonly nowMs: number;
+  /** What the last tick ordered. */
+  readonly orderedBytes: number;
+  readonly triedBytes: number;
+  readonly movedBytes: number;
+  /** A new snapshot has come since the order, so a pass has been possible. */
+  readonly hadPass: boolean;
+  readonly furthest: Reach;
+}
+
+/** The effort after a tick: goes further when passes fail, rests (twice as long each time) when even the furthest allowed reach fails. */
+export function nextEffort(effort: DemotionEffort, result: DemotionResult): DemotionEffort {
+  if (result.orderedBytes === 0) {
+    if (result.nowMs - effort.lastDemandAtMs < FORGET_MS || result.nowMs < effort.restUntilMs) return effort;
+    return { ...FRESH_EFFORT, restUntilMs: effort.restUntilMs, restMs: effort.restMs, efficiency: effort.efficiency };
+  }
+  const current = { ...effort, lastDemandAtMs: result.nowMs, reach: nearer(effort.reach, result.furthest) };
+  if (result.triedBytes === 0) {
+    if (!result.hadPass) return current;
+    const emptyTicks = current.emptyTicks + 1;
+    return emptyTicks < EMPTY_TICKS_TO_GO_FURTHER ? { ...current, emptyTicks } : goFurther(current, result);
+  }
+  const share = result.movedBytes / result.triedBytes;
+  const efficiency = 0.5 * current.efficiency + 0.5 * Math.min(1, share);
+  if (result.movedBytes >= 0.5 * result.triedBytes) {
+    return { ...current, efficiency, failedPasses: 0, emptyTicks: 0, restMs: 0 };
+  }
+  if (result.triedBytes < SIGNIFICANT_BYTES || share >= FAILED_SHARE) return { ...current, efficiency, emptyTicks: 0 };
+  const failedPasses = current.failedPasses + 1;
+  if (failedPasses < FAILED_PASSES_TO_GO_FURTHER[current.reach]) {
+    return { ...current, efficiency, failedPasses, emptyTicks: 0 };
+  }
+  return goFurther({ ...current, efficiency }, result);
+}
+
+function goFurther(effort: DemotionEffort, { nowMs, furthest }: DemotionResult): DemotionEffort {
+  const reach = further(effort.reach, furthest);
+  if (reach !== effort.reach) return { ...effort, reach, failedPasses: 0, emptyTicks: 0 };
+  const restMs = Math.min(MAX_REST_MS, Math.max(FIRST_REST_MS, effort.restMs * 2));
+  return { ...effort, reach: 'idle', failedPasses: 0, emptyTicks: 0, restMs, restUntilMs: nowMs + restMs };
+}

@@ -1,0 +1,76 @@
+import type { Policy } from '../policy.ts';
+import type { NodeSnapshot } from '../snapshot.ts';
+
+/**
+ * How far a demotion reaches, from what is surely cold to everything:
+ * `idle` no access at all for the policy's minimum age; `cold` up to the demotion threshold; `warm` all that is not hot;
+ * `any` hot memory too, only when a node is over its target and nothing colder is left.
+ */
+export const REACHES = ['idle', 'cold', 'warm', 'any'] as const;
+export type Reach = (typeof REACHES)[number];
+
+/** Bounds of a reach in DAMON's units; `checkYoung`: leave pages alone that were accessed since the last look (kernel's young filter). */
+export interface ReachBounds {
+  readonly maxNrAccesses: number;
+  readonly minAge: number;
+  /** An idle region was sampled at many random pages without a hit: a second look at every page would only cost a pass. */
+  readonly checkYoung: boolean;
+}
+
+/** What a reach means in samples and aggregations. */
+export function reachBounds(
+  reach: Reach,
+  policy: Policy,
+  intervals: { readonly maxNrAccesses: number; readonly aggregationIntervalMs: number },
+): ReachBounds {
+  const hotNrAccesses = hotThresholdNrAccesses(policy, intervals.maxNrAccesses);
+  const minAge = Math.ceil((policy.demotion.minAgeSeconds * 1000) / intervals.aggregationIntervalMs);
+  switch (reach) {
+    case 'idle':
+      return { maxNrAccesses: 0, minAge, checkYoung: false };
+    case 'cold': {
+      const cold = Math.floor(policy.demotion.maxAccessRate * intervals.maxNrAccesses);
+      return { maxNrAccesses: Math.min(cold, hotNrAccesses - 1), minAge: Math.min(1, minAge), checkYoung: true };
+    }
+    case 'warm':
+      return { maxNrAccesses: hotNrAccesses - 1, minAge: Math.min(1, minAge), checkYoung: true };
+    case 'any':
+      return { maxNrAccesses: intervals.maxNrAccesses, minAge: 0, checkYoung: false };
+  }
+}
+
+/** Fewest accesses a region needs to count as hot. */
+export function hotThresholdNrAccesses(policy: Policy, maxNrAccesses: number): number {
+  return Math.max(1, Math.ceil(policy.promotion.minAccessRate * maxNrAccesses));
+}
+
+/** Bytes of a snapshot within a reach. */
+export function bytesInReach(snapshot: NodeSnapshot, bounds: ReachBounds): number {
+  let bytes = 0;
+  for (const region of snapshot.regions) {
+    if (region.nrAccesses <= bounds.maxNrAccesses && region.age >= bounds.minAge) bytes += region.end - region.start;
+  }
+  return bytes;
+}
+
+/** Bytes of a snapshot that the promotion thresholds call hot. */
+export function hotBytes(snapshot: NodeSnapshot, policy: Policy): number {
+  const threshold = hotThresholdNrAccesses(policy, snapshot.maxNrAccesses);
+  const minAge = Math.ceil((policy.promotion.minAgeSeconds * 1000) / snapshot.aggregationIntervalMs);
+  let bytes = 0;
+  for (const region of snapshot.regions) {
+    if (region.nrAccesses >= threshold && region.age >= minAge) bytes += region.end - region.start;
+  }
+  return bytes;
+}
+
+/** The next further reach, or the same when it is `furthest` already. */
+export function further(reach: Reach, furthest: Reach): Reach {
+  const index = REACHES.indexOf(reach);
+  return REACHES[Math.min(index + 1, REACHES.indexOf(furthest))] ?? furthest;
+}
+
+/** The nearer of two reaches. */
+export function nearer(a: Reach, b: Reach): Reach {
+  return REACHES.indexOf(a) <= REACHES.indexOf(b) ? a : b;
+}
