@@ -42,6 +42,8 @@ export interface SysFs {
   readIfPresent(path: string): Promise<string | undefined>;
   /** Names in a folder, sorted; empty when the folder is not there. */
   list(path: string): Promise<readonly string[]>;
+  /** Names of the folders in a folder (links not followed), sorted; empty when the folder is not there. */
+  directories(path: string): Promise<readonly string[]>;
   /** Target of a symbolic link, or undefined. */
   link(path: string): Promise<string | undefined>;
   /** Writes a value in one write(2), as sysfs wants. Throws SysFsError with the value. */
@@ -76,13 +78,12 @@ export class HostSysFs implements SysFs {
   }
 
   async list(path: string): Promise<readonly string[]> {
-    try {
-      return (await readdir(this.#full(path))).sort();
-    } catch (cause) {
-      const error = new SysFsError('list', path, cause);
-      if (isGone(error)) return [];
-      throw error;
-    }
+    return (await this.#entries(path)).map((entry) => entry.name).sort();
+  }
+
+  async directories(path: string): Promise<readonly string[]> {
+    const entries = await this.#entries(path);
+    return entries.flatMap((entry) => (entry.isDirectory() ? [entry.name] : [])).sort();
   }
 
   async link(path: string): Promise<string | undefined> {
@@ -106,6 +107,16 @@ export class HostSysFs implements SysFs {
       await mkdir(this.#full(path), { recursive: true });
     } catch (cause) {
       throw new SysFsError('write', path, cause);
+    }
+  }
+
+  async #entries(path: string) {
+    try {
+      return await readdir(this.#full(path), { withFileTypes: true });
+    } catch (cause) {
+      const error = new SysFsError('list', path, cause);
+      if (isGone(error)) return [];
+      throw error;
     }
   }
 
