@@ -1,0 +1,127 @@
+import type { ChildProcess } from 'node:child_process';
+import { spawn } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { rm } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import { GuestError } from './errors.ts';
+import { tail } from './host-process.ts';
+
+/**
+ * Starts QEMU, waits for it, and removes the guest's directory when it has ended. Its standard input is a pipe that
+ * nobody writes to: when this harness ends, however it ends (a failed test, Ctrl-C, SIGKILL), the kernel closes the
+ * pipe, `read` returns, and QEMU is killed by its pid. So nothing depends on a handler of the harness being run.
+ */
+const keeper = `
+directory=$1; shift
+exec 3<&0
+"$@" </dev/null 3<&- &
+qemu=$!
+echo "$qemu" >"$directory/qemu.pid"
+( read -r _ <&3; kill -KILL "$qemu" 2>/dev/null ) >/dev/null 2>&1 &
+watcher=$!
+wait "$qemu"
+code=$?
+kill "$watcher" 2>/dev/null
+rm -rf "$directory"
+exit $code
+`;
+
+const consoleLimit = 256 * 1024;
+
+/** A running QEMU, its console kept in memory. */
+export class Qemu {
+  readonly #keeper: ChildProcess;
+  readonly #directory: string;
+  #console = '';
+  #ended = false;
+  readonly #exit: Promise<void>;
+  readonly #watchers = new Set<() => void>();
+
+  constructor(directory: string, args: readonly string[]) {
+    this.#directory = directory;
+    this.#keeper = spawn('sh', ['-c', keeper, 'sh', directory, 'qemu-system-x86_64', ...args], {
+      stdio: ['pipe', 'pipe', 'pipe'],
+      // A session of its own: Ctrl-C at a terminal must not end the keeper before it has cleaned up.
+      detached: true,
+    });
+    const keep = (chunk: Buffer): void => {
+      this.#console = (this.#console + chunk.toString('utf8')).slice(-consoleLimit);
+      for (const watcher of this.#watchers) watcher();
+    };
+    this.#keeper.stdout?.on('data', keep);
+    this.#keeper.stderr?.on('data', keep);
+    this.#keeper.stdin?.on('error', () => {});
+    this.#exit = new Promise<void>((resolve) => {
+      this.#keeper.once('error', () => resolve());
+      this.#keeper.once('close', () => resolve());
+    }).then(() => {
+      this.#ended = true;
+      this.#keeper.stdin?.destroy();
+      for (const watcher of this.#watchers) watcher();
+    });
+  }
+
+  /** What the guest's console and QEMU itself have printed, the last 256 KiB of it. */
+  get console(): string {
+    return this.#console;
+  }
+
+  get ended(): boolean {
+    return this.#ended;
+  }
+
+  /** Waits until the console holds `marker` `count` times. */
+  async waitForConsole(marker: string, count: number, timeoutMs: number): Promise<void> {
+    const done = (): boolean => this.#console.split(marker).length > count;
+    const failed = (): boolean => this.#ended || this.#console.includes('Kernel panic');
+    const finished = await this.#waitUntil(() => done() || failed(), timeoutMs);
+    if (done()) return;
+    const log = `\nlast console lines:\n${tail(this.#console, 30)}`;
+    if (!finished) {
+      throw new GuestError(
+        'BOOT_TIMEOUT',
+        `The guest did not boot within ${timeoutMs / 1000} s; if the machine is busy, give it longer with bootTimeoutMs.${log}`,
+      );
+    }
+    throw new GuestError('BOOT_FAILED', `The guest ${this.#ended ? 'ended' : 'panicked'} while booting.${log}`);
+  }
+
+  #waitUntil(condition: () => boolean, timeoutMs: number): Promise<boolean> {
+    return new Promise((resolve) => {
+      if (condition()) return resolve(true);
+      const finish = (result: boolean): void => {
+        clearTimeout(timer);
+        this.#watchers.delete(watcher);
+        resolve(result);
+      };
+      const watcher = (): void => {
+        if (condition()) finish(true);
+      };
+      const timer = setTimeout(() => finish(false), timeoutMs);
+      this.#watchers.add(watcher);
+    });
+  }
+
+  /** Ends the guest at once, as pulling its plug would (its disk is thrown away anyhow). */
+  async kill(): Promise<void> {
+    this.#keeper.stdin?.end();
+    await this.#exit;
+    // The keeper has removed it, unless something outside killed the keeper.
+    if (existsSync(this.#directory)) await rm(this.#directory, { recursive: true, force: true });
+  }
+}
+
+/** A TCP port of the loopback interface that is free now. */
+export function freePort(): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const server = createServer();
+    server.once('error', reject);
+    server.listen(0, '127.0.0.1', () => {
+      const address = server.address();
+      server.close(() => {
+        if (address !== null && typeof address === 'object') resolve(address.port);
+        else reject(new Error('no port'));
+      });
+    });
+  });
+}
