@@ -40,6 +40,12 @@ export interface DesiredScheme {
   /** Node the memory goes to; only for migrate actions. */
   readonly targetNid?: number;
   readonly pattern: AccessPattern;
+  /**
+   * Time between two passes; the aggregation interval when absent. Kernels before about 6.17 start it anew at each `commit`
+   * (and 6.12 commits exactly when an aggregation ends): there a daemon that commits at every aggregation starves its schemes
+   * unless this is shorter than the aggregation interval.
+   */
+  readonly applyIntervalUs?: number;
   readonly quota: Quota;
   readonly filters: readonly SchemeFilter[];
 }
