@@ -18,6 +18,8 @@ export interface NodePerformance {
   readonly writeLatencyNs?: number;
   readonly readBandwidthMiBps?: number;
   readonly writeBandwidthMiBps?: number;
+  /** Nodes whose CPUs are the nearest to this memory, for whom the figures hold. */
+  readonly initiatorNodeIds?: readonly number[];
 }
 
 /** A CXL memory device (`/sys/bus/cxl/devices/memN`). */
@@ -51,7 +53,10 @@ export interface MemoryNode {
   readonly performance?: NodePerformance;
   /** Online System RAM of the node, sorted, neighbours merged. */
   readonly ranges: readonly AddressRange[];
+  /** The CXL region the memory comes from; absent when the firmware set it up without the kernel's region driver. */
   readonly cxl?: CxlBacking;
+  /** Further regions, where several make up one node (one window of the firmware is one node). */
+  readonly furtherCxl?: readonly CxlBacking[];
 }
 
 /** 0 is the fastest tier. */
@@ -62,6 +67,12 @@ export interface MemoryTier {
 
 /** Where the order of the tiers comes from. */
 export type TierSource = 'kernel' | 'derived' | 'configured';
+
+/**
+ * Where the nodes' physical ranges come from. `memory-blocks`: /proc/iomem hid its addresses (no CAP_SYS_ADMIN), so the
+ * ranges are whole memory blocks and may hold firmware holes.
+ */
+export type RangeSource = 'iomem' | 'memory-blocks';
 
 /** Where a node's memory goes: up when hot, down when cold. */
 export interface MigrationPath {
@@ -75,6 +86,7 @@ export interface Topology {
   readonly nodes: readonly MemoryNode[];
   readonly tiers: readonly MemoryTier[];
   readonly tierSource: TierSource;
-  /** One entry for each node in `nodes`. */
+  /** One entry for each node in `nodes`; no targets for a node that is in no tier. */
   readonly paths: readonly MigrationPath[];
+  readonly rangeSource?: RangeSource;
 }

@@ -1,0 +1,32 @@
+import { KernelFormatError } from './errors.ts';
+import { mergeRanges } from './ranges.ts';
+import type { AddressRange } from './topology.ts';
+
+/** What /proc/iomem says about memory. Each list is merged. */
+export interface PhysicalMap {
+  /** "System RAM" and "System RAM (kmem)", at whatever depth. */
+  readonly systemRam: readonly AddressRange[];
+  /** "CXL Window N": address space the firmware routes to CXL devices. */
+  readonly cxlWindows: readonly AddressRange[];
+}
+
+/**
+ * System RAM and CXL windows of /proc/iomem, or undefined when the kernel hides the addresses (all zeros without
+ * CAP_SYS_ADMIN). A CXL expander's memory is nested: `CXL Window 0` > `dax0.0` > `System RAM (kmem)`.
+ * Throws KernelFormatError naming the line.
+ */
+export function parseIomem(text: string, path: string): PhysicalMap | undefined {
+  const systemRam: AddressRange[] = [];
+  const cxlWindows: AddressRange[] = [];
+  for (const line of text.split('\n')) {
+    if (line.trim() === '') continue;
+    const match = /^ *([0-9a-f]+)-([0-9a-f]+) : (.*)$/.exec(line);
+    if (match === null) throw new KernelFormatError(path, line, 'a line "start-end : name"');
+    const [, start = '', end = '', name = ''] = match;
+    const list = name.startsWith('System RAM') ? systemRam : name.startsWith('CXL Window') ? cxlWindows : undefined;
+    list?.push({ start: Number.parseInt(start, 16), end: Number.parseInt(end, 16) + 1 });
+  }
+  // Hidden addresses print as 0-0, which no real System RAM is.
+  if (systemRam.every(({ end }) => end === 1)) return undefined;
+  return { systemRam: mergeRanges(systemRam), cxlWindows: mergeRanges(cxlWindows) };
+}
