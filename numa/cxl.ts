@@ -1,0 +1,137 @@
+import { parseDecimal, parseHex } from './numbers.ts';
+import type { SysFs } from './sysfs.ts';
+import { SysFsError } from './sysfs.ts';
+import type { AddressRange, CxlBacking, CxlMemoryDevice } from './topology.ts';
+
+const cxlDevices = '/sys/bus/cxl/devices';
+const daxDevices = '/sys/bus/dax/devices';
+
+/** A CXL region: memory of one or more devices, interleaved, at one range of physical addresses. */
+export interface CxlRegion extends Omit<CxlBacking, 'daxDevice'> {
+  /** Absent until the region is committed. */
+  readonly range?: AddressRange;
+}
+
+/** A dax device: memory set aside by the firmware or made of a CXL region, which the kmem driver turns into a memory node. */
+export interface DaxDevice {
+  readonly name: string;
+  /** The node its memory becomes. */
+  readonly targetNodeId?: number;
+  /** The CXL region it is made of, where its place in the device tree says so. */
+  readonly region?: string;
+  readonly range?: AddressRange;
+}
+
+/**
+ * CXL regions of the machine, by name; empty without CXL drivers.
+ * Throws SysFsError, KernelFormatError. Kernel document: ABI/testing/sysfs-bus-cxl.
+ */
+export async function readCxlRegions(sysfs: SysFs): Promise<readonly CxlRegion[]> {
+  const names = await sysfs.list(cxlDevices);
+  const memoryDevices = names.filter((name) => /^mem\d+$/.test(name));
+  const regions = names.filter((name) => /^region\d+$/.test(name)).sort(byNumber);
+  const found = await Promise.all(regions.map((region) => readRegion(sysfs, region, memoryDevices)));
+  return found.filter((region) => region !== undefined);
+}
+
+async function readRegion(
+  sysfs: SysFs,
+  region: string,
+  memoryDevices: readonly string[],
+): Promise<CxlRegion | undefined> {
+  const folder = `${cxlDevices}/${region}`;
+  const sizeBytes = await attribute(sysfs, `${folder}/size`, parseHex);
+  // A region in the making has no size yet: no memory can come from it.
+  if (sizeBytes === undefined || sizeBytes === 0) return undefined;
+  const start = await attribute(sysfs, `${folder}/resource`, parseAddress);
+  const interleaveWays = (await attribute(sysfs, `${folder}/interleave_ways`, parseDecimal)) ?? 1;
+  const granularity = await attribute(sysfs, `${folder}/interleave_granularity`, parseDecimal);
+  const targets = await Promise.all(
+    Array.from({ length: interleaveWays }, (_, position) => memoryDeviceOf(sysfs, `${folder}/target${position}`)),
+  );
+  const known = targets.filter((name) => name !== undefined);
+  // Where the decoders do not lead to the devices but there are as many devices as ways, it must be those.
+  const guessed = known.length === 0 && memoryDevices.length === interleaveWays ? memoryDevices : known;
+  const devices = await Promise.all(guessed.map((name) => readMemoryDevice(sysfs, name)));
+  return {
+    region,
+    sizeBytes,
+    interleaveWays,
+    ...(granularity !== undefined && granularity > 0 && { interleaveGranularityBytes: granularity }),
+    ...(start !== undefined && { range: { start, end: start + sizeBytes } }),
+    devices,
+  };
+}
+
+/** `target0` names an endpoint decoder, which sits below its endpoint, whose upstream port is the memory device. */
+async function memoryDeviceOf(sysfs: SysFs, targetPath: string): Promise<string | undefined> {
+  const decoder = await attribute(sysfs, targetPath, (text) => text.trim());
+  if (decoder === undefined || decoder === '') return undefined;
+  const endpoint = /\/(endpoint\d+)\//.exec((await sysfs.link(`${cxlDevices}/${decoder}`)) ?? '')?.[1];
+  if (endpoint === undefined) return undefined;
+  return /\/(mem\d+)$/.exec((await sysfs.link(`${cxlDevices}/${endpoint}/uport`)) ?? '')?.[1];
+}
+
+async function readMemoryDevice(sysfs: SysFs, name: string): Promise<CxlMemoryDevice> {
+  const folder = `${cxlDevices}/${name}`;
+  const volatileBytes = (await attribute(sysfs, `${folder}/ram/size`, parseHex)) ?? 0;
+  const persistentBytes = (await attribute(sysfs, `${folder}/pmem/size`, parseHex)) ?? 0;
+  const serial = await attribute(sysfs, `${folder}/serial`, (text) => text.trim());
+  const numaNode = await attribute(sysfs, `${folder}/numa_node`, parseNodeId);
+  return {
+    name,
+    sizeBytes: volatileBytes + persistentBytes,
+    ...(serial !== undefined && { serial }),
+    ...(numaNode !== undefined && { numaNode }),
+  };
+}
+
+/** Dax devices of the machine, by name; empty without them. Throws SysFsError, KernelFormatError. Kernel document: ABI/testing/sysfs-bus-dax. */
+export async function readDaxDevices(sysfs: SysFs): Promise<readonly DaxDevice[]> {
+  const names = (await sysfs.list(daxDevices)).filter((name) => /^dax\d+\.\d+$/.test(name));
+  return Promise.all(
+    names.map(async (name) => {
+      const folder = `${daxDevices}/${name}`;
+      const targetNodeId = await attribute(sysfs, `${folder}/target_node`, parseNodeId);
+      const start = await attribute(sysfs, `${folder}/resource`, parseAddress);
+      const sizeBytes = await attribute(sysfs, `${folder}/size`, parseDecimal);
+      // Persistent memory has regions of the same name below its ndbus; only CXL puts a dax_region between.
+      const region = /\/(region\d+)\/dax_region\d+\//.exec((await sysfs.link(folder)) ?? '')?.[1];
+      return {
+        name,
+        ...(targetNodeId !== undefined && { targetNodeId }),
+        ...(region !== undefined && { region }),
+        ...(start !== undefined && sizeBytes !== undefined && { range: { start, end: start + sizeBytes } }),
+      };
+    }),
+  );
+}
+
+/** A value, or undefined where the file is not there, not readable without privileges, or has nothing to say yet. */
+async function attribute<Value>(
+  sysfs: SysFs,
+  path: string,
+  parse: (text: string, path: string) => Value,
+): Promise<Value | undefined> {
+  try {
+    const text = await sysfs.readIfPresent(path);
+    return text === undefined || text === '' ? undefined : parse(text, path);
+  } catch (error) {
+    if (error instanceof SysFsError && ['EACCES', 'EPERM', 'EBUSY'].includes(error.errno)) return undefined;
+    throw error;
+  }
+}
+
+/** Unassigned addresses read as all ones. */
+function parseAddress(text: string, path: string): number | undefined {
+  return /^0x[f]{16}$/i.test(text.trim()) ? undefined : parseHex(text, path);
+}
+
+/** No node reads as -1. */
+function parseNodeId(text: string, path: string): number | undefined {
+  return text.trim() === '-1' ? undefined : parseDecimal(text, path);
+}
+
+function byNumber(a: string, b: string): number {
+  return a.localeCompare(b, 'en', { numeric: true });
+}

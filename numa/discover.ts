@@ -1,0 +1,84 @@
+import type { MachineFacts, NodeFacts } from './composition.ts';
+import { composeTopology } from './composition.ts';
+import { readCxlRegions, readDaxDevices } from './cxl.ts';
+import type { PhysicalMap } from './iomem.ts';
+import { parseIomem } from './iomem.ts';
+import { readKernelTiers } from './kernel-tiers.ts';
+import { parseList } from './list-format.ts';
+import { readBlockSize, readOnlineBlocks } from './memory-blocks.ts';
+import { readCpus, readDistances, readPerformance } from './node-attributes.ts';
+import { readNodeMemory } from './node-memory.ts';
+import type { SysFs } from './sysfs.ts';
+import { isGone, SysFsError } from './sysfs.ts';
+import type { Topology } from './topology.ts';
+import { parseZoneinfo } from './zoneinfo.ts';
+
+/** What the operator says about the machine. */
+export interface DiscoveryOptions {
+  /** Node ids by tier, fast to slow; nodes not named stay out of tiering. Overrides the kernel's tiers. */
+  readonly tiers?: readonly (readonly number[])[];
+}
+
+const nodeRoot = '/sys/devices/system/node';
+
+/**
+ * The machine's memory nodes, tiers and migration paths as they are now. Nodes without (online) memory are left out.
+ * Throws SysFsError, KernelFormatError, TierConfigurationError.
+ * Kernel documents: admin-guide/mm/numaperf, admin-guide/mm/memory-hotplug, ABI/stable/sysfs-devices-node.
+ */
+export async function discoverTopology(sysfs: SysFs, options: DiscoveryOptions = {}): Promise<Topology> {
+  return composeTopology(await readMachine(sysfs), options.tiers);
+}
+
+async function readMachine(sysfs: SysFs): Promise<MachineFacts> {
+  const onlineNodeIds = parseList(await sysfs.read(`${nodeRoot}/online`), `${nodeRoot}/online`);
+  const possible = await sysfs.readIfPresent(`${nodeRoot}/possible`);
+  const cpus = await readCpus(sysfs, onlineNodeIds);
+  const nodes = await readNodes(sysfs, onlineNodeIds, cpus);
+  return {
+    nodes,
+    possibleNodeIds: possible === undefined ? onlineNodeIds : parseList(possible, `${nodeRoot}/possible`),
+    cpuNodeIds: [...cpus].filter(([, list]) => list.length > 0).map(([nodeId]) => nodeId),
+    zones: parseZoneinfo(await sysfs.read('/proc/zoneinfo'), '/proc/zoneinfo'),
+    // After the blocks: a block's System RAM is listed before it goes online and until it is offline.
+    physicalMap: await readPhysicalMap(sysfs),
+    cxlRegions: await readCxlRegions(sysfs),
+    daxDevices: await readDaxDevices(sysfs),
+    kernelTiers: await readKernelTiers(sysfs),
+  };
+}
+
+async function readNodes(
+  sysfs: SysFs,
+  onlineNodeIds: readonly number[],
+  cpus: ReadonlyMap<number, readonly number[]>,
+): Promise<readonly NodeFacts[]> {
+  const blockSizeBytes = await readBlockSize(sysfs);
+  const sizes = await readNodeMemory(sysfs, onlineNodeIds);
+  const nodes: NodeFacts[] = [];
+  for (const nodeId of onlineNodeIds) {
+    const memory = sizes.get(nodeId);
+    if (memory === undefined || memory.totalBytes === 0) continue;
+    const distances = await readDistances(sysfs, nodeId, onlineNodeIds);
+    if (distances === undefined) continue; // unplugged meanwhile
+    const performance = await readPerformance(sysfs, nodeId);
+    nodes.push({
+      nodeId,
+      cpus: cpus.get(nodeId) ?? [],
+      memory,
+      distances,
+      ...(performance !== undefined && { performance }),
+      onlineBlocks: await readOnlineBlocks(sysfs, nodeId, blockSizeBytes),
+    });
+  }
+  return nodes;
+}
+
+async function readPhysicalMap(sysfs: SysFs): Promise<PhysicalMap | undefined> {
+  try {
+    return parseIomem(await sysfs.read('/proc/iomem'), '/proc/iomem');
+  } catch (error) {
+    if (isGone(error) || (error instanceof SysFsError && ['EACCES', 'EPERM'].includes(error.errno))) return undefined;
+    throw error;
+  }
+}
