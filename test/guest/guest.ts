@@ -298,17 +298,12 @@ export class Guest {
     const source = shellQuote(guestPath);
     const kind = await this.run(`if [ -d ${source} ]; then echo directory; elif [ -e ${source} ]; then echo file; fi`);
     if (kind.stdout.trim() === 'directory') {
+      // Through a file: tar may stop reading at the archive's end mark, which would break a pipe.
+      const archive = join(this.directory, `copy-${this.#takeSlot()}.tar`);
+      await this.#copy(`tar -C ${source} -cf - .`, guestPath, { to: createWriteStream(archive) });
       await hostTool('mkdir', ['-p', hostPath]);
-      const tar = spawn('tar', ['-C', hostPath, '--no-same-owner', '-xf', '-'], {
-        stdio: ['pipe', 'ignore', 'inherit'],
-      });
-      const unpacked = new Promise<number>((resolve) => {
-        tar.once('error', () => resolve(127));
-        tar.once('close', (code) => resolve(code ?? 255));
-      });
-      await this.#copy(`tar -C ${source} -cf - .`, guestPath, { to: tar.stdin });
-      if ((await unpacked) !== 0)
-        throw new GuestError('COPY_FAILED', `Could not unpack ${guestPath} into ${hostPath}.`);
+      await hostTool('tar', ['-C', hostPath, '--no-same-owner', '-xf', archive]);
+      rmSync(archive);
     } else if (kind.stdout.trim() === 'file') {
       await hostTool('mkdir', ['-p', dirname(hostPath)]);
       await this.#copy(`cat ${source}`, guestPath, { to: createWriteStream(hostPath) });
