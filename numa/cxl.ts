@@ -28,17 +28,12 @@ export interface DaxDevice {
  */
 export async function readCxlRegions(sysfs: SysFs): Promise<readonly CxlRegion[]> {
   const names = await sysfs.list(cxlDevices);
-  const memoryDevices = names.filter((name) => /^mem\d+$/.test(name));
   const regions = names.filter((name) => /^region\d+$/.test(name)).sort(byNumber);
-  const found = await Promise.all(regions.map((region) => readRegion(sysfs, region, memoryDevices)));
+  const found = await Promise.all(regions.map((region) => readRegion(sysfs, region)));
   return found.filter((region) => region !== undefined);
 }
 
-async function readRegion(
-  sysfs: SysFs,
-  region: string,
-  memoryDevices: readonly string[],
-): Promise<CxlRegion | undefined> {
+async function readRegion(sysfs: SysFs, region: string): Promise<CxlRegion | undefined> {
   const folder = `${cxlDevices}/${region}`;
   const sizeBytes = await attribute(sysfs, `${folder}/size`, parseHex);
   // A region in the making has no size yet: no memory can come from it.
@@ -49,10 +44,8 @@ async function readRegion(
   const targets = await Promise.all(
     Array.from({ length: interleaveWays }, (_, position) => memoryDeviceOf(sysfs, `${folder}/target${position}`)),
   );
-  const known = targets.filter((name) => name !== undefined);
-  // Where the decoders do not lead to the devices but there are as many devices as ways, it must be those.
-  const guessed = known.length === 0 && memoryDevices.length === interleaveWays ? memoryDevices : known;
-  const devices = await Promise.all(guessed.map((name) => readMemoryDevice(sysfs, name)));
+  const reached = targets.filter((name) => name !== undefined);
+  const devices = await Promise.all(reached.map((name) => readMemoryDevice(sysfs, name)));
   return {
     region,
     sizeBytes,
@@ -63,13 +56,12 @@ async function readRegion(
   };
 }
 
-/** `target0` names an endpoint decoder, which sits below its endpoint, whose upstream port is the memory device. */
+/** `target0` names an endpoint decoder; `decoder2.0` belongs to `endpoint2`, whose upstream port is the memory device. */
 async function memoryDeviceOf(sysfs: SysFs, targetPath: string): Promise<string | undefined> {
   const decoder = await attribute(sysfs, targetPath, (text) => text.trim());
-  if (decoder === undefined || decoder === '') return undefined;
-  const endpoint = /\/(endpoint\d+)\//.exec((await sysfs.link(`${cxlDevices}/${decoder}`)) ?? '')?.[1];
-  if (endpoint === undefined) return undefined;
-  return /\/(mem\d+)$/.exec((await sysfs.link(`${cxlDevices}/${endpoint}/uport`)) ?? '')?.[1];
+  const port = /^decoder(\d+)\.\d+$/.exec(decoder ?? '')?.[1];
+  if (port === undefined) return undefined;
+  return /\/(mem\d+)$/.exec((await sysfs.link(`${cxlDevices}/endpoint${port}/uport`)) ?? '')?.[1];
 }
 
 async function readMemoryDevice(sysfs: SysFs, name: string): Promise<CxlMemoryDevice> {

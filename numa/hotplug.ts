@@ -113,7 +113,7 @@ export class HotplugWatcher {
     this.#fingerprint = fingerprint;
     // Once more after a change: a block's memory counts a moment before its state says "online".
     const settled = this.#pollsUnchanged >= 2;
-    if (settled && this.#pollsUnchanged % (this.#options.fullReadEvery ?? 20) !== 0) return undefined;
+    if (settled && this.#pollsUnchanged % (this.#options.fullReadEvery ?? 100) !== 0) return undefined;
     return discoverTopology(this.#sysfs, this.#options);
   }
 }

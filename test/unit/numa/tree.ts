@@ -127,10 +127,9 @@ export async function buildTree(spec: TreeSpec): Promise<Tree> {
   return tree;
 }
 
-/** The kernel's layout: decoders below endpoints below the root port, dax devices below their region. */
+/** The kernel's layout: targets name decoders, whose endpoint leads to the device; dax devices lie below their region. */
 async function writeCxl(tree: Tree, cxl: CxlSpec, index: number): Promise<void> {
   const bus = '/sys/bus/cxl/devices';
-  const root = '../../../devices/platform/ACPI0017:00/root0';
   const address = `0x${(cxl.startBlock * blockBytes).toString(16)}`;
   const size = cxl.blocks * blockBytes;
   await tree.write(`${bus}/${cxl.region}/size`, `0x${size.toString(16)}`);
@@ -140,7 +139,6 @@ async function writeCxl(tree: Tree, cxl: CxlSpec, index: number): Promise<void> 
   for (const [position, device] of cxl.devices.entries()) {
     const port = 10 * (index + 1) + position;
     await tree.write(`${bus}/${cxl.region}/target${position}`, `decoder${port}.0`);
-    await tree.link(`${bus}/decoder${port}.0`, `${root}/port1/endpoint${port}/decoder${port}.0`);
     await tree.link(`${bus}/endpoint${port}/uport`, `../../../../../pci0000:0c/0000:0d:00.0/${device.name}`);
     await tree.write(`${bus}/${device.name}/ram/size`, `0x${(size / cxl.devices.length).toString(16)}`);
     await tree.write(`${bus}/${device.name}/pmem/size`, '0x0');
