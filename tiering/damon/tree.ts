@@ -1,0 +1,155 @@
+import type { Bounds, DamonFeatures, DesiredKdamond, DesiredScheme, SchemeFilter } from '../scheme.ts';
+import { DamonUnsupportedError } from './errors.ts';
+
+/** One file to write, by its path relative to /sys/kernel/mm/damon/admin/kdamonds. */
+export interface FileWrite {
+  readonly path: string;
+  readonly value: string;
+}
+
+/** What the tree's shape depends on. */
+export type TreeFeatures = Pick<DamonFeatures, 'splitFilters' | 'allowFilters'>;
+
+/** Above every double that counts bytes exactly; as text, because a double cannot hold it. */
+const MAX_UNSIGNED_LONG = '18446744073709551615';
+/** The core keeps nr_accesses and age in 32 bits. */
+const MAX_UNSIGNED_INT = '4294967295';
+
+/**
+ * All files of one kdamond, in the order in which they must be written into a fresh or reused directory: a `nr_*` file comes
+ * before the children it makes. Throws DamonUnsupportedError for what this kernel's files cannot say.
+ */
+export function kdamondWrites(index: number, desired: DesiredKdamond, features: TreeFeatures): readonly FileWrite[] {
+  const context = `${index}/contexts/0`;
+  const attributes = `${context}/monitoring_attrs`;
+  const regions = `${context}/targets/0/regions`;
+  const writes: FileWrite[] = [
+    { path: `${index}/contexts/nr_contexts`, value: '1' },
+    { path: `${context}/operations`, value: 'paddr' },
+    { path: `${attributes}/intervals/sample_us`, value: count(desired.samplingIntervalUs) },
+    { path: `${attributes}/intervals/aggr_us`, value: count(desired.aggregationIntervalUs) },
+    { path: `${attributes}/intervals/update_us`, value: count(desired.updateIntervalUs) },
+    { path: `${attributes}/nr_regions/min`, value: count(desired.minRegions) },
+    { path: `${attributes}/nr_regions/max`, value: count(desired.maxRegions) },
+    { path: `${context}/targets/nr_targets`, value: '1' },
+    { path: `${regions}/nr_regions`, value: count(desired.ranges.length) },
+  ];
+  for (const [position, range] of desired.ranges.entries()) {
+    writes.push({ path: `${regions}/${position}/start`, value: count(range.start) });
+    writes.push({ path: `${regions}/${position}/end`, value: count(range.end) });
+  }
+  writes.push({ path: `${context}/schemes/nr_schemes`, value: count(desired.schemes.length) });
+  for (const [position, scheme] of desired.schemes.entries()) {
+    writes.push(...schemeWrites(`${context}/schemes/${position}`, scheme, features));
+  }
+  return writes;
+}
+
+function schemeWrites(folder: string, scheme: DesiredScheme, features: TreeFeatures): readonly FileWrite[] {
+  const writes: FileWrite[] = [{ path: `${folder}/action`, value: scheme.action }];
+  if (scheme.targetNid !== undefined) {
+    // Also for `stat`, so that a scheme that becomes a migration keeps its target.
+    writes.push({ path: `${folder}/target_nid`, value: count(scheme.targetNid) });
+  } else if (scheme.action !== 'stat') {
+    // The kernel takes any number here and even starts with it: a forgotten target would only show as no migration.
+    throw new RangeError(`scheme ${scheme.name}: ${scheme.action} needs a target node`);
+  }
+  const { pattern, quota } = scheme;
+  writes.push(
+    { path: `${folder}/apply_interval_us`, value: count(scheme.applyIntervalUs ?? 0) },
+    { path: `${folder}/access_pattern/sz/min`, value: lower(pattern.sizeBytes) },
+    { path: `${folder}/access_pattern/sz/max`, value: upper(pattern.sizeBytes, MAX_UNSIGNED_LONG) },
+    { path: `${folder}/access_pattern/nr_accesses/min`, value: lower(pattern.nrAccesses) },
+    { path: `${folder}/access_pattern/nr_accesses/max`, value: upper(pattern.nrAccesses, MAX_UNSIGNED_INT) },
+    { path: `${folder}/access_pattern/age/min`, value: lower(pattern.age) },
+    { path: `${folder}/access_pattern/age/max`, value: upper(pattern.age, MAX_UNSIGNED_INT) },
+    { path: `${folder}/quotas/ms`, value: '0' },
+    { path: `${folder}/quotas/bytes`, value: count(quota.bytes) },
+    { path: `${folder}/quotas/reset_interval_ms`, value: count(quota.resetIntervalMs) },
+    { path: `${folder}/quotas/weights/sz_permil`, value: count(quota.weights.size) },
+    { path: `${folder}/quotas/weights/nr_accesses_permil`, value: count(quota.weights.nrAccesses) },
+    { path: `${folder}/quotas/weights/age_permil`, value: count(quota.weights.age) },
+  );
+  // Both filter types that tierd uses are handled by the operations layer; since 6.15 they have a folder of their own.
+  const filters = `${folder}/${features.splitFilters ? 'ops_filters' : 'filters'}`;
+  writes.push({ path: `${filters}/nr_filters`, value: count(scheme.filters.length) });
+  for (const [position, filter] of scheme.filters.entries()) {
+    writes.push(...filterWrites(`${filters}/${position}`, filter, features));
+  }
+  return writes;
+}
+
+function filterWrites(folder: string, filter: SchemeFilter, features: TreeFeatures): readonly FileWrite[] {
+  const writes: FileWrite[] = [{ path: `${folder}/type`, value: filter.type }];
+  if (filter.type === 'memcg') writes.push({ path: `${folder}/memcg_path`, value: filter.memcgPath });
+  writes.push({ path: `${folder}/matching`, value: filter.matching ? 'Y' : 'N' });
+  if (features.allowFilters) {
+    writes.push({ path: `${folder}/allow`, value: filter.allow ? 'Y' : 'N' });
+  } else if (filter.allow) {
+    throw new DamonUnsupportedError(
+      `a ${filter.type} filter that allows needs the filters' \`allow\` file (Linux 6.14): this kernel's filters can only reject`,
+    );
+  }
+  return writes;
+}
+
+function count(value: number): string {
+  if (!Number.isSafeInteger(value) || value < 0) throw new RangeError(`not a whole number that DAMON takes: ${value}`);
+  return String(value);
+}
+
+function lower(bounds: Bounds): string {
+  return count(Math.ceil(bounds.min));
+}
+
+function upper(bounds: Bounds, max: string): string {
+  if (bounds.max >= Number.MAX_SAFE_INTEGER) return max;
+  const floor = Math.floor(bounds.max);
+  return max === MAX_UNSIGNED_INT && floor > Number(MAX_UNSIGNED_INT) ? max : count(floor);
+}
+
+/** Is this one of the `nr_*` files whose write destroys and remakes the numbered folders beside it? */
+export function makesChildren(path: string): boolean {
+  return path.slice(path.lastIndexOf('/') + 1).startsWith('nr_');
+}
+
+/**
+ * The writes that turn files holding `written` into `wanted`, in order. When a `nr_*` file changes, everything below it is
+ * written again, because writing it empties its children; where it does not change, it is left alone for the same reason.
+ */
+export function pendingWrites(
+  written: ReadonlyMap<string, string>,
+  wanted: readonly FileWrite[],
+): readonly FileWrite[] {
+  const emptied: string[] = [];
+  return wanted.filter((write) => {
+    const lost = emptied.some((folder) => write.path.startsWith(folder));
+    if (!lost && written.get(write.path) === write.value) return false;
+    if (makesChildren(write.path)) emptied.push(folderOf(write.path));
+    return true;
+  });
+}
+
+/** Brings `written` up to date after one file was written. */
+export function noteWritten(written: Map<string, string>, write: FileWrite): void {
+  if (makesChildren(write.path)) {
+    const folder = folderOf(write.path);
+    for (const path of written.keys()) if (path.startsWith(folder)) written.delete(path);
+  }
+  written.set(write.path, write.value);
+}
+
+function folderOf(path: string): string {
+  return path.slice(0, path.lastIndexOf('/') + 1);
+}
+
+/** The files to write, before `commit`, to get from one desired state of a kdamond to another. */
+export function kdamondChanges(
+  index: number,
+  from: DesiredKdamond,
+  to: DesiredKdamond,
+  features: TreeFeatures,
+): readonly FileWrite[] {
+  const written = new Map(kdamondWrites(index, from, features).map(({ path, value }) => [path, value]));
+  return pendingWrites(written, kdamondWrites(index, to, features));
+}
