@@ -1,0 +1,659 @@
+import type { MigrationPath, Topology } from '../../../numa/topology.ts';
+import type { NodeObservation, Observation } from '../../../tiering/observation.ts';
+import { maxNrAccesses, plan } from '../../../tiering/plan.ts';
+import type { Policy } from '../../../tiering/policy.ts';
+import { DEFAULT_POLICY } from '../../../tiering/policy.ts';
+import type { DamonFeatures, DesiredScheme } from '../../../tiering/scheme.ts';
+import type { NodeSnapshot, Region } from '../../../tiering/snapshot.ts';
+import type { NodeOrders, TunerState, Tuning } from '../../../tiering/tuner/tune.ts';
+import { FRESH_TUNER, tune } from '../../../tiering/tuner/tune.ts';
+import { ALL_FEATURES, machine } from './machines.ts';
+import type { Random } from './random.ts';
+import { binomial, seededRandom } from './random.ts';
+
+/**
+ * A model of a host with memory tiers, small and deterministic, that the tuner and the planner drive as the controller does.
+ *
+ * Memory is chunks of 256 KiB. Each node has a kdamond that follows the kernel's algorithm (mm/damon/core.c): one random page a sample,
+ * regions merged by similar rates and split at random, ages, quotas charged by what was tried, priorities by a histogram of scores, and passes
+ * that resume where the budget ended. Passes take time, in which the kdamond does not watch; a snapshot shows memory as it was before the pass.
+ */
+
+export const MIB = 1024 * 1024;
+const CHUNK_BYTES = MIB / 4;
+const CHUNKS_PER_MIB = MIB / CHUNK_BYTES;
+const FREE = -1;
+/** Kernel memory and pinned pages: used, never moves, never looks accessed. */
+const UNMOVABLE = -2;
+const MAX_SCORE = 99;
+
+/** Share of samples in which a page of a buffer was accessed; may depend on where the buffer is and on the time. */
+export type AccessRate = number | ((nodeId: number, nowMs: number) => number);
+
+export interface HostNode {
+  readonly nodeId: number;
+  readonly totalMiB: number;
+  /** 0 is the fastest. */
+  readonly tier: number;
+  readonly highWatermarkMiB?: number;
+  /** Kernel memory, strewn over the node. */
+  readonly kernelMiB?: number;
+}
+
+export interface HostOptions {
+  readonly nodes: readonly HostNode[];
+  /** Default: every node to and from the only node of the tier above. */
+  readonly paths?: readonly MigrationPath[];
+  readonly policy?: Policy;
+  readonly seed?: number;
+  readonly tickMs?: number;
+  readonly migrationMiBPerSecond?: number;
+  /** Where migrated memory lands: `scattered` over the free slots (default) or `packed` from the lowest address. */
+  readonly placement?: 'scattered' | 'packed';
+  /** Orders take effect so many passes late. */
+  readonly commitLatePasses?: number;
+  /** Share of accesses that sampling misses (DAMON does not flush the TLB). */
+  readonly missedShare?: number;
+  /** Share of snapshots that never reach the daemon. */
+  readonly lostSnapshotShare?: number;
+  /** Snapshots reach the daemon before the pass that follows their aggregation, or after it as `damon_aggregated` does (default). */
+  readonly snapshotBeforePass?: boolean;
+  readonly features?: DamonFeatures;
+  /** Last word on what the daemon sees. */
+  readonly observe?: (observation: Observation) => Observation;
+}
+
+/** Memory of a program, with one access rate. */
+export interface Buffer {
+  readonly name: string;
+  rate: AccessRate;
+}
+
+/** One pass of one scheme. */
+export interface PassRecord {
+  readonly atMs: number;
+  readonly nodeId: number;
+  readonly direction: 'promotion' | 'demotion';
+  readonly budgetBytes: number;
+  readonly triedBytes: number;
+  readonly movedBytes: number;
+}
+
+export interface TickRecord {
+  readonly observation: Observation;
+  readonly tuning: Tuning;
+}
+
+interface SimRegion {
+  start: number;
+  end: number;
+  nrAccesses: number;
+  lastNrAccesses: number;
+  age: number;
+}
+
+interface Counters {
+  promotedBytes: number;
+  demotedBytes: number;
+  promotionTriedBytes: number;
+  demotionTriedBytes: number;
+}
+
+interface SimNode {
+  readonly nodeId: number;
+  readonly baseAddress: number;
+  readonly totalBytes: number;
+  readonly highWatermarkBytes: number;
+  readonly owner: Int32Array;
+  /** Accessed bit left from before anybody looked. */
+  readonly staleYoung: Uint8Array;
+  readonly lastLookMs: Float64Array;
+  readonly freeSlots: Slots;
+  readonly sinceTick: Counters;
+  snapshot: NodeSnapshot | undefined;
+  minFreeBytes: number;
+}
+
+/** Charge state that a scheme keeps across commits. */
+interface RunningScheme {
+  desired: DesiredScheme;
+  readonly direction: 'promotion' | 'demotion';
+  chargedChunks: number;
+  resumeAt: number;
+  minScore: number;
+  triedBytes: number;
+  movedBytes: number;
+}
+
+interface Kdamond {
+  readonly node: SimNode;
+  readonly minRegions: number;
+  readonly maxRegions: number;
+  regions: SimRegion[];
+  lastRegionCount: number;
+  passes: number;
+  schemes: RunningScheme[];
+  readonly commits: { readonly sincePass: number; readonly schemes: readonly DesiredScheme[] }[];
+}
+
+export class SimulatedHost {
+  readonly topology: Topology;
+  policy: Policy;
+  readonly passes: PassRecord[] = [];
+  readonly ticks: TickRecord[] = [];
+  nowMs = 0;
+  promotedBytes = 0;
+  demotedBytes = 0;
+
+  readonly #options: HostOptions;
+  readonly #random: Random;
+  readonly #nodes = new Map<number, SimNode>();
+  readonly #kdamonds = new Map<number, Kdamond>();
+  readonly #buffers: Buffer[] = [];
+  readonly #processes: { dueMs: number; readonly steps: Iterator<number, void> }[] = [];
+  #tuner: TunerState = FRESH_TUNER;
+
+  constructor(options: HostOptions) {
+    this.#options = options;
+    this.policy = options.policy ?? DEFAULT_POLICY;
+    this.#random = seededRandom(options.seed ?? 1);
+    this.topology = machine(options.nodes, options.paths);
+    for (const node of options.nodes) this.#nodes.set(node.nodeId, this.#createNode(node));
+    for (const desired of this.#plan([])) {
+      const node = this.#node(desired.nodeId);
+      const kdamond: Kdamond = {
+        node,
+        minRegions: desired.minRegions,
+        maxRegions: desired.maxRegions,
+        regions: initialRegions(node.owner.length, desired.minRegions),
+        lastRegionCount: 0,
+        passes: 0,
+        schemes: desired.schemes.map((scheme) => this.#start(desired.nodeId, scheme)),
+        commits: [],
+      };
+      this.#kdamonds.set(desired.nodeId, kdamond);
+      this.#processes.push({ dueMs: this.#random() * 100, steps: this.#watch(kdamond) });
+    }
+    this.#processes.push({ dueMs: 0, steps: this.#daemon() });
+  }
+
+  /** A buffer on one node, in the lowest free addresses. */
+  allocate(name: string, nodeId: number, mib: number, rate: AccessRate): Buffer {
+    const buffer: Buffer = { name, rate };
+    this.#buffers.push(buffer);
+    this.grow(buffer, nodeId, mib);
+    return buffer;
+  }
+
+  grow(buffer: Buffer, nodeId: number, mib: number): void {
+    const node = this.#node(nodeId);
+    const owner = this.#buffers.indexOf(buffer);
+    for (let chunk = 0; chunk < mib * CHUNKS_PER_MIB; chunk += 1) {
+      this.#occupy(node, node.freeSlots.takeLowest(), owner, true);
+    }
+  }
+
+  free(buffer: Buffer): void {
+    const owner = this.#buffers.indexOf(buffer);
+    for (const node of this.#nodes.values()) {
+      node.owner.forEach((who, slot) => {
+        if (who === owner) release(node, slot);
+      });
+    }
+  }
+
+  /** Lets the host and the daemon live for some time. */
+  run(seconds: number): void {
+    const untilMs = this.nowMs + seconds * 1000;
+    for (;;) {
+      const [first, ...rest] = this.#processes;
+      if (first === undefined) return;
+      const next = rest.reduce((earliest, process) => (process.dueMs < earliest.dueMs ? process : earliest), first);
+      if (next.dueMs > untilMs) break;
+      this.nowMs = next.dueMs;
+      const step = next.steps.next();
+      if (step.done === true) this.#processes.splice(this.#processes.indexOf(next), 1);
+      else next.dueMs += step.value;
+    }
+    this.nowMs = untilMs;
+  }
+
+  /** Runs until a condition holds, looked at ten times a second; returns the seconds it took, Infinity when it never did. */
+  runUntil(condition: () => boolean, maxSeconds: number): number {
+    const startedAtMs = this.nowMs;
+    while (!condition()) {
+      if (this.nowMs - startedAtMs >= maxSeconds * 1000) return Number.POSITIVE_INFINITY;
+      this.run(0.1);
+    }
+    return (this.nowMs - startedAtMs) / 1000;
+  }
+
+  mibOn(buffer: Buffer, nodeId: number): number {
+    const owner = this.#buffers.indexOf(buffer);
+    let chunks = 0;
+    for (const who of this.#node(nodeId).owner) if (who === owner) chunks += 1;
+    return chunks / CHUNKS_PER_MIB;
+  }
+
+  freeMiB(nodeId: number): number {
+    return (this.#node(nodeId).freeSlots.size * CHUNK_BYTES) / MIB;
+  }
+
+  /** The least that was ever free. */
+  minFreeMiB(nodeId: number): number {
+    return this.#node(nodeId).minFreeBytes / MIB;
+  }
+
+  usedShare(nodeId: number): number {
+    const node = this.#node(nodeId);
+    return 1 - (node.freeSlots.size * CHUNK_BYTES) / node.totalBytes;
+  }
+
+  get movedMiB(): number {
+    return (this.promotedBytes + this.demotedBytes) / MIB;
+  }
+
+  get promotedMiB(): number {
+    return this.promotedBytes / MIB;
+  }
+
+  get demotedMiB(): number {
+    return this.demotedBytes / MIB;
+  }
+
+  /** Every order the tuner gave since a time. */
+  ordersSince(sinceMs: number): readonly NodeOrders[] {
+    return this.ticks.filter((tick) => tick.observation.nowMs >= sinceMs).flatMap((tick) => tick.tuning.orders);
+  }
+
+  passesSince(sinceMs: number): readonly PassRecord[] {
+    return this.passes.filter((pass) => pass.atMs >= sinceMs);
+  }
+
+  // The daemon: what the controller does every tick.
+
+  *#daemon(): Generator<number, void> {
+    const tickMs = this.#options.tickMs ?? this.policy.monitoring.aggregationIntervalMs;
+    for (;;) {
+      const observation = this.#observe();
+      const tuning = tune(this.#tuner, observation, this.topology, this.policy);
+      this.#tuner = tuning.state;
+      this.ticks.push({ observation, tuning });
+      for (const desired of this.#plan(tuning.orders)) {
+        const kdamond = this.#kdamonds.get(desired.nodeId);
+        kdamond?.commits.push({ sincePass: kdamond.passes, schemes: desired.schemes });
+      }
+      yield tickMs;
+    }
+  }
+
+  #plan(orders: readonly NodeOrders[]) {
+    return plan({
+      topology: this.topology,
+      policy: this.policy,
+      features: this.#options.features ?? ALL_FEATURES,
+      scope: { include: [], exclude: [] },
+      orders,
+    });
+  }
+
+  #observe(): Observation {
+    const nodes: NodeObservation[] = [];
+    for (const node of this.#nodes.values()) {
+      nodes.push({
+        nodeId: node.nodeId,
+        totalBytes: node.totalBytes,
+        freeBytes: node.freeSlots.size * CHUNK_BYTES,
+        highWatermarkBytes: node.highWatermarkBytes,
+        ...(node.snapshot === undefined ? {} : { snapshot: node.snapshot }),
+        ...node.sinceTick,
+      });
+      Object.assign(node.sinceTick, noCounters());
+    }
+    const observation = { nowMs: this.nowMs, nodes };
+    return this.#options.observe?.(observation) ?? observation;
+  }
+
+  // The kernel: one kdamond a node.
+
+  *#watch(kdamond: Kdamond): Generator<number, void> {
+    for (;;) {
+      yield this.policy.monitoring.aggregationIntervalMs;
+      this.#sample(kdamond);
+      merge(kdamond, maxNrAccesses(this.policy));
+      this.#takeCommit(kdamond);
+      if (this.#options.snapshotBeforePass === true) this.#publish(kdamond);
+      yield* this.#applySchemes(kdamond);
+      kdamond.passes += 1;
+      if (this.#options.snapshotBeforePass !== true) this.#publish(kdamond);
+      for (const region of kdamond.regions) region.lastNrAccesses = region.nrAccesses;
+      this.#split(kdamond);
+    }
+  }
+
+  /** The region counts the samples that found a random page of it accessed. */
+  #sample({ node, regions }: Kdamond): void {
+    const rates = this.#buffers.map((buffer) => this.#rateOf(buffer, node.nodeId));
+    const seenShare = 1 - (this.#options.missedShare ?? 0);
+    const samples = maxNrAccesses(this.policy);
+    for (const region of regions) {
+      let total = 0;
+      for (let slot = region.start; slot < region.end; slot += 1) total += rates[node.owner[slot] ?? FREE] ?? 0;
+      const share = (total / (region.end - region.start)) * seenShare;
+      region.nrAccesses = binomial(samples, share, this.#random);
+    }
+  }
+
+  #rateOf(buffer: Buffer, nodeId: number): number {
+    return typeof buffer.rate === 'number' ? buffer.rate : buffer.rate(nodeId, this.nowMs);
+  }
+
+  #takeCommit(kdamond: Kdamond): void {
+    const late = this.#options.commitLatePasses ?? 0;
+    let commit = kdamond.commits[0];
+    while (commit !== undefined && kdamond.passes - commit.sincePass >= late) {
+      kdamond.schemes = commit.schemes.map((desired, index) => {
+        const running = kdamond.schemes[index];
+        return running === undefined ? this.#start(kdamond.node.nodeId, desired) : { ...running, desired };
+      });
+      kdamond.commits.shift();
+      commit = kdamond.commits[0];
+    }
+  }
+
+  #start(nodeId: number, desired: DesiredScheme): RunningScheme {
+    const path = this.topology.paths.find((candidate) => candidate.nodeId === nodeId);
+    const direction = desired.targetNid === path?.promotionTarget ? 'promotion' : 'demotion';
+    return { desired, direction, chargedChunks: 0, resumeAt: 0, minScore: 0, triedBytes: 0, movedBytes: 0 };
+  }
+
+  #publish({ node, regions }: Kdamond): void {
+    if (this.#random() < (this.#options.lostSnapshotShare ?? 0)) return;
+    const address = (slot: number) => node.baseAddress + slot * CHUNK_BYTES;
+    node.snapshot = {
+      nodeId: node.nodeId,
+      takenAtMs: this.nowMs,
+      maxNrAccesses: maxNrAccesses(this.policy),
+      aggregationIntervalMs: this.policy.monitoring.aggregationIntervalMs,
+      regions: regions.map(
+        ({ start, end, nrAccesses, age }): Region => ({ start: address(start), end: address(end), nrAccesses, age }),
+      ),
+    };
+  }
+
+  *#applySchemes(kdamond: Kdamond): Generator<number, void> {
+    const { schemes, node } = kdamond;
+    const atMs = this.nowMs;
+    for (const scheme of schemes) this.#openChargeWindow(kdamond, scheme);
+    for (let index = 0; index < kdamond.regions.length; index += 1) {
+      for (const scheme of schemes) yield* this.#tryRegion(kdamond, scheme, index);
+    }
+    for (const { desired, direction, triedBytes, movedBytes } of schemes) {
+      const budgetBytes = desired.quota.bytes;
+      this.passes.push({ atMs, nodeId: node.nodeId, direction, budgetBytes, triedBytes, movedBytes });
+    }
+  }
+
+  /** The reset interval is shorter than a pass: every pass starts with the whole budget, and with the score that just uses it up. */
+  #openChargeWindow({ regions }: Kdamond, scheme: RunningScheme): void {
+    Object.assign(scheme, { chargedChunks: 0, triedBytes: 0, movedBytes: 0 });
+    const chunksByScore = new Array<number>(MAX_SCORE + 1).fill(0);
+    for (const region of regions) {
+      if (!matches(scheme.desired, region)) continue;
+      const score = this.#score(scheme, region);
+      chunksByScore[score] = (chunksByScore[score] ?? 0) + region.end - region.start;
+    }
+    let score = MAX_SCORE;
+    let chunks = chunksByScore[score] ?? 0;
+    while (score > 0 && chunks * CHUNK_BYTES < scheme.desired.quota.bytes) {
+      score -= 1;
+      chunks += chunksByScore[score] ?? 0;
+    }
+    scheme.minScore = score;
+  }
+
+  /** As damon_hot_score() and damon_cold_score(). */
+  #score({ desired }: RunningScheme, region: SimRegion): number {
+    const { nrAccesses, age } = desired.quota.weights;
+    const frequency = Math.floor((region.nrAccesses * MAX_SCORE) / maxNrAccesses(this.policy));
+    const ageSeconds = Math.floor((region.age * this.policy.monitoring.aggregationIntervalMs) / 1000);
+    const ageLog = ageSeconds === 0 ? 0 : Math.min(32, Math.floor(Math.log2(ageSeconds)) + 1);
+    const ageScore = Math.floor((((frequency === 0 ? -ageLog : ageLog) + 32) * MAX_SCORE) / 64);
+    const hotness = (nrAccesses * frequency + age * ageScore) / Math.max(1, nrAccesses + age);
+    const hot = Math.min(MAX_SCORE, Math.max(0, Math.floor(hotness)));
+    return desired.action === 'migrate_hot' ? hot : MAX_SCORE - hot;
+  }
+
+  *#tryRegion(kdamond: Kdamond, scheme: RunningScheme, index: number): Generator<number, void> {
+    const { regions, node } = kdamond;
+    const budgetChunks = Math.floor(scheme.desired.quota.bytes / CHUNK_BYTES);
+    const region = regions[index];
+    if (region === undefined || scheme.chargedChunks >= budgetChunks) return;
+    if (scheme.resumeAt > 0) {
+      if (index === regions.length - 1) scheme.resumeAt = 0;
+      if (scheme.resumeAt === 0 || region.end <= scheme.resumeAt) return;
+      scheme.resumeAt = 0;
+    }
+    if (!matches(scheme.desired, region) || this.#score(scheme, region) < scheme.minScore) return;
+
+    const chunks = Math.min(region.end - region.start, budgetChunks - scheme.chargedChunks);
+    if (chunks < region.end - region.start) {
+      regions.splice(index + 1, 0, { ...region, start: region.start + chunks });
+      region.end = region.start + chunks;
+    }
+    scheme.chargedChunks += chunks;
+    scheme.triedBytes += chunks * CHUNK_BYTES;
+    const counters = node.sinceTick;
+    if (scheme.direction === 'promotion') counters.promotionTriedBytes += chunks * CHUNK_BYTES;
+    else counters.demotionTriedBytes += chunks * CHUNK_BYTES;
+    if (scheme.chargedChunks >= budgetChunks) scheme.resumeAt = region.end;
+    if (scheme.desired.action === 'stat') return;
+    region.age = 0;
+    const msPerChunk = (1000 * CHUNK_BYTES) / MIB / (this.#options.migrationMiBPerSecond ?? 100);
+    for (let slot = region.start; slot < region.end; slot += 1) {
+      if (this.#migrate(node, slot, scheme)) yield msPerChunk;
+    }
+  }
+
+  #migrate(node: SimNode, slot: number, scheme: RunningScheme): boolean {
+    const owner = node.owner[slot] ?? FREE;
+    if (owner < 0) return false;
+    if (scheme.desired.filters.some((filter) => filter.type === 'young' && this.#isYoung(node, slot, owner))) {
+      return false;
+    }
+    const target = this.#node(scheme.desired.targetNid ?? node.nodeId);
+    if (target.freeSlots.size * CHUNK_BYTES - CHUNK_BYTES < target.highWatermarkBytes) return false;
+    const place =
+      this.#options.placement === 'packed' ? target.freeSlots.takeLowest() : target.freeSlots.takeRandom(this.#random);
+    const stale = node.staleYoung[slot] === 1;
+    release(node, slot);
+    this.#occupy(target, place, owner, stale);
+    scheme.movedBytes += CHUNK_BYTES;
+    if (scheme.direction === 'promotion') {
+      node.sinceTick.promotedBytes += CHUNK_BYTES;
+      this.promotedBytes += CHUNK_BYTES;
+    } else {
+      node.sinceTick.demotedBytes += CHUNK_BYTES;
+      this.demotedBytes += CHUNK_BYTES;
+    }
+    return true;
+  }
+
+  /** The young filter's look, which clears the accessed bit. */
+  #isYoung(node: SimNode, slot: number, owner: number): boolean {
+    const buffer = this.#buffers[owner];
+    const rate = buffer === undefined ? 0 : this.#rateOf(buffer, node.nodeId);
+    const samples = (this.nowMs - (node.lastLookMs[slot] ?? 0)) / this.policy.monitoring.samplingIntervalMs;
+    const young = node.staleYoung[slot] === 1 || this.#random() < 1 - (1 - rate) ** samples;
+    node.staleYoung[slot] = 0;
+    node.lastLookMs[slot] = this.nowMs;
+    return young;
+  }
+
+  #split(kdamond: Kdamond): void {
+    const { regions, maxRegions } = kdamond;
+    if (regions.length <= maxRegions / 2) {
+      const parts = regions.length === kdamond.lastRegionCount && regions.length < maxRegions / 3 ? 3 : 2;
+      kdamond.regions = regions.flatMap((region) => this.#splitRegion(region, parts));
+    }
+    kdamond.lastRegionCount = regions.length;
+  }
+
+  #splitRegion(region: SimRegion, parts: number): SimRegion[] {
+    const split: SimRegion[] = [];
+    let rest = region;
+    for (let part = 1; part < parts && rest.end - rest.start > 2; part += 1) {
+      const chunks = Math.floor(((1 + Math.floor(this.#random() * 9)) * (rest.end - rest.start)) / 10);
+      if (chunks === 0) continue;
+      split.push({ ...rest, end: rest.start + chunks });
+      rest = { ...rest, start: rest.start + chunks };
+    }
+    return [...split, rest];
+  }
+
+  #createNode({ nodeId, totalMiB, highWatermarkMiB = 0, kernelMiB = 0 }: HostNode): SimNode {
+    const chunks = totalMiB * CHUNKS_PER_MIB;
+    const node: SimNode = {
+      nodeId,
+      baseAddress: this.topology.nodes.find((candidate) => candidate.nodeId === nodeId)?.ranges[0]?.start ?? 0,
+      totalBytes: totalMiB * MIB,
+      highWatermarkBytes: highWatermarkMiB * MIB,
+      owner: new Int32Array(chunks).fill(FREE),
+      staleYoung: new Uint8Array(chunks),
+      lastLookMs: new Float64Array(chunks),
+      freeSlots: new Slots(chunks),
+      sinceTick: noCounters(),
+      snapshot: undefined,
+      minFreeBytes: totalMiB * MIB,
+    };
+    for (let chunk = 0; chunk < kernelMiB * CHUNKS_PER_MIB; chunk += 1) {
+      this.#occupy(node, node.freeSlots.takeRandom(this.#random), UNMOVABLE, false);
+    }
+    return node;
+  }
+
+  #occupy(node: SimNode, slot: number, owner: number, stale: boolean): void {
+    node.owner[slot] = owner;
+    node.staleYoung[slot] = stale ? 1 : 0;
+    node.lastLookMs[slot] = this.nowMs;
+    node.minFreeBytes = Math.min(node.minFreeBytes, node.freeSlots.size * CHUNK_BYTES);
+  }
+
+  #node(nodeId: number): SimNode {
+    const node = this.#nodes.get(nodeId);
+    if (node === undefined) throw new Error(`the host has no node ${nodeId}`);
+    return node;
+  }
+}
+
+function release(node: SimNode, slot: number): void {
+  node.owner[slot] = FREE;
+  node.freeSlots.put(slot);
+}
+
+function noCounters(): Counters {
+  return { promotedBytes: 0, demotedBytes: 0, promotionTriedBytes: 0, demotionTriedBytes: 0 };
+}
+
+function initialRegions(chunks: number, count: number): SimRegion[] {
+  const regions: SimRegion[] = [];
+  const size = Math.max(1, Math.floor(chunks / count));
+  for (let start = 0; start < chunks; start += size) {
+    const end = Math.min(chunks, start + size);
+    regions.push({ start, end, nrAccesses: 0, lastNrAccesses: 0, age: 0 });
+  }
+  return regions;
+}
+
+/** As kdamond_merge_regions(): neighbours of similar rates become one region, with a coarser threshold while they are too many. */
+function merge(kdamond: Kdamond, maxAccesses: number): void {
+  const highest = kdamond.regions.reduce((most, region) => Math.max(most, region.nrAccesses), 0);
+  let threshold = Math.floor(highest / 10);
+  for (const region of kdamond.regions) {
+    const changed =
+      Math.abs(region.nrAccesses - region.lastNrAccesses) > threshold ||
+      (region.nrAccesses === 0) !== (region.lastNrAccesses === 0);
+    region.age = changed ? 0 : region.age + 1;
+  }
+  const chunks = kdamond.node.owner.length;
+  const largest = Math.max(1, Math.floor(chunks / kdamond.minRegions));
+  for (;;) {
+    kdamond.regions = mergeOnce(kdamond.regions, threshold, largest);
+    if (kdamond.regions.length <= kdamond.maxRegions || threshold >= maxAccesses) return;
+    threshold = Math.max(1, threshold * 2);
+  }
+}
+
+function mergeOnce(regions: readonly SimRegion[], threshold: number, largest: number): SimRegion[] {
+  const merged: SimRegion[] = [];
+  let previous: SimRegion | undefined;
+  for (const region of regions) {
+    const chunks = region.end - region.start;
+    if (
+      previous !== undefined &&
+      Math.abs(previous.nrAccesses - region.nrAccesses) <= threshold &&
+      previous.end - previous.start + chunks <= largest
+    ) {
+      const before = previous.end - previous.start;
+      const mean = (a: number, b: number) => Math.floor((a * before + b * chunks) / (before + chunks));
+      previous.nrAccesses = mean(previous.nrAccesses, region.nrAccesses);
+      previous.age = mean(previous.age, region.age);
+      previous.end = region.end;
+    } else {
+      merged.push(region);
+      previous = region;
+    }
+  }
+  return merged;
+}
+
+function matches({ pattern }: DesiredScheme, { nrAccesses, age }: SimRegion): boolean {
+  return (
+    nrAccesses >= pattern.nrAccesses.min &&
+    nrAccesses <= pattern.nrAccesses.max &&
+    age >= pattern.age.min &&
+    age <= pattern.age.max
+  );
+}
+
+/** Free slots of a node: any in constant time, the lowest by a hint that moves up. */
+class Slots {
+  readonly #slots: Int32Array;
+  readonly #place: Int32Array;
+  #lowestHint = 0;
+  size: number;
+
+  constructor(count: number) {
+    this.#slots = Int32Array.from({ length: count }, (_, slot) => slot);
+    this.#place = Int32Array.from({ length: count }, (_, slot) => slot);
+    this.size = count;
+  }
+
+  put(slot: number): void {
+    this.#slots[this.size] = slot;
+    this.#place[slot] = this.size;
+    this.size += 1;
+    this.#lowestHint = Math.min(this.#lowestHint, slot);
+  }
+
+  takeRandom(random: Random): number {
+    return this.#take(Math.floor(random() * this.size));
+  }
+
+  takeLowest(): number {
+    if (this.size === 0) throw new Error('no free memory left on the node');
+    while ((this.#place[this.#lowestHint] ?? -1) < 0) this.#lowestHint += 1;
+    return this.#take(this.#place[this.#lowestHint] ?? 0);
+  }
+
+  #take(place: number): number {
+    const slot = this.#slots[place];
+    if (slot === undefined || this.size === 0) throw new Error('no free memory left on the node');
+    this.size -= 1;
+    const last = this.#slots[this.size] ?? slot;
+    this.#slots[place] = last;
+    this.#place[last] = place;
+    this.#place[slot] = -1;
+    return slot;
+  }
+}
