@@ -105,7 +105,7 @@ function demotionSchemes(input: PlanInput, targetNid: number, order: DemotionOrd
   });
   const pattern: AccessPattern = {
     sizeBytes: { min: PAGE_BYTES, max: UNBOUNDED },
-    nrAccesses: { min: 0, max: bounds.maxNrAccesses },
+    nrAccesses: { min: bounds.minNrAccesses, max: bounds.maxNrAccesses },
     age: { min: bounds.minAge, max: UNBOUNDED },
   };
   const young: SchemeFilter[] =

@@ -11,6 +11,11 @@ export type Reach = (typeof REACHES)[number];
 
 /** Bounds of a reach in DAMON's units; `checkYoung`: leave pages alone that were accessed since the last look (kernel's young filter). */
 export interface ReachBounds {
+  /**
+   * Free and unmovable memory is the coldest of all, so it takes the first places of a coldest-first budget. What reaches beyond idle regions
+   * leaves them out, or a budget smaller than that dead memory would never come to anything that moves.
+   */
+  readonly minNrAccesses: number;
   readonly maxNrAccesses: number;
   readonly minAge: number;
   /** An idle region was sampled at many random pages without a hit: a second look at every page would only cost a pass. */
@@ -27,15 +32,25 @@ export function reachBounds(
   const minAge = Math.ceil((policy.demotion.minAgeSeconds * 1000) / intervals.aggregationIntervalMs);
   switch (reach) {
     case 'idle':
-      return { maxNrAccesses: 0, minAge, checkYoung: false };
+      return { minNrAccesses: 0, maxNrAccesses: 0, minAge, checkYoung: false };
     case 'cold': {
       const cold = Math.floor(policy.demotion.maxAccessRate * intervals.maxNrAccesses);
-      return { maxNrAccesses: Math.min(cold, hotNrAccesses - 1), minAge: Math.min(1, minAge), checkYoung: true };
+      return {
+        minNrAccesses: 0,
+        maxNrAccesses: Math.min(cold, hotNrAccesses - 1),
+        minAge: Math.min(1, minAge),
+        checkYoung: true,
+      };
     }
     case 'warm':
-      return { maxNrAccesses: hotNrAccesses - 1, minAge: Math.min(1, minAge), checkYoung: true };
+      return {
+        minNrAccesses: Math.min(1, hotNrAccesses - 1),
+        maxNrAccesses: hotNrAccesses - 1,
+        minAge: Math.min(1, minAge),
+        checkYoung: true,
+      };
     case 'any':
-      return { maxNrAccesses: intervals.maxNrAccesses, minAge: 0, checkYoung: false };
+      return { minNrAccesses: 1, maxNrAccesses: intervals.maxNrAccesses, minAge: 0, checkYoung: false };
   }
 }
 
@@ -48,7 +63,9 @@ export function hotThresholdNrAccesses(policy: Policy, maxNrAccesses: number): n
 export function bytesInReach(snapshot: NodeSnapshot, bounds: ReachBounds): number {
   let bytes = 0;
   for (const region of snapshot.regions) {
-    if (region.nrAccesses <= bounds.maxNrAccesses && region.age >= bounds.minAge) bytes += region.end - region.start;
+    const { nrAccesses, age } = region;
+    if (nrAccesses < bounds.minNrAccesses || nrAccesses > bounds.maxNrAccesses || age < bounds.minAge) continue;
+    bytes += region.end - region.start;
   }
   return bytes;
 }
