@@ -19,6 +19,8 @@ const MIN_PROMOTION_BYTES = MIB / 16;
 const SLACK_SHARE = 0.003;
 /** Fewer hot bytes waiting than this do not push others out; they wait for room. */
 const EXCHANGE_SHARE = 0.005;
+/** No longer than this are demotions kept to idle memory because nothing has been watched long enough to be idle. */
+const MAX_PATIENCE_MS = 5_000;
 /** The least efficiency to count on when an order is raised for what will fail. */
 const MIN_EFFICIENCY = 0.5;
 
@@ -50,6 +52,8 @@ export interface NodeTuning {
   readonly promotionEfficiency: number;
   readonly lastOrders: NodeOrders;
   readonly lastSnapshotAtMs: number | undefined;
+  /** When the first snapshot was taken: ages count from there. */
+  readonly firstSnapshotAtMs: number | undefined;
 }
 
 /** All that the tuner remembers; a plain value, so that a tick is a pure function. */
@@ -147,12 +151,15 @@ function learn(before: NodeTuning | undefined, node: NodeObservation, policy: Po
       promotionEfficiency: 1,
       lastOrders: { nodeId: node.nodeId },
       lastSnapshotAtMs: undefined,
+      firstSnapshotAtMs: node.snapshot?.takenAtMs,
     };
   }
   const pass = { snapshotAtMs: node.snapshot?.takenAtMs, aggregationIntervalMs: intervalMs };
   const demotion = before.lastOrders.demotion;
+  const firstSnapshotAtMs = before.firstSnapshotAtMs ?? node.snapshot?.takenAtMs;
   return {
     ...before,
+    firstSnapshotAtMs,
     promotionPace: nextPace(before.promotionPace, {
       ...pass,
       budgetBytes: before.lastOrders.promotion?.budgetBytes ?? 0,
@@ -170,7 +177,10 @@ function learn(before: NodeTuning | undefined, node: NodeObservation, policy: Po
       orderedBytes: demotion?.budgetBytes ?? 0,
       triedBytes: node.demotionTriedBytes,
       movedBytes: node.demotedBytes,
-      hadPass: node.snapshot !== undefined && node.snapshot.takenAtMs !== before.lastSnapshotAtMs,
+      hadPass:
+        node.snapshot !== undefined &&
+        node.snapshot.takenAtMs !== before.lastSnapshotAtMs &&
+        !isTooYoungToBeIdle(firstSnapshotAtMs, policy, nowMs),
       furthest: demotion?.furthest ?? 'warm',
     }),
     promotionEfficiency: smoothEfficiency(before.promotionEfficiency, node.promotionTriedBytes, node.promotedBytes),
@@ -297,7 +307,9 @@ function demotionOut(context: OrderContext, demand: DemotionDemand): { demotion:
   if (demandBytes < MIN_PROMOTION_BYTES) return off(`node ${below.nodeId} below has no room`, blockedBytes);
 
   const furthest = demand.isOverTarget ? 'any' : 'warm';
-  const reach = reachFor(node, tuning.effort.reach, demandBytes, furthest, policy);
+  const reach = isTooYoungToBeIdle(tuning.firstSnapshotAtMs, policy, nowMs)
+    ? 'idle'
+    : reachFor(node, tuning.effort.reach, demandBytes, furthest, policy);
   const efficiency = Math.max(MIN_EFFICIENCY, tuning.effort.efficiency);
   const budgetBytes = Math.floor(Math.min(demandBytes / efficiency, tuning.demotionPace.stepBytes));
   const why = demand.isOverTarget
@@ -307,6 +319,15 @@ function demotionOut(context: OrderContext, demand: DemotionDemand): { demotion:
     demotion: { budgetBytes, reach, furthest, reason: `${mib(demandBytes)} ${reach} wanted: ${why}` },
     blockedBytes,
   };
+}
+
+/**
+ * Whether nothing can be idle yet because monitoring has just begun. What is cold will soon be seen to be: to reach further now would take the young
+ * filter to pages that nobody has looked at, which rejects them all and sets back the ages that are about to qualify.
+ */
+function isTooYoungToBeIdle(firstSnapshotAtMs: number | undefined, policy: Policy, nowMs: number): boolean {
+  const patienceMs = Math.min(MAX_PATIENCE_MS, policy.demotion.minAgeSeconds * 1000);
+  return firstSnapshotAtMs === undefined || nowMs - firstSnapshotAtMs < patienceMs;
 }
 
 /** The nearest reach, from what has worked, whose candidates cover the demand. */
