@@ -11,7 +11,7 @@ import { GuestProcess } from './guest-process.ts';
 import { ensureHostPackages } from './host-packages.ts';
 import { collect, runHost, shellQuote, tail } from './host-process.ts';
 import type { GuestImage } from './image.ts';
-import { ensureImage } from './image.ts';
+import { cacheDirectory, ensureImage } from './image.ts';
 import { readyMarker } from './image-recipe.ts';
 import type { Progress } from './progress.ts';
 import { progressToStderr, step } from './progress.ts';
@@ -33,6 +33,11 @@ export interface BootOptions {
   readonly bringUpCxl?: boolean;
   /** Topology cxl: bring the memory up as movable, so that it can be taken offline again (default false). */
   readonly onlineMovable?: boolean;
+  /**
+   * Leave the kernel's automatic NUMA balancing on, as hosts with several nodes have it (default false: it moves hot
+   * memory to the CPUs' node by itself within seconds, and nobody could tell whose work a placement is).
+   */
+  readonly numaBalancing?: boolean;
   /** Words added to the kernel's command line. */
   readonly kernelArguments?: string;
   readonly bootTimeoutMs?: number;
@@ -72,9 +77,6 @@ export async function bootGuest(options: BootOptions): Promise<Guest> {
   }
   try {
     await step(progress, `booting kernel ${image.release}, topology ${options.topology}`, () => guest.connect());
-    if (options.buildDir !== undefined) {
-      await guest.check('mount -o noatime /dev/vdb /opt/tierd');
-    }
     if (options.topology === 'cxl' && options.bringUpCxl !== false) {
       await step(progress, 'bringing up the CXL memory', () => bringUpCxlMemory(guest, options.onlineMovable === true));
     }
@@ -102,7 +104,8 @@ async function startGuest(
     disks.push(`file=${disk},format=raw`);
   }
   const port = await freePort();
-  const qemu = new Qemu(directory, qemuArguments(options, image, disks, port));
+  const lock = join(cacheDirectory(), 'guest.lock');
+  const qemu = await Qemu.start(directory, lock, qemuArguments(options, image, disks, port), progress);
   return new Guest(options, image, directory, qemu, { port, privateKey: image.privateKey, directory });
 }
 
@@ -110,6 +113,7 @@ function qemuArguments(options: BootOptions, image: GuestImage, disks: readonly 
   const kernelArguments = [
     'root=/dev/vda rw console=ttyS0 quiet loglevel=4 mitigations=off net.ifnames=0',
     'systemd.show_status=0 systemd.firstboot=off nokaslr audit=0',
+    options.numaBalancing === true ? '' : 'numa_balancing=disable',
     options.kernelArguments ?? '',
   ].join(' ');
   // With a cxl bus, devices must be put on the root bus by hand.
@@ -173,6 +177,7 @@ export class Guest {
   readonly #qemu: Qemu;
   readonly #target: SshTarget;
   readonly #bootTimeoutMs: number;
+  readonly #hasBuild: boolean;
   #connection: SshConnection | undefined;
   #boots = 0;
   #sockets = 0;
@@ -188,6 +193,7 @@ export class Guest {
     this.directory = directory;
     this.#qemu = qemu;
     this.#target = target;
+    this.#hasBuild = options.buildDir !== undefined;
     this.#bootTimeoutMs = options.bootTimeoutMs ?? defaultBootTimeoutMs;
   }
 
@@ -201,7 +207,7 @@ export class Guest {
     this.#boots += 1;
     await this.#qemu.waitForConsole(readyMarker, this.#boots, this.#bootTimeoutMs);
     this.#connection = await SshConnection.open(this.#target, 60_000);
-    await this.check('mkdir -p /run/guest');
+    await this.check(`mkdir -p /run/guest${this.#hasBuild ? ' && mount -o noatime /dev/vdb /opt/tierd' : ''}`);
   }
 
   /** What the kernel and systemd have written to the console. */

@@ -3,22 +3,31 @@ import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { createServer } from 'node:net';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { GuestError } from './errors.ts';
 import { tail } from './host-process.ts';
+import type { Progress } from './progress.ts';
+
+/** The keeper's exit code when another guest of this machine holds the lock. */
+const lockedExitCode = 75;
 
 /**
  * Starts QEMU, waits for it, and removes the guest's directory when it has ended. Its standard input is a pipe that
  * nobody writes to: when this harness ends, however it ends (a failed test, Ctrl-C, SIGKILL), the kernel closes the
  * pipe, `read` returns, and QEMU is killed by its pid. So nothing depends on a handler of the harness being run.
+ *
+ * The lock is held by the keeper alone and so lasts exactly as long as it does.
  */
 const keeper = `
-directory=$1; shift
-exec 3<&0
-"$@" </dev/null 3<&- &
+directory=$1 lock=$2; shift 2
+exec 3<&0 9>>"$lock"
+flock -n 9 || exit ${lockedExitCode}
+"$@" </dev/null 3<&- 9>&- &
 qemu=$!
-echo "$qemu" >"$directory/qemu.pid"
-( read -r _ <&3; kill -KILL "$qemu" 2>/dev/null ) >/dev/null 2>&1 &
+( read -r _ <&3; kill -KILL "$qemu" 2>/dev/null ) >/dev/null 2>&1 9>&- &
 watcher=$!
+echo "$qemu" >"$directory/qemu.pid"
 wait "$qemu"
 code=$?
 kill "$watcher" 2>/dev/null
@@ -34,12 +43,31 @@ export class Qemu {
   readonly #directory: string;
   #console = '';
   #ended = false;
+  #exitCode: number | null = null;
   readonly #exit: Promise<void>;
   readonly #watchers = new Set<() => void>();
 
-  constructor(directory: string, args: readonly string[]) {
+  /**
+   * Starts QEMU once no other guest that was started with this lock file runs: an emulated machine takes every core
+   * it gets, and two of them would spoil each other's timing.
+   */
+  static async start(directory: string, lock: string, args: readonly string[], progress: Progress): Promise<Qemu> {
+    for (let tries = 0; ; tries++) {
+      const qemu = new Qemu(directory, lock, args);
+      while (!qemu.#ended) {
+        if (existsSync(join(directory, 'qemu.pid'))) return qemu;
+        await sleep(20);
+      }
+      // QEMU ended at once: its message is on the console for the one who waits for the boot.
+      if (qemu.#exitCode !== lockedExitCode) return qemu;
+      if (tries === 0) progress('another guest runs on this machine: waiting for its end ...');
+      await sleep(1_000);
+    }
+  }
+
+  private constructor(directory: string, lock: string, args: readonly string[]) {
     this.#directory = directory;
-    this.#keeper = spawn('sh', ['-c', keeper, 'sh', directory, 'qemu-system-x86_64', ...args], {
+    this.#keeper = spawn('sh', ['-c', keeper, 'sh', directory, lock, 'qemu-system-x86_64', ...args], {
       stdio: ['pipe', 'pipe', 'pipe'],
       // A session of its own: Ctrl-C at a terminal must not end the keeper before it has cleaned up.
       detached: true,
@@ -53,7 +81,10 @@ export class Qemu {
     this.#keeper.stdin?.on('error', () => {});
     this.#exit = new Promise<void>((resolve) => {
       this.#keeper.once('error', () => resolve());
-      this.#keeper.once('close', () => resolve());
+      this.#keeper.once('close', (code) => {
+        this.#exitCode = code;
+        resolve();
+      });
     }).then(() => {
       this.#ended = true;
       this.#keeper.stdin?.destroy();

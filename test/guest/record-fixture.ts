@@ -28,7 +28,8 @@ const fixtures = join(import.meta.dirname, '..', 'fixtures');
 
 /**
  * Copies with `cp`, which reads until the end: files of sysfs and procfs lie about their size, so tar cannot.
- * Devices of a bus are links into the device tree; each becomes a small directory of its attributes.
+ * Devices of a bus are links into the device tree; each becomes a small directory of its attributes, and LINKS says
+ * where the link led.
  */
 const recordScript = `
 out=/var/tmp/fixture
@@ -54,6 +55,7 @@ keep() { xargs -r cp -P --parents -t "$out" 2>/dev/null; }
   done
   for device in /sys/bus/cxl/devices/* /sys/bus/dax/devices/*; do
     [ -e "$device" ] || continue
+    echo "$device -> $(readlink "$device")" >>"$out/LINKS"
     find "$device/" -maxdepth 1 \\( -type f -perm /444 ! -name CDAT -o -type l ! -name subsystem ! -name 'firmware_node' \\)
     for part in "$device"/*/; do
       [ -L "\${part%/}" ] && continue
@@ -135,7 +137,7 @@ async function record(name: string): Promise<void> {
   const kernel = name.slice(0, dash);
   const topology = topologies.find((known) => known === name.slice(dash + 1));
   if (topology === undefined) throw new Error(`${name} is not KERNEL-TOPOLOGY; topologies: ${topologies.join(', ')}`);
-  const guest = await bootGuest({ kernel, topology });
+  const guest = await bootGuest({ kernel, topology, numaBalancing: true });
   try {
     await take(guest, recordScript, name);
     const hasDamon = (await guest.run('test -d /sys/kernel/mm/damon/admin')).exitCode === 0;

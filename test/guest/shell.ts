@@ -2,11 +2,14 @@ import { parseArgs } from 'node:util';
 import { messageOf } from './errors.ts';
 import { bootGuest } from './guest.ts';
 import { topologies } from './topologies.ts';
+import { installWorkload } from './workload/workload.ts';
 
 const usage = `Boots a guest with a Debian kernel and runs commands in it.
 
   npx tsx test/guest/shell.ts [options] -- COMMAND      runs COMMAND, prints its output, ends with its exit code
   npx tsx test/guest/shell.ts [options]                 keeps the guest running and prints how to connect, until Ctrl-C
+
+The guest has the tool "workload" (see workload --help).
 
   --kernel K          6.1, 6.12, 7.3 (default) or another cloud kernel that Debian lists
   --topology T        ${topologies.join(', ')} (default numa2)
@@ -15,6 +18,7 @@ const usage = `Boots a guest with a Debian kernel and runs commands in it.
   --package NAME      a Debian package more in the image (may be repeated)
   --online-movable    topology cxl: memory that can be taken offline again
   --no-cxl            topology cxl: leave the memory device alone
+  --numa-balancing    leave the kernel's NUMA balancing on (it moves hot memory by itself)
   --timeout SECONDS   for the command (default 3600)
 `;
 
@@ -29,6 +33,7 @@ async function main(): Promise<number> {
       package: { type: 'string', multiple: true, default: [] },
       'online-movable': { type: 'boolean', default: false },
       'no-cxl': { type: 'boolean', default: false },
+      'numa-balancing': { type: 'boolean', default: false },
       timeout: { type: 'string', default: '3600' },
       help: { type: 'boolean', default: false },
     },
@@ -44,9 +49,11 @@ async function main(): Promise<number> {
     ...(values.build === undefined ? {} : { buildDir: values.build }),
     extraPackages: values.package,
     bringUpCxl: !values['no-cxl'],
+    numaBalancing: values['numa-balancing'],
     onlineMovable: values['online-movable'],
   });
   try {
+    await installWorkload(guest);
     for (const pair of values.copy) {
       const colon = pair.indexOf(':');
       await guest.copyIn(pair.slice(0, colon), pair.slice(colon + 1));

@@ -1,0 +1,404 @@
+// A program with hot and cold memory on chosen nodes, which says where its pages are.
+//
+// In C: a garbage-collected heap would move and touch memory by itself and blur what is measured.
+// Built static by workload.ts; `workload --help` lists the options.
+
+#define _GNU_SOURCE
+#include <errno.h>
+#include <getopt.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { MAX_BUFFERS = 16, MAX_NODES = 16, DUMMY_PAGES = 64, QUERY_PAGES = 4096 };
+static const size_t PAGE = 4096;
+static const size_t MIB = 1024 * 1024;
+static const size_t HUGE_PAGE = 2 * 1024 * 1024;
+enum { POLICY_DEFAULT = 0, POLICY_BIND = 2 }; // <numaif.h> would need libnuma's headers
+
+static const char usage[] =
+    "workload: keeps hot memory busy and cold memory idle, and reports on which nodes both are\n"
+    "\n"
+    "  --hot MIB@NODE             a buffer that is touched all the time (may be repeated)\n"
+    "  --cold MIB@NODE            a buffer that is written once (may be repeated)\n"
+    "  --fill-free-but MIB@NODE   a cold buffer that leaves only so much of the node free\n"
+    "  --rate full|PASSES         passes a second over the hot memory, one access a 4 KiB page (default 20)\n"
+    "  --write                    hot accesses write (default: read)\n"
+    "  --swap-after SECONDS       hot and cold change roles once (SIGUSR1 does so at any time)\n"
+    "  --swap-every SECONDS       hot and cold change roles again and again\n"
+    "  --report SECONDS           time between two reports (default 1)\n"
+    "  --huge                     transparent huge pages (default: none)\n"
+    "  --no-flush                 leave the TLB alone, see flush_tlb() in the source\n"
+    "  --name NAME                name in the reports\n"
+    "  --until-stdin-closes       end when standard input does; SIGTERM always ends it\n"
+    "\n"
+    "Each report is a line of JSON.\n";
+
+struct buffer {
+    char *start;
+    size_t bytes;
+    int node;
+    bool hot;
+    bool fill; // sized while filling
+};
+
+static struct buffer buffers[MAX_BUFFERS];
+static int buffer_count;
+static const char *name = "workload";
+static double rate = 20;
+static double report_seconds = 1;
+static double swap_after;
+static bool swap_repeats, use_huge_pages, writes, until_stdin_closes;
+static bool flushes = true;
+static char *dummy;
+static uint64_t passes;
+static uint64_t accesses_checksum;
+static volatile sig_atomic_t ended, swap_asked;
+
+static void fail(const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    fputs("workload: ", stderr);
+    vfprintf(stderr, format, args);
+    fputc('\n', stderr);
+    va_end(args);
+    exit(1);
+}
+
+static double now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
+static void on_signal(int signal)
+{
+    if (signal == SIGUSR1)
+        swap_asked = 1;
+    else
+        ended = 1;
+}
+
+// Free bytes of a node.
+static size_t node_free(int node)
+{
+    char path[64], line[128];
+    size_t kib = 0;
+    snprintf(path, sizeof path, "/sys/devices/system/node/node%d/meminfo", node);
+    FILE *file = fopen(path, "r");
+    if (file == NULL)
+        fail("there is no node %d (%s: %s)", node, path, strerror(errno));
+    while (fgets(line, sizeof line, file) != NULL)
+        if (sscanf(line, "Node %*d MemFree: %zu kB", &kib) == 1)
+            break;
+    fclose(file);
+    return kib * 1024;
+}
+
+static void set_policy(const struct buffer *buffer, int mode)
+{
+    unsigned long mask = 1UL << buffer->node;
+    long result = mode == POLICY_BIND ? syscall(SYS_mbind, buffer->start, buffer->bytes, mode, &mask, 64UL, 0)
+                                      : syscall(SYS_mbind, buffer->start, buffer->bytes, mode, NULL, 0UL, 0);
+    if (result != 0)
+        fail("mbind of %zu MiB to node %d: %s", buffer->bytes / MIB, buffer->node, strerror(errno));
+}
+
+static void touch(char *start, size_t bytes)
+{
+    // The content differs from page to page: same-page merging and compression must not find anything.
+    for (size_t offset = 0; offset < bytes; offset += PAGE)
+        *(volatile uint64_t *)(start + offset) = (uint64_t)(uintptr_t)(start + offset) ^ 0x9e3779b97f4a7c15ULL;
+}
+
+// Address space for a buffer, between two inaccessible ranges that keep the kernel from joining it with its neighbour.
+static void reserve(struct buffer *buffer)
+{
+    size_t length = buffer->bytes + 2 * HUGE_PAGE;
+    char *area = mmap(NULL, length, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (area == MAP_FAILED)
+        fail("mmap of %zu MiB: %s", length / MIB, strerror(errno));
+    buffer->start = (char *)(((uintptr_t)area + HUGE_PAGE) & ~(uintptr_t)(HUGE_PAGE - 1));
+    if (mprotect(buffer->start, buffer->bytes, PROT_READ | PROT_WRITE) != 0)
+        fail("mprotect: %s", strerror(errno));
+    if (madvise(buffer->start, buffer->bytes, use_huge_pages ? MADV_HUGEPAGE : MADV_NOHUGEPAGE) != 0 && use_huge_pages)
+        fail("no transparent huge pages in this kernel: %s", strerror(errno));
+}
+
+// Fills a node until only `keep` bytes are free. In small steps that look again: one large step would end in the
+// hands of the out-of-memory killer.
+static void fill(struct buffer *buffer)
+{
+    size_t keep = buffer->bytes, free_bytes = node_free(buffer->node);
+    buffer->bytes = (free_bytes + 256 * MIB) & ~(HUGE_PAGE - 1);
+    reserve(buffer);
+    set_policy(buffer, POLICY_BIND);
+    size_t filled = 0;
+    while (!ended && filled < buffer->bytes && (free_bytes = node_free(buffer->node)) > keep) {
+        size_t step = (free_bytes - keep) / 2 & ~(PAGE - 1);
+        if (step > 16 * MIB)
+            step = 16 * MIB;
+        if (step < PAGE * 64)
+            step = PAGE * 64;
+        if (step > buffer->bytes - filled)
+            step = buffer->bytes - filled;
+        touch(buffer->start + filled, step);
+        filled += step;
+    }
+    mprotect(buffer->start + filled, buffer->bytes - filled, PROT_NONE);
+    buffer->bytes = filled;
+    if (filled > 0)
+        set_policy(buffer, POLICY_DEFAULT);
+}
+
+// First touch decides the node: bound while touching, then the policy is given up, so that migration is free.
+static void place(struct buffer *buffer)
+{
+    if (buffer->fill) {
+        fill(buffer);
+        return;
+    }
+    size_t free_bytes = node_free(buffer->node);
+    if (buffer->bytes + 8 * MIB > free_bytes)
+        fail("node %d has %zu MiB free, %zu MiB would not fit", buffer->node, free_bytes / MIB, buffer->bytes / MIB);
+    reserve(buffer);
+    set_policy(buffer, POLICY_BIND);
+    touch(buffer->start, buffer->bytes);
+    set_policy(buffer, POLICY_DEFAULT);
+}
+
+// Makes the CPU forget all translations of this process.
+//
+// DAMON clears accessed bits without flushing the TLB: while a page's translation stays in the TLB, accesses to it do
+// not set the bit again and the page looks idle. A real CPU's TLB holds some 2,000 pages and evicts all the time; the
+// software TLB of an emulated CPU grows until it holds the whole hot set, and then hot memory looks cold. Taking away
+// write permission from more than 33 written pages (tlb_single_page_flush_ceiling) makes the kernel flush everything,
+// as eviction would have done.
+static void flush_tlb(void)
+{
+    for (int i = 0; i < DUMMY_PAGES; i++)
+        ((volatile char *)dummy)[(size_t)i * PAGE] = 1;
+    mprotect(dummy, DUMMY_PAGES * PAGE, PROT_READ);
+    mprotect(dummy, DUMMY_PAGES * PAGE, PROT_READ | PROT_WRITE);
+}
+
+// Adds the buffer's pages to the bytes of the nodes they are on.
+static void count(const struct buffer *buffer, uint64_t *bytes_by_node)
+{
+    static void *pages[QUERY_PAGES];
+    static int status[QUERY_PAGES];
+    for (size_t offset = 0; offset < buffer->bytes;) {
+        unsigned long n = 0;
+        for (; n < QUERY_PAGES && offset < buffer->bytes; n++, offset += PAGE)
+            pages[n] = buffer->start + offset;
+        if (syscall(SYS_move_pages, 0, n, pages, NULL, status, 0) < 0)
+            fail("move_pages: %s", strerror(errno));
+        for (unsigned long i = 0; i < n; i++)
+            if (status[i] >= 0 && status[i] < MAX_NODES)
+                bytes_by_node[status[i]] += PAGE;
+    }
+}
+
+static void print_nodes(const char *key, const uint64_t *bytes_by_node)
+{
+    const char *comma = "";
+    printf(",\"%s\":{", key);
+    for (int node = 0; node < MAX_NODES; node++) {
+        if (bytes_by_node[node] == 0)
+            continue;
+        printf("%s\"%d\":%llu", comma, node, (unsigned long long)bytes_by_node[node]);
+        comma = ",";
+    }
+    putchar('}');
+}
+
+static void report(const char *event, double started)
+{
+    static double last_time;
+    static uint64_t last_passes;
+    uint64_t hot[MAX_NODES] = {0}, cold[MAX_NODES] = {0};
+    uint64_t hot_size = 0, cold_size = 0;
+    double before = now();
+    for (int i = 0; i < buffer_count; i++) {
+        count(&buffers[i], buffers[i].hot ? hot : cold);
+        *(buffers[i].hot ? &hot_size : &cold_size) += buffers[i].bytes;
+    }
+    struct timespec wall;
+    clock_gettime(CLOCK_REALTIME, &wall);
+    double time = now();
+    printf("{\"event\":\"%s\",\"time\":%.3f,\"elapsed\":%.3f,\"pid\":%d,\"name\":\"%s\"", event,
+           (double)wall.tv_sec + (double)wall.tv_nsec / 1e9, time - started, getpid(), name);
+    printf(",\"hotSize\":%llu,\"coldSize\":%llu", (unsigned long long)hot_size, (unsigned long long)cold_size);
+    print_nodes("hotBytes", hot);
+    print_nodes("coldBytes", cold);
+    printf(",\"passes\":%llu,\"passesPerSecond\":%.2f,\"countSeconds\":%.3f}\n", (unsigned long long)passes,
+           last_time == 0 ? 0 : (double)(passes - last_passes) / (time - last_time), time - before);
+    fflush(stdout);
+    last_time = time;
+    last_passes = passes;
+}
+
+static void swap_roles(void)
+{
+    for (int i = 0; i < buffer_count; i++)
+        buffers[i].hot = !buffers[i].hot;
+}
+
+// One access to every page of the hot memory.
+static void pass(void)
+{
+    for (int i = 0; i < buffer_count && !ended && !swap_asked; i++) {
+        if (!buffers[i].hot)
+            continue;
+        for (size_t offset = 0; offset < buffers[i].bytes; offset += PAGE) {
+            volatile uint64_t *word = (volatile uint64_t *)(buffers[i].start + offset);
+            if (writes)
+                *word += 1;
+            else
+                accesses_checksum += *word;
+        }
+    }
+    if (flushes)
+        flush_tlb();
+    passes++;
+}
+
+// Sleeps, but not beyond a signal or the end of standard input.
+static void wait_for(double seconds)
+{
+    struct pollfd input = {.fd = STDIN_FILENO, .events = POLLIN};
+    struct timespec t = {.tv_sec = (time_t)seconds, .tv_nsec = (long)((seconds - (double)(time_t)seconds) * 1e9)};
+    if (ppoll(&input, until_stdin_closes ? 1 : 0, &t, NULL) > 0) {
+        char discarded[256];
+        if (read(STDIN_FILENO, discarded, sizeof discarded) <= 0)
+            ended = 1;
+    }
+}
+
+static void run(double started)
+{
+    double next_report = started + report_seconds;
+    double next_swap = swap_after > 0 ? started + swap_after : 0;
+    double next_pass = started;
+    while (!ended) {
+        pass();
+        double time = now();
+        if (swap_asked || (next_swap > 0 && time >= next_swap)) {
+            if (!swap_asked)
+                next_swap = swap_repeats ? next_swap + swap_after : 0;
+            swap_asked = 0;
+            swap_roles();
+            report("swap", started);
+            time = now();
+        } else if (time >= next_report) {
+            report("report", started);
+            time = now();
+            // A report that was late does not make the next one come sooner.
+            while (next_report <= time)
+                next_report += report_seconds;
+        }
+        next_pass = rate > 0 ? next_pass + 1 / rate : time;
+        if (next_pass < time)
+            next_pass = time; // slower than asked: do not catch up in a burst
+        wait_for(next_pass - time);
+    }
+}
+
+static void add_buffer(const char *text, bool hot, bool is_fill)
+{
+    double mib;
+    int node;
+    char rest;
+    if (sscanf(text, "%lf@%d%c", &mib, &node, &rest) != 2 || mib <= 0 || node < 0 || node >= MAX_NODES)
+        fail("\"%s\" is not MIB@NODE", text);
+    if (buffer_count == MAX_BUFFERS)
+        fail("more than %d buffers", MAX_BUFFERS);
+    size_t bytes = (size_t)(mib * (double)MIB) & ~(PAGE - 1);
+    buffers[buffer_count++] = (struct buffer){.bytes = bytes, .node = node, .hot = hot, .fill = is_fill};
+}
+
+static double number(const char *text)
+{
+    char *end;
+    double value = strtod(text, &end);
+    if (*end != '\0' || end == text || value <= 0)
+        fail("\"%s\" is not a number above 0", text);
+    return value;
+}
+
+static void parse(int argc, char **argv)
+{
+    enum { HOT = 1, COLD, FILL, RATE, WRITE, SWAP_AFTER, SWAP_EVERY, REPORT, HUGE, NO_FLUSH, NAME, STDIN, HELP };
+    static const struct option options[] = {
+        {"hot", required_argument, NULL, HOT},
+        {"cold", required_argument, NULL, COLD},
+        {"fill-free-but", required_argument, NULL, FILL},
+        {"rate", required_argument, NULL, RATE},
+        {"write", no_argument, NULL, WRITE},
+        {"swap-after", required_argument, NULL, SWAP_AFTER},
+        {"swap-every", required_argument, NULL, SWAP_EVERY},
+        {"report", required_argument, NULL, REPORT},
+        {"huge", no_argument, NULL, HUGE},
+        {"no-flush", no_argument, NULL, NO_FLUSH},
+        {"name", required_argument, NULL, NAME},
+        {"until-stdin-closes", no_argument, NULL, STDIN},
+        {"help", no_argument, NULL, HELP},
+        {NULL, 0, NULL, 0},
+    };
+    for (int option; (option = getopt_long(argc, argv, "", options, NULL)) != -1;) {
+        switch (option) {
+        case HOT: add_buffer(optarg, true, false); break;
+        case COLD: add_buffer(optarg, false, false); break;
+        case FILL: add_buffer(optarg, false, true); break;
+        case RATE: rate = strcmp(optarg, "full") == 0 ? 0 : number(optarg); break;
+        case WRITE: writes = true; break;
+        case SWAP_AFTER: swap_after = number(optarg); break;
+        case SWAP_EVERY: swap_after = number(optarg); swap_repeats = true; break;
+        case REPORT: report_seconds = number(optarg); break;
+        case HUGE: use_huge_pages = true; break;
+        case NO_FLUSH: flushes = false; break;
+        case NAME: name = optarg; break;
+        case STDIN: until_stdin_closes = true; break;
+        case HELP: fputs(usage, stdout); exit(0);
+        default: fputs(usage, stderr); exit(2);
+        }
+    }
+    if (optind != argc || buffer_count == 0) {
+        fputs(usage, stderr);
+        exit(2);
+    }
+    if (strpbrk(name, "\"\\") != NULL)
+        fail("a name has no quotes or backslashes");
+}
+
+int main(int argc, char **argv)
+{
+    parse(argc, argv);
+    struct sigaction action = {.sa_handler = on_signal};
+    sigaction(SIGTERM, &action, NULL);
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGUSR1, &action, NULL);
+    dummy = mmap(NULL, DUMMY_PAGES * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (dummy == MAP_FAILED)
+        fail("mmap: %s", strerror(errno));
+    madvise(dummy, DUMMY_PAGES * PAGE, MADV_NOHUGEPAGE);
+    for (int i = 0; i < buffer_count; i++)
+        place(&buffers[i]);
+    double started = now();
+    report("ready", started);
+    run(started);
+    report("end", started);
+    return 0;
+}

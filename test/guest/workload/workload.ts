@@ -1,0 +1,210 @@
+import { createHash } from 'node:crypto';
+import { existsSync, mkdirSync, readFileSync, renameSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { GuestError } from '../errors.ts';
+import type { Guest } from '../guest.ts';
+import type { GuestProcess } from '../guest-process.ts';
+import { runHost, shellQuote, tail } from '../host-process.ts';
+import { cacheDirectory } from '../image.ts';
+
+/** So many MiB on a node. */
+export interface Placement {
+  readonly mib: number;
+  readonly node: number;
+}
+
+/** What a workload does; `workload --help` in a guest says it too. */
+export interface WorkloadOptions {
+  readonly name?: string;
+  /** Buffers that are touched all the time, and the nodes they start on. */
+  readonly hot?: readonly Placement[];
+  /** Buffers that are written once. */
+  readonly cold?: readonly Placement[];
+  /** Cold buffers that leave only so much of a node free. */
+  readonly fillFreeBut?: readonly Placement[];
+  /** Passes a second over the hot memory (default 20), or as many as go. */
+  readonly rate?: number | 'full';
+  readonly write?: boolean;
+  readonly swapAfterSeconds?: number;
+  readonly swapEverySeconds?: number;
+  readonly reportSeconds?: number;
+  readonly hugePages?: boolean;
+  /** Leave out the TLB flush after each pass, see workload.c. */
+  readonly noFlush?: boolean;
+  /** A shell prefix such as `systemd-run --scope --slice=x.slice`. */
+  readonly prefix?: string;
+}
+
+export type BytesByNode = ReadonlyMap<number, number>;
+
+/** Where a workload's memory is at a moment. */
+export interface WorkloadReport {
+  readonly event: 'ready' | 'report' | 'swap' | 'end';
+  /** Seconds since 1970, by the guest's clock. */
+  readonly time: number;
+  /** Seconds since all memory was placed. */
+  readonly elapsed: number;
+  readonly pid: number;
+  readonly name: string;
+  readonly hotSize: number;
+  readonly coldSize: number;
+  readonly hotBytes: BytesByNode;
+  readonly coldBytes: BytesByNode;
+  readonly passes: number;
+  readonly passesPerSecond: number;
+}
+
+/** Share of the hot memory that is on one of the nodes, from 0 to 1. */
+export function hotShare(report: WorkloadReport, nodes: readonly number[]): number {
+  const there = nodes.reduce((sum, node) => sum + (report.hotBytes.get(node) ?? 0), 0);
+  return report.hotSize === 0 ? 0 : there / report.hotSize;
+}
+
+const guestPath = '/usr/local/bin/workload';
+
+/** Builds the tool for guests (static: their C library may differ from this machine's); gives its path here. */
+export async function buildWorkload(): Promise<string> {
+  const source = join(import.meta.dirname, 'workload.c');
+  const key = createHash('sha256').update(readFileSync(source)).digest('hex').slice(0, 12);
+  const program = join(cacheDirectory(), 'workload', key, 'workload');
+  if (existsSync(program)) return program;
+  mkdirSync(dirname(program), { recursive: true });
+  const unfinished = `${program}.${process.pid}`;
+  const args = ['-O2', '-static', '-Wall', '-Wextra', '-Werror', '-o', unfinished, source];
+  const result = await runHost('gcc', args);
+  if (result.exitCode !== 0) {
+    throw new GuestError('WORKLOAD_BUILD_FAILED', `gcc ${args.join(' ')} failed:\n${tail(result.stderr, 15)}`);
+  }
+  renameSync(unfinished, program);
+  return program;
+}
+
+/** Puts the tool into a guest, as `workload` on its path. */
+export async function installWorkload(guest: Guest): Promise<void> {
+  await guest.copyIn(await buildWorkload(), guestPath);
+}
+
+/** The command line of a workload. */
+export function workloadCommand(options: WorkloadOptions): string {
+  const args: string[] = options.prefix === undefined ? [] : [options.prefix];
+  args.push(guestPath);
+  const placements: readonly [string, readonly Placement[] | undefined][] = [
+    ['--hot', options.hot],
+    ['--cold', options.cold],
+    ['--fill-free-but', options.fillFreeBut],
+  ];
+  for (const [option, list] of placements) {
+    for (const { mib, node } of list ?? []) args.push(option, `${mib}@${node}`);
+  }
+  const settings: readonly [string, string | number | undefined][] = [
+    ['--name', options.name === undefined ? undefined : shellQuote(options.name)],
+    ['--rate', options.rate],
+    ['--swap-after', options.swapAfterSeconds],
+    ['--swap-every', options.swapEverySeconds],
+    ['--report', options.reportSeconds],
+  ];
+  for (const [option, value] of settings) {
+    if (value !== undefined) args.push(option, `${value}`);
+  }
+  if (options.write === true) args.push('--write');
+  if (options.hugePages === true) args.push('--huge');
+  if (options.noFlush === true) args.push('--no-flush');
+  return args.join(' ');
+}
+
+/** Starts a workload in the guest (installing the tool when needed) and waits until its memory is in place. */
+export async function startWorkload(guest: Guest, options: WorkloadOptions, timeoutMs = 120_000): Promise<Workload> {
+  if ((await guest.run(`test -x ${guestPath}`)).exitCode !== 0) await installWorkload(guest);
+  const child = guest.spawn(`exec ${workloadCommand(options)} --until-stdin-closes`);
+  const workload = new Workload(child);
+  await workload.waitFor((report) => report.event === 'ready', timeoutMs);
+  return workload;
+}
+
+/** A workload running in a guest. */
+export class Workload {
+  readonly #process: GuestProcess;
+
+  constructor(child: GuestProcess) {
+    this.#process = child;
+  }
+
+  /** All reports so far. */
+  get reports(): WorkloadReport[] {
+    return this.#process.lines.map(parseReport).filter((report) => report !== undefined);
+  }
+
+  /** The newest report. */
+  get latest(): WorkloadReport {
+    const report = this.reports.at(-1);
+    if (report === undefined) throw new GuestError('WORKLOAD_FAILED', `No report yet. ${this.#process.stderr}`);
+    return report;
+  }
+
+  /** Waits for a report, from the first or from `after` (elapsed seconds) on, of which `condition` is true. */
+  async waitFor(
+    condition: (report: WorkloadReport) => boolean,
+    timeoutMs: number,
+    after = Number.NEGATIVE_INFINITY,
+  ): Promise<WorkloadReport> {
+    const line = await this.#process.waitForLine((text) => {
+      const report = parseReport(text);
+      return report !== undefined && report.elapsed >= after && condition(report);
+    }, timeoutMs);
+    const report = parseReport(line);
+    if (report === undefined) throw new GuestError('WORKLOAD_FAILED', `Not a report: ${line}`);
+    return report;
+  }
+
+  /** Swaps the roles of hot and cold memory; gives the first report of it. */
+  async swap(timeoutMs = 60_000): Promise<WorkloadReport> {
+    const { elapsed } = this.latest;
+    await this.#process.signal('USR1');
+    return this.waitFor((report) => report.event === 'swap', timeoutMs, elapsed);
+  }
+
+  /** Ends it; gives the last report. */
+  async stop(): Promise<WorkloadReport> {
+    const exitCode = await this.#process.stop();
+    if (exitCode !== 0) {
+      throw new GuestError('WORKLOAD_FAILED', `The workload exited with ${exitCode}: ${this.#process.stderr}`);
+    }
+    return this.latest;
+  }
+}
+
+/** Parses a line of the tool's output; undefined when it is no report. */
+export function parseReport(line: string): WorkloadReport | undefined {
+  let value: unknown;
+  try {
+    value = JSON.parse(line);
+  } catch {
+    return undefined;
+  }
+  if (!isRecord(value)) return undefined;
+  const { event, name } = value;
+  if (event !== 'ready' && event !== 'report' && event !== 'swap' && event !== 'end') return undefined;
+  const number = (key: string): number => Number(value[key]);
+  return {
+    event,
+    name: typeof name === 'string' ? name : '',
+    time: number('time'),
+    elapsed: number('elapsed'),
+    pid: number('pid'),
+    hotSize: number('hotSize'),
+    coldSize: number('coldSize'),
+    hotBytes: bytesByNode(value.hotBytes),
+    coldBytes: bytesByNode(value.coldBytes),
+    passes: number('passes'),
+    passesPerSecond: number('passesPerSecond'),
+  };
+}
+
+function bytesByNode(value: unknown): BytesByNode {
+  if (!isRecord(value)) return new Map();
+  return new Map(Object.entries(value).map(([node, bytes]) => [Number(node), Number(bytes)]));
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
