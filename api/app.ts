@@ -1,0 +1,120 @@
+import type { Socket } from 'node:net';
+import type { FastifyBaseLogger, FastifyReply, FastifyRequest } from 'fastify';
+import { fastify, LogController } from 'fastify';
+import type { TSchema } from 'typebox';
+import type { TieringService } from '../tiering/service.ts';
+import { BadHttpError, InvalidQueryError, MethodNotAllowedError, NotFoundError } from './errors.ts';
+import type { Host } from './host.ts';
+import { readHost } from './host.ts';
+import { PROBLEM_MEDIA_TYPE, problemOf } from './problem.ts';
+import type { Api, ApiContext } from './routes/context.ts';
+import { policyRoutes } from './routes/policy.ts';
+import { schemesRoute } from './routes/schemes.ts';
+import { snapshotRoute } from './routes/snapshot.ts';
+import { statusRoute } from './routes/status.ts';
+import { topologyRoute } from './routes/topology.ts';
+import { compileCheck } from './schema/check.ts';
+
+export interface AppOptions {
+  readonly service: TieringService;
+  readonly logger: FastifyBaseLogger;
+  readonly version: string;
+  readonly host?: Host;
+  readonly nowMs?: () => number;
+}
+
+/** JSON and JSON merge patch (RFC 7396). */
+const BODY_MEDIA_TYPES = ['application/json', 'application/merge-patch+json'];
+
+/** The largest policy the schema allows fits. */
+const BODY_LIMIT_BYTES = 1024 * 1024;
+
+/** A client on the same machine that needs longer to send a request is not sending one. */
+const REQUEST_TIMEOUT_MS = 10_000;
+
+/** The REST API as an application without a socket: tests inject requests, the daemon listens. */
+export function buildApp({ service, logger, version, host = readHost(), nowMs = monotonicMs }: AppOptions): Api {
+  const app: Api = fastify({
+    loggerInstance: logger,
+    logController: new LogController({ disableRequestLogging: true }),
+    bodyLimit: BODY_LIMIT_BYTES,
+    requestTimeout: REQUEST_TIMEOUT_MS,
+    // Idle keep-alive connections must not hold up the end of the daemon.
+    forceCloseConnections: true,
+    frameworkErrors: (error, request, reply) => sendProblem(error, request, reply),
+    clientErrorHandler: (_error, socket) => refuseConnection(socket),
+  });
+
+  readJsonOnly(app);
+  checkWithoutChanging(app);
+  answerWithProblems(app);
+  app.addHook('onRequest', async (_request, reply) => {
+    reply.header('cache-control', 'no-store');
+  });
+
+  const context: ApiContext = { service, version, host, nowMs };
+  for (const route of [statusRoute, topologyRoute, policyRoutes, schemesRoute, snapshotRoute]) route(app, context);
+  return app;
+}
+
+/** CLOCK_MONOTONIC, as in the engine's snapshots. */
+function monotonicMs(): number {
+  return Number(process.hrtime.bigint()) / 1e6;
+}
+
+/** Bodies are JSON or refused with 415; keys that would reach an object's prototype are refused with 400. */
+function readJsonOnly(app: Api): void {
+  const parse = app.getDefaultJsonParser('error', 'error');
+  app.removeAllContentTypeParsers();
+  app.addContentTypeParser(BODY_MEDIA_TYPES, { parseAs: 'string' }, parse);
+}
+
+/** Validates with our own messages, and without what fastify would convert, remove or fill in. */
+function checkWithoutChanging(app: Api): void {
+  app.setValidatorCompiler<TSchema>(({ schema }) => {
+    const check = compileCheck(schema);
+    return (data: unknown) => {
+      const checked = check(data);
+      return checked.ok ? { value: checked.value } : { error: new InvalidQueryError(checked.violations) };
+    };
+  });
+}
+
+function answerWithProblems(app: Api): void {
+  const methodsByPath = new Map<string, string[]>();
+  app.addHook('onRoute', ({ url, method }) => {
+    methodsByPath.set(url, [...(methodsByPath.get(url) ?? []), ...[method].flat()]);
+  });
+  const refuse = (request: FastifyRequest): Error => {
+    const path = request.url.replace(/[?#].*$/s, '');
+    const methods = methodsByPath.get(path);
+    return methods === undefined ? new NotFoundError(path) : new MethodNotAllowedError(request.method, path, methods);
+  };
+  // Before the body is read: what is sent to nowhere need not be JSON.
+  app.addHook('onRequest', async (request) => {
+    if (request.is404) throw refuse(request);
+  });
+  app.setErrorHandler((error, request, reply) => sendProblem(error, request, reply));
+}
+
+function sendProblem(error: unknown, request: FastifyRequest, reply: FastifyReply): void {
+  const problem = problemOf(error);
+  if (problem.status >= 500)
+    request.log.error({ err: error, method: request.method, url: request.url }, 'request failed');
+  if (error instanceof MethodNotAllowedError) reply.header('allow', error.allowedMethods.join(', '));
+  if (problem.status === 415) reply.header('accept-patch', BODY_MEDIA_TYPES.join(', '));
+  // Serialized here: the type of a framework error's reply knows no schema.
+  reply.code(problem.status).type(PROBLEM_MEDIA_TYPE).send(JSON.stringify(problem));
+}
+
+/** Bytes that are no HTTP request never reach the application. */
+function refuseConnection(socket: Socket): void {
+  if (!socket.writable) {
+    socket.destroy();
+    return;
+  }
+  const body = JSON.stringify(problemOf(new BadHttpError()));
+  socket.end(
+    `HTTP/1.1 400 Bad Request\r\nContent-Type: ${PROBLEM_MEDIA_TYPE}\r\nContent-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`,
+  );
+}

@@ -1,0 +1,124 @@
+import type { Violation } from './schema/violation.ts';
+import { formatViolation } from './schema/violation.ts';
+
+/** PATCH /v1/policy would give a policy that is not allowed; nothing was changed. */
+export class InvalidPolicyError extends Error {
+  readonly code = 'TIERD_POLICY_INVALID';
+  readonly violations: readonly Violation[];
+
+  constructor(violations: readonly Violation[]) {
+    super(violations.map(formatViolation).join('; '));
+    this.name = 'InvalidPolicyError';
+    this.violations = violations;
+  }
+}
+
+/** A query parameter is not known, or its value is not allowed. */
+export class InvalidQueryError extends Error {
+  readonly code = 'TIERD_BAD_REQUEST';
+  readonly violations: readonly Violation[];
+
+  constructor(violations: readonly Violation[]) {
+    super(violations.map(formatViolation).join('; '));
+    this.name = 'InvalidQueryError';
+    this.violations = violations;
+  }
+}
+
+/** What came over the socket is not HTTP. */
+export class BadHttpError extends Error {
+  readonly code = 'TIERD_BAD_REQUEST';
+
+  constructor() {
+    super('this is not an HTTP request');
+    this.name = 'BadHttpError';
+  }
+}
+
+/** The request's method is not one of this resource's. */
+export class MethodNotAllowedError extends Error {
+  readonly code = 'TIERD_METHOD_NOT_ALLOWED';
+  readonly allowedMethods: readonly string[];
+
+  constructor(method: string, path: string, allowedMethods: readonly string[]) {
+    super(`${method} is not possible on ${path}: use ${allowedMethods.join(', ')}`);
+    this.name = 'MethodNotAllowedError';
+    this.allowedMethods = allowedMethods;
+  }
+}
+
+/** Nothing is at this address. */
+export class NotFoundError extends Error {
+  readonly code = 'TIERD_NOT_FOUND';
+
+  constructor(path: string) {
+    super(`there is nothing at ${path}`);
+    this.name = 'NotFoundError';
+  }
+}
+
+/** The API socket cannot be opened. */
+export class ApiSocketError extends Error {
+  readonly code = 'TIERD_API_SOCKET';
+
+  constructor(path: string, reason: string) {
+    super(`cannot listen on ${path}: ${reason}`);
+    this.name = 'ApiSocketError';
+  }
+}
+
+/** Another tierd answers on the API socket. */
+export class AlreadyRunningError extends Error {
+  readonly code = 'TIERD_ALREADY_RUNNING';
+
+  constructor(path: string) {
+    super(`another process answers on ${path}; stop it, or choose another socket with --socket`);
+    this.name = 'AlreadyRunningError';
+  }
+}
+
+interface HttpFailure {
+  readonly status: number;
+  readonly title: string;
+}
+
+const INTERNAL: HttpFailure = { status: 500, title: 'Internal error' };
+
+/** HTTP status of every error code that a request can meet. */
+const HTTP_FAILURES: ReadonlyMap<string, HttpFailure> = new Map([
+  ['TIERD_BAD_REQUEST', { status: 400, title: 'Bad request' }],
+  ['TIERD_NOT_FOUND', { status: 404, title: 'Not found' }],
+  ['TIERD_METHOD_NOT_ALLOWED', { status: 405, title: 'Method not allowed' }],
+  ['TIERD_BODY_TOO_LARGE', { status: 413, title: 'Body too large' }],
+  ['TIERD_MEDIA_TYPE', { status: 415, title: 'Unsupported media type' }],
+  ['TIERD_POLICY_INVALID', { status: 422, title: 'Policy not allowed' }],
+  ['TIERD_INTERNAL', INTERNAL],
+  ['TIERD_SYSFS', { status: 503, title: 'The kernel refused' }],
+  ['TIERD_KERNEL_FORMAT', { status: 503, title: 'The kernel answered oddly' }],
+  ['TIERD_DAMON_REJECTED', { status: 503, title: 'The kernel refused' }],
+  ['TIERD_DAMON_UNSUPPORTED', { status: 503, title: 'The kernel cannot do this' }],
+  ['TIERD_DAMON_BUSY', { status: 503, title: 'DAMON is busy' }],
+  ['TIERD_KDAMOND_DIED', { status: 503, title: 'A kdamond went off' }],
+  ['TIERD_STATE_DIRECTORY', { status: 503, title: 'The state cannot be saved' }],
+]);
+
+/** HTTP status and title of an error code; a code that is not for clients is an internal error. */
+export function httpFailure(code: string): HttpFailure {
+  return HTTP_FAILURES.get(code) ?? INTERNAL;
+}
+
+const CODES_BY_STATUS: ReadonlyMap<number, string> = new Map([
+  [404, 'TIERD_NOT_FOUND'],
+  [405, 'TIERD_METHOD_NOT_ALLOWED'],
+  [413, 'TIERD_BODY_TOO_LARGE'],
+  [415, 'TIERD_MEDIA_TYPE'],
+]);
+
+/** Our code for an error: its own, or for one of fastify's the code of its client-error status. */
+export function errorCode(error: unknown): string {
+  if (!(error instanceof Error)) return 'TIERD_INTERNAL';
+  if ('code' in error && typeof error.code === 'string' && error.code.startsWith('TIERD_')) return error.code;
+  const status = 'statusCode' in error && typeof error.statusCode === 'number' ? error.statusCode : 500;
+  if (status < 400 || status >= 500) return 'TIERD_INTERNAL';
+  return CODES_BY_STATUS.get(status) ?? 'TIERD_BAD_REQUEST';
+}

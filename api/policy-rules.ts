@@ -1,0 +1,34 @@
+import type { Policy } from '../tiering/policy.ts';
+import type { Violation } from './schema/violation.ts';
+import { wrongValue } from './schema/violation.ts';
+
+/** DAMON reads an access rate from this many samples at least; with fewer, 20 % and 0 % cannot be told apart. */
+const MIN_SAMPLES_PER_AGGREGATION = 5;
+
+/**
+ * What a policy may not say although each of its values is allowed by itself. Shared by the configuration file and PATCH, so
+ * that both refuse the same policies in the same words.
+ */
+export function policyRuleViolations(policy: Policy): Violation[] {
+  const { monitoring, promotion, demotion } = policy;
+  const violations: Violation[] = [];
+
+  const leastAggregationMs = MIN_SAMPLES_PER_AGGREGATION * monitoring.samplingIntervalMs;
+  if (monitoring.aggregationIntervalMs < leastAggregationMs) {
+    const allowed = `at least ${leastAggregationMs} (${MIN_SAMPLES_PER_AGGREGATION} times monitoring.samplingIntervalMs)`;
+    violations.push(wrongValue(['monitoring', 'aggregationIntervalMs'], monitoring.aggregationIntervalMs, allowed));
+  }
+
+  const { minRegions, maxRegions } = monitoring;
+  if (minRegions !== 'auto' && maxRegions !== 'auto' && maxRegions < minRegions) {
+    const allowed = `at least ${minRegions} (monitoring.minRegions)`;
+    violations.push(wrongValue(['monitoring', 'maxRegions'], maxRegions, allowed));
+  }
+
+  if (demotion.maxAccessRate >= promotion.minAccessRate) {
+    const allowed = `below ${promotion.minAccessRate} (promotion.minAccessRate)`;
+    violations.push(wrongValue(['demotion', 'maxAccessRate'], demotion.maxAccessRate, allowed));
+  }
+
+  return violations;
+}

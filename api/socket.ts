@@ -1,0 +1,59 @@
+import { lstat, mkdir, unlink } from 'node:fs/promises';
+import { connect } from 'node:net';
+import { dirname } from 'node:path';
+import { AlreadyRunningError, ApiSocketError } from './errors.ts';
+import type { Api } from './routes/context.ts';
+
+/** Read and write for owner and group, nothing for others: 0660. */
+const SOCKET_UMASK = 0o117;
+
+/** sun_path of a Unix socket address, without its closing zero byte. */
+const MAX_PATH_BYTES = 107;
+
+/**
+ * Listens on a Unix socket that only owner and group can use. A socket left behind by a daemon that was killed is replaced;
+ * one that answers is not: throws AlreadyRunningError.
+ */
+export async function listenOnSocket(api: Api, path: string): Promise<void> {
+  if (Buffer.byteLength(path) > MAX_PATH_BYTES) {
+    throw new ApiSocketError(path, `a socket's path has at most ${MAX_PATH_BYTES} bytes`);
+  }
+  try {
+    await mkdir(dirname(path), { recursive: true });
+    await removeStale(path);
+    await api.ready();
+    await withUmask(SOCKET_UMASK, () => api.listen({ path }));
+  } catch (error) {
+    throw error instanceof Error && 'syscall' in error ? new ApiSocketError(path, error.message) : error;
+  }
+}
+
+async function removeStale(path: string): Promise<void> {
+  const found = await lstat(path).catch(() => undefined);
+  if (found === undefined) return;
+  if (!found.isSocket()) throw new ApiSocketError(path, 'there is a file that is not a socket');
+  if (await answers(path)) throw new AlreadyRunningError(path);
+  await unlink(path);
+}
+
+/** Whether somebody listens. A full backlog (EAGAIN) or a socket we may not use (EACCES) is somebody's. */
+function answers(path: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const client = connect(path);
+    client.once('connect', () => {
+      client.destroy();
+      resolve(true);
+    });
+    client.once('error', (error) => resolve(!('code' in error && error.code === 'ECONNREFUSED')));
+  });
+}
+
+/** The umask belongs to the whole process: nothing else may create files while the action runs. */
+async function withUmask<T>(mask: number, action: () => Promise<T>): Promise<T> {
+  const before = process.umask(mask);
+  try {
+    return await action();
+  } finally {
+    process.umask(before);
+  }
+}

@@ -1,0 +1,75 @@
+import type { StatusBody } from '../views/status-view.ts';
+import type { Column } from './columns.ts';
+import { formatColumns, MAX_COLUMNS } from './columns.ts';
+import { formatBytes, formatSeconds, formatShare } from './units.ts';
+
+const COLUMNS: readonly Column[] = [
+  { title: 'NODE', align: 'right' },
+  { title: 'TIER', align: 'right' },
+  { title: 'TOTAL', align: 'right' },
+  { title: 'USED', align: 'right' },
+  { title: 'TARGET', align: 'right' },
+  { title: 'HOT', align: 'right' },
+  { title: 'WARM', align: 'right' },
+  { title: 'COLD', align: 'right' },
+  { title: 'MOVES', align: 'left' },
+];
+
+type NodeBody = StatusBody['nodes'][number];
+
+/** The status to read in a terminal. */
+export function statusText(status: StatusBody): string {
+  const lines = [
+    `tierd ${status.version} on ${status.host.hostname} (Linux ${status.host.kernel})`,
+    `${status.state}${status.dryRun ? ', dry run' : ''}, up ${formatSeconds(status.uptimeSeconds)}`,
+    ...(status.problem === undefined ? [] : [`problem: ${status.problem}`]),
+    `promoted ${moved(status.promotedBytes, status.promotedBytesPerSecond)}`,
+    `demoted  ${moved(status.demotedBytes, status.demotedBytesPerSecond)}`,
+    `waiting  ${formatBytes(status.hotBytesWaiting)} hot on slow nodes`,
+    '',
+    ...formatColumns(COLUMNS, status.nodes.map(nodeCells)),
+    ...decisions(status.nodes),
+  ];
+  return `${lines.flatMap(wrap).join('\n')}\n`;
+}
+
+function moved(bytes: number, bytesPerSecond: number): string {
+  return `${formatBytes(bytes)}, now ${formatBytes(Math.round(bytesPerSecond))}/s`;
+}
+
+function nodeCells({ nodeId, tier, totalBytes, usedShare, targetShare, temperatures, ...paths }: NodeBody): string[] {
+  const bytes = (count: number | undefined): string => (count === undefined ? '-' : formatBytes(count));
+  const moves = [
+    ...(paths.promotionTarget === undefined ? [] : [`hot to ${paths.promotionTarget}`]),
+    ...(paths.demotionTarget === undefined ? [] : [`cold to ${paths.demotionTarget}`]),
+  ];
+  return [
+    String(nodeId),
+    String(tier),
+    formatBytes(totalBytes),
+    formatShare(usedShare),
+    targetShare === undefined ? '-' : formatShare(targetShare),
+    bytes(temperatures?.hotBytes),
+    bytes(temperatures?.warmBytes),
+    bytes(temperatures?.coldBytes),
+    moves.join(', '),
+  ];
+}
+
+function decisions(nodes: readonly NodeBody[]): string[] {
+  const said = nodes.filter(({ decision }) => decision !== undefined);
+  return said.length === 0 ? [] : ['', ...said.map(({ nodeId, decision }) => `node ${nodeId}: ${decision}`)];
+}
+
+/** Sentences can be longer than a terminal is wide. */
+function wrap(line: string): string[] {
+  const lines: string[] = [];
+  let rest = line;
+  while (rest.length > MAX_COLUMNS) {
+    const blank = rest.lastIndexOf(' ', MAX_COLUMNS);
+    const end = blank > 0 ? blank : MAX_COLUMNS;
+    lines.push(rest.slice(0, end));
+    rest = rest.slice(end).trimStart();
+  }
+  return [...lines, rest];
+}

@@ -1,0 +1,55 @@
+import type { Static } from 'typebox';
+import Type from 'typebox';
+import type { TieringService } from '../../tiering/service.ts';
+import type { Host } from '../host.ts';
+import { HostSchema } from '../host.ts';
+import { TemperaturesSchema } from './temperatures-view.ts';
+
+const NodeStatusSchema = Type.Object({
+  nodeId: Type.Integer(),
+  tier: Type.Integer({ description: '0 is the fastest.' }),
+  totalBytes: Type.Number(),
+  freeBytes: Type.Number(),
+  usedShare: Type.Number({ description: '0 to 1.' }),
+  targetShare: Type.Optional(
+    Type.Number({
+      description: 'On nodes of the fastest tier: the used share at which demotion begins, after headroom.',
+    }),
+  ),
+  temperatures: Type.Optional(TemperaturesSchema),
+  promotionTarget: Type.Optional(Type.Integer({ description: 'Node that hot memory goes to.' })),
+  demotionTarget: Type.Optional(Type.Integer({ description: 'Node that cold memory goes to.' })),
+  decision: Type.Optional(Type.String({ description: 'What is done with this node, and why.' })),
+});
+
+/** GET /v1/status. */
+export const StatusSchema = Type.Object({
+  version: Type.String({ description: 'Version of tierd.' }),
+  state: Type.Union([
+    Type.Literal('starting'),
+    Type.Literal('moving'),
+    Type.Literal('settled'),
+    Type.Literal('degraded'),
+    Type.Literal('stopped'),
+  ]),
+  problem: Type.Optional(Type.String({ description: 'What keeps the engine from working, and the way out.' })),
+  engine: Type.String(),
+  dryRun: Type.Boolean(),
+  startedAt: Type.String({ description: 'ISO 8601.' }),
+  uptimeSeconds: Type.Number(),
+  nodes: Type.Immutable(Type.Array(NodeStatusSchema)),
+  promotedBytes: Type.Number({ description: 'Since start, over all nodes.' }),
+  demotedBytes: Type.Number({ description: 'Since start, over all nodes.' }),
+  promotedBytesPerSecond: Type.Number({ description: 'Over the last seconds.' }),
+  demotedBytesPerSecond: Type.Number({ description: 'Over the last seconds.' }),
+  hotBytesWaiting: Type.Number({ description: 'Hot bytes on nodes that have a faster one above them.' }),
+  pingPongBytes: Type.Number({ description: 'Bytes that came straight back after a demotion, estimated since start.' }),
+  host: HostSchema,
+});
+
+export type StatusBody = Static<typeof StatusSchema>;
+
+/** The engine's status with what the process knows of itself. */
+export function statusView(service: TieringService, version: string, host: Host): StatusBody {
+  return { version, ...service.status(), host };
+}

@@ -1,0 +1,93 @@
+import type { Static } from 'typebox';
+import Type from 'typebox';
+import type { MemoryNode, Topology } from '../../numa/topology.ts';
+
+const RangeSchema = Type.Object({ startAddress: Type.Number(), endAddress: Type.Number(), sizeBytes: Type.Number() });
+
+const PerformanceSchema = Type.Object(
+  {
+    readLatencyNs: Type.Optional(Type.Number()),
+    writeLatencyNs: Type.Optional(Type.Number()),
+    readBandwidthMiBps: Type.Optional(Type.Number()),
+    writeBandwidthMiBps: Type.Optional(Type.Number()),
+  },
+  { description: 'From the nearest initiator, as firmware tells (HMAT, CDAT).' },
+);
+
+const CxlSchema = Type.Object(
+  {
+    region: Type.String(),
+    daxDevice: Type.Optional(Type.String()),
+    sizeBytes: Type.Number(),
+    interleaveWays: Type.Integer(),
+    interleaveGranularityBytes: Type.Optional(Type.Integer()),
+    devices: Type.Immutable(
+      Type.Array(
+        Type.Object({
+          name: Type.String(),
+          sizeBytes: Type.Number(),
+          serial: Type.Optional(Type.String()),
+          numaNode: Type.Optional(Type.Integer()),
+        }),
+      ),
+    ),
+  },
+  { description: 'The CXL region behind the node.' },
+);
+
+const NodeSchema = Type.Object({
+  nodeId: Type.Integer(),
+  kind: Type.Union([Type.Literal('dram'), Type.Literal('cxl'), Type.Literal('memory-only')]),
+  cpus: Type.Immutable(Type.Array(Type.Integer())),
+  totalBytes: Type.Number(),
+  freeBytes: Type.Number(),
+  highWatermarkBytes: Type.Number({
+    description: 'Below this much free memory the kernel migrates nothing into the node.',
+  }),
+  distances: Type.Array(Type.Object({ nodeId: Type.Integer(), distance: Type.Integer() }), {
+    description: 'SLIT; 10 is local.',
+  }),
+  performance: Type.Optional(PerformanceSchema),
+  ranges: Type.Array(RangeSchema, { description: 'Online physical memory, end exclusive.' }),
+  cxl: Type.Optional(CxlSchema),
+});
+
+/** GET /v1/topology. */
+export const TopologySchema = Type.Object({
+  nodes: Type.Array(NodeSchema),
+  tiers: Type.Immutable(
+    Type.Array(
+      Type.Object({
+        rank: Type.Integer({ description: '0 is the fastest.' }),
+        nodeIds: Type.Immutable(Type.Array(Type.Integer())),
+      }),
+    ),
+  ),
+  tierSource: Type.Union([Type.Literal('kernel'), Type.Literal('derived'), Type.Literal('configured')], {
+    description: 'Where the order of the tiers comes from.',
+  }),
+  paths: Type.Immutable(
+    Type.Array(
+      Type.Object({
+        nodeId: Type.Integer(),
+        promotionTarget: Type.Optional(Type.Integer({ description: 'Node that hot memory goes to.' })),
+        demotionTarget: Type.Optional(Type.Integer({ description: 'Node that cold memory goes to.' })),
+      }),
+    ),
+  ),
+});
+
+export type TopologyBody = Static<typeof TopologySchema>;
+
+/** The topology with maps as lists, which is what JSON has. */
+export function topologyView(topology: Topology): TopologyBody {
+  return { ...topology, nodes: topology.nodes.map(nodeView) };
+}
+
+function nodeView(node: MemoryNode): TopologyBody['nodes'][number] {
+  return {
+    ...node,
+    distances: [...node.distances].map(([nodeId, distance]) => ({ nodeId, distance })),
+    ranges: node.ranges.map(({ start, end }) => ({ startAddress: start, endAddress: end, sizeBytes: end - start })),
+  };
+}

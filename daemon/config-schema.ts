@@ -1,0 +1,71 @@
+import type { Static } from 'typebox';
+import Type from 'typebox';
+import { PolicySchema } from '../tiering/policy.ts';
+
+const closed = { additionalProperties: false };
+
+const NodeIdSchema = Type.Integer({ minimum: 0, maximum: 1023 });
+
+const TiersSchema = Type.Union(
+  [Type.Literal('auto'), Type.Array(Type.Array(NodeIdSchema, { minItems: 1 }), { minItems: 2 })],
+  {
+    title: '"auto" or at least two lists of node ids, fast to slow, such as [[0, 1], [2, 3]]',
+    default: 'auto',
+    description: 'The memory tiers; "auto" takes the order of the kernel, or of kind and distance.',
+  },
+);
+
+export const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const;
+
+const LogLevelSchema = Type.Enum([...LOG_LEVELS], {
+  default: 'info',
+  description: 'Least severity of what is logged.',
+});
+
+const absolutePath = { pattern: '^/[^\\n]*$', maxLength: 4096 };
+
+/**
+ * The configuration file: what the policy has, and what only the process itself has. The schema validates the file, gives the
+ * defaults, the sample file and the README's table.
+ */
+export const ConfigSchema = Type.Object(
+  {
+    ...PolicySchema.properties,
+    engine: Type.Union([Type.Literal('auto'), Type.Literal('damos')], {
+      default: 'auto',
+      description:
+        'What moves memory: DAMON\'s schemes in the kernel ("damos", Linux 6.11 or newer); "auto" takes the best there is.',
+    }),
+    tiers: TiersSchema,
+    waitForDamon: Type.Boolean({
+      default: false,
+      description: 'When something else runs DAMON: wait until it is gone, instead of ending.',
+    }),
+    switchOffDamonStat: Type.Boolean({
+      default: true,
+      description:
+        "Switch the kernel's DAMON_STAT off while tierd runs when it is in the way, and on again afterwards.",
+    }),
+    logLevel: LogLevelSchema,
+    api: Type.Object(
+      {
+        socket: Type.String({
+          ...absolutePath,
+          maxLength: 107,
+          default: '/run/tierd/tierd.sock',
+          description: 'Unix socket of the REST API, for its owner and group only (0660).',
+        }),
+      },
+      { ...closed, description: 'How the REST API is reached.' },
+    ),
+    stateDirectory: Type.String({
+      ...absolutePath,
+      default: '/var/lib/tierd',
+      description: 'Where tierd remembers what it must put back in order.',
+    }),
+  },
+  closed,
+);
+
+export type Config = Static<typeof ConfigSchema>;
+export type LogLevel = Config['logLevel'];

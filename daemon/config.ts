@@ -1,0 +1,69 @@
+import { readFile } from 'node:fs/promises';
+import { policyRuleViolations } from '../api/policy-rules.ts';
+import { compileCheck } from '../api/schema/check.ts';
+import { withDefaults } from '../api/schema/defaults.ts';
+import type { JsonSchema } from '../api/schema/json-schema.ts';
+import { isJsonObject, propertySchema } from '../api/schema/json-schema.ts';
+import type { Violation } from '../api/schema/violation.ts';
+import { formatViolation } from '../api/schema/violation.ts';
+import type { Policy } from '../tiering/policy.ts';
+import type { Config } from './config-schema.ts';
+import { ConfigSchema } from './config-schema.ts';
+import { ConfigError } from './errors.ts';
+import { tierRuleViolations } from './tier-rules.ts';
+import { parseYaml } from './yaml-document.ts';
+
+export const DEFAULT_CONFIG_FILE = '/etc/tierd/tierd.yaml';
+
+const checkShape = compileCheck(ConfigSchema);
+
+/**
+ * Reads the configuration.
+ *
+ * @param file the file the operator named, which must exist; without it the default file, which need not
+ */
+export async function loadConfig(file: string | undefined): Promise<Config> {
+  const path = file ?? DEFAULT_CONFIG_FILE;
+  let text: string;
+  try {
+    text = await readFile(path, 'utf8');
+  } catch (error) {
+    const missing = error instanceof Error && 'code' in error && error.code === 'ENOENT';
+    if (missing && file === undefined) return parseConfig('', path);
+    const reason = missing ? 'there is no such file' : error instanceof Error ? error.message : String(error);
+    throw new ConfigError([`${path}: cannot read the configuration: ${reason}`], { cause: error });
+  }
+  return parseConfig(text, path);
+}
+
+/** The configuration that a YAML text gives; every key it leaves out has its default. Throws ConfigError naming all that is wrong. */
+export function parseConfig(text: string, fileName: string): Config {
+  const document = parseYaml(text, fileName);
+  const content = emptyGroupsFilled(ConfigSchema, document.content);
+  const checked = checkShape(withDefaults(ConfigSchema, content));
+  const violations: readonly Violation[] = checked.ok
+    ? [...policyRuleViolations(checked.value), ...tierRuleViolations(checked.value.tiers)]
+    : checked.violations;
+  if (checked.ok && violations.length === 0) return checked.value;
+  const problems = violations.map((violation) => ({ violation, line: document.lineOf(violation.path) }));
+  problems.sort((a, b) => a.line - b.line);
+  throw new ConfigError(problems.map(({ violation, line }) => `${fileName}:${line}: ${formatViolation(violation)}`));
+}
+
+/** The part of a configuration that is the engine's policy. */
+export function policyOf(config: Config): Policy {
+  const { fastUtilization, headroomMiB, promotion, demotion, monitoring, cgroups, dryRun } = config;
+  return { fastUtilization, headroomMiB, promotion, demotion, monitoring, cgroups, dryRun };
+}
+
+/** An empty file, or a group whose keys are all commented out, is null in YAML and means "nothing said". */
+function emptyGroupsFilled(schema: JsonSchema, content: unknown): unknown {
+  if (schema.properties === undefined) return content;
+  if (content === null) return {};
+  if (!isJsonObject(content)) return content;
+  const filled = Object.entries(content).map(([key, value]): [string, unknown] => {
+    const inner = propertySchema(schema, key);
+    return [key, inner === undefined ? value : emptyGroupsFilled(inner, value)];
+  });
+  return Object.fromEntries(filled);
+}

@@ -1,0 +1,66 @@
+import type { EventEmitter } from 'node:events';
+import type { FastifyBaseLogger } from 'fastify';
+import { buildApp } from '../api/app.ts';
+import { listenOnSocket } from '../api/socket.ts';
+import type { TieringRuntime } from '../tiering/controller.ts';
+import type { Ending } from './ending.ts';
+import { watchForEnding } from './ending.ts';
+import { EXIT_OK, EXIT_UNEXPECTED } from './exit-codes.ts';
+import type { Notifier } from './notify.ts';
+
+export interface DaemonParts {
+  readonly runtime: TieringRuntime;
+  readonly logger: FastifyBaseLogger;
+  readonly notifier: Notifier;
+  readonly socket: string;
+  readonly version: string;
+  /** Where signals and uncaught errors come from. */
+  readonly processEvents: EventEmitter;
+  /** Ends the process at once. */
+  exit(code: number): void;
+}
+
+/**
+ * Runs engine and API until a signal or an error ends them, and puts everything back in order. Resolves with the exit code;
+ * rejects when the daemon cannot start.
+ */
+export async function runDaemon(parts: DaemonParts): Promise<number> {
+  const { runtime, logger, notifier, socket, version } = parts;
+  const api = buildApp({ service: runtime, logger, version });
+  const watch = watchForEnding(parts.processEvents, (ending) => endAtOnce(parts, ending));
+  try {
+    // The socket first: it tells whether another tierd runs, before DAMON is touched, and answers while the engine waits.
+    await listenOnSocket(api, socket);
+    const ending = await Promise.race([watch.first, startUp(parts)]);
+    logEnding(logger, ending);
+    void notifier.stopping('putting DAMON back as it was');
+    return ending.reason === 'signal' ? EXIT_OK : EXIT_UNEXPECTED;
+  } finally {
+    await api.close();
+    await runtime.stop();
+    watch.release();
+    logger.info({}, 'stopped');
+  }
+}
+
+/** Rejects when the engine cannot start, and never resolves: only a reason to end does. */
+async function startUp({ runtime, logger, notifier, socket }: DaemonParts): Promise<never> {
+  await runtime.start();
+  await runtime.ready;
+  const { nodes } = runtime.status();
+  logger.info({ socket, nodes: nodes.length }, 'ready');
+  await notifier.ready(`watching ${nodes.length} memory nodes`);
+  return new Promise<never>(() => undefined);
+}
+
+function logEnding(logger: FastifyBaseLogger, ending: Ending): void {
+  if (ending.reason === 'signal') logger.info({ signal: ending.signal }, 'stopping');
+  else logger.fatal({ err: ending.error }, 'unexpected error: stopping');
+}
+
+function endAtOnce({ logger, exit }: DaemonParts, ending: Ending): void {
+  if (ending.reason === 'signal')
+    logger.warn({ signal: ending.signal }, 'second signal: leaving without putting DAMON back');
+  else logger.fatal({ err: ending.error }, 'unexpected error while stopping');
+  exit(EXIT_UNEXPECTED);
+}

@@ -1,0 +1,29 @@
+/** Everything went as asked. */
+export const EXIT_OK = 0;
+
+/** Something that nobody foresaw. */
+export const EXIT_UNEXPECTED = 1;
+
+/**
+ * The exit code of every error that ends the daemon, from 64 as in sysexits.h where that has a meaning for it. The unit's
+ * RestartPreventExitStatus lists those that a restart does not mend.
+ */
+const EXIT_CODES: ReadonlyMap<string, number> = new Map([
+  ['TIERD_USAGE', 64],
+  ['TIERD_STATE_DIRECTORY', 73],
+  ['TIERD_API_SOCKET', 74],
+  ['TIERD_CONFIG', 78],
+  ['TIERD_NO_TIERS', 80],
+  ['TIERD_DAMON_FOREIGN', 81],
+  ['TIERD_DAMON_EXCLUSIVE', 81],
+  ['TIERD_DAMON_UNAVAILABLE', 82],
+  ['TIERD_DAMON_UNSUPPORTED', 82],
+  ['TIERD_TRACE_UNAVAILABLE', 82],
+  ['TIERD_ALREADY_RUNNING', 83],
+]);
+
+/** The exit code for an error's `code`. */
+export function exitCodeOf(error: unknown): number {
+  const code = error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : '';
+  return EXIT_CODES.get(code) ?? EXIT_UNEXPECTED;
+}

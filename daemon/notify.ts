@@ -1,0 +1,32 @@
+import { execFile } from 'node:child_process';
+import type { Logger } from '../tiering/logger.ts';
+
+/** A word to the service manager (sd_notify). */
+export interface Notifier {
+  /** The service does its work now. */
+  ready(status: string): Promise<void>;
+  /** The service is ending. */
+  stopping(status: string): Promise<void>;
+}
+
+const TIMEOUT_MS = 5000;
+
+/**
+ * Tells systemd through its own tool: Node has no Unix datagrams. A child's word counts with NotifyAccess=all in the unit.
+ * Without NOTIFY_SOCKET nobody wants to know.
+ */
+export function createNotifier(environment: NodeJS.ProcessEnv, logger: Logger): Notifier {
+  const send = (...args: string[]): Promise<void> => {
+    if (environment.NOTIFY_SOCKET === undefined) return Promise.resolve();
+    return new Promise((resolve) => {
+      execFile('systemd-notify', args, { env: environment, timeout: TIMEOUT_MS }, (error) => {
+        if (error !== null) logger.warn({ reason: error.message }, 'systemd was not told: systemd-notify failed');
+        resolve();
+      });
+    });
+  };
+  return {
+    ready: (status) => send('--ready', `--status=${status}`),
+    stopping: (status) => send('STOPPING=1', `--status=${status}`),
+  };
+}

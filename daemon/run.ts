@@ -1,0 +1,55 @@
+import { HostSysFs } from '../numa/sysfs.ts';
+import { createTiering } from '../tiering/controller.ts';
+import type { RunOptions } from './command-line.ts';
+import { loadConfig, policyOf } from './config.ts';
+import type { Config } from './config-schema.ts';
+import { runDaemon } from './daemon.ts';
+import { createLogger, detectLogFormat } from './logger.ts';
+import { createNotifier } from './notify.ts';
+import { openStateDirectory, receiptFile } from './state-file.ts';
+import { VERSION } from './version.ts';
+
+/** `tierd run`: puts the parts together and runs them. Resolves with the exit code. */
+export async function run(options: RunOptions): Promise<number> {
+  const config = withOptions(await loadConfig(options.config), options);
+  const logger = await createLogger(config.logLevel, detectLogFormat(process.env.JOURNAL_STREAM));
+  logger.info({ version: VERSION, pid: process.pid }, 'tierd starts');
+  try {
+    await openStateDirectory(config.stateDirectory);
+    const receipt = receiptFile(config.stateDirectory, logger);
+    const runtime = await createTiering({
+      sysfs: new HostSysFs(),
+      policy: policyOf(config),
+      ...(config.tiers === 'auto' ? {} : { tiers: config.tiers }),
+      waitForDamon: config.waitForDamon,
+      switchOffDamonStat: config.switchOffDamonStat,
+      logger,
+      loadReceipt: () => receipt.load(),
+      saveReceipt: (value) => receipt.save(value),
+    });
+    return await runDaemon({
+      runtime,
+      logger,
+      notifier: createNotifier(process.env, logger),
+      socket: config.api.socket,
+      version: VERSION,
+      processEvents: process,
+      exit: (code) => process.exit(code),
+    });
+  } catch (error) {
+    // With its stack for whoever asks for this level; the readable line is the command's.
+    logger.debug({ err: error }, 'tierd ends');
+    throw error;
+  }
+}
+
+/** The command line goes before the file. */
+export function withOptions(config: Config, options: RunOptions): Config {
+  return {
+    ...config,
+    dryRun: options.dryRun ?? config.dryRun,
+    logLevel: options.logLevel ?? config.logLevel,
+    api: { ...config.api, socket: options.socket ?? config.api.socket },
+    stateDirectory: options.stateDirectory ?? config.stateDirectory,
+  };
+}

@@ -1,0 +1,116 @@
+import { constants } from 'node:fs';
+import { access, mkdir, open, readFile, rename, rm } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import type { Receipt } from '../tiering/damon/receipt.ts';
+import { parseReceipt, serializeReceipt } from '../tiering/damon/receipt.ts';
+import type { Logger } from '../tiering/logger.ts';
+import { StateDirectoryError } from './errors.ts';
+
+const FILE_MODE = 0o600;
+const DIRECTORY_MODE = 0o750;
+
+/** Makes the state directory when missing. Throws StateDirectoryError when it cannot be written. */
+export async function openStateDirectory(directory: string): Promise<void> {
+  try {
+    await mkdir(directory, { recursive: true, mode: DIRECTORY_MODE });
+    await access(directory, constants.W_OK | constants.X_OK);
+  } catch (error) {
+    throw new StateDirectoryError(directory, error);
+  }
+}
+
+/** How a value is written and read again; `parse` throws when the text is not one of ours. */
+export interface StateFormat<T> {
+  serialize(value: T): string;
+  parse(text: string): T;
+}
+
+/** One value kept in a file that is always whole: written beside it, synced, and renamed over it. */
+export class StateFile<T> {
+  readonly path: string;
+  readonly #format: StateFormat<T>;
+  readonly #logger: Logger;
+  readonly #now: () => Date;
+
+  constructor(path: string, format: StateFormat<T>, logger: Logger, now: () => Date = () => new Date()) {
+    this.path = path;
+    this.#format = format;
+    this.#logger = logger;
+    this.#now = now;
+  }
+
+  /** The value, or undefined when there is none. A file that is not one of ours is set aside with a warning. */
+  async load(): Promise<T | undefined> {
+    let text: string;
+    try {
+      text = await readFile(this.path, 'utf8');
+    } catch (error) {
+      if (hasErrno(error, 'ENOENT')) return undefined;
+      throw new StateDirectoryError(dirname(this.path), error);
+    }
+    try {
+      return this.#format.parse(text);
+    } catch (error) {
+      await this.#setAside(error);
+      return undefined;
+    }
+  }
+
+  /** Replaces the value, which then survives a power failure; undefined removes it. */
+  async save(value: T | undefined): Promise<void> {
+    if (value === undefined) return this.#clear();
+    const temporary = `${this.path}.new`;
+    try {
+      // A temporary file that an interrupted write left must not lend its mode.
+      await rm(temporary, { force: true });
+      const file = await open(temporary, 'wx', FILE_MODE);
+      try {
+        await file.writeFile(this.#format.serialize(value));
+        await file.sync();
+      } finally {
+        await file.close();
+      }
+      await rename(temporary, this.path);
+      await syncDirectory(dirname(this.path));
+    } catch (error) {
+      throw new StateDirectoryError(dirname(this.path), error);
+    }
+  }
+
+  async #clear(): Promise<void> {
+    try {
+      await rm(this.path, { force: true });
+      await syncDirectory(dirname(this.path));
+    } catch (error) {
+      throw new StateDirectoryError(dirname(this.path), error);
+    }
+  }
+
+  async #setAside(cause: unknown): Promise<void> {
+    const aside = `${this.path}.corrupt-${this.#now().toISOString().replaceAll(':', '')}`;
+    await rename(this.path, aside).catch((error: unknown) => {
+      throw new StateDirectoryError(dirname(this.path), error);
+    });
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    this.#logger.warn({ file: this.path, movedTo: aside, reason }, 'state file is not readable and was set aside');
+  }
+}
+
+/** The file in which the engine remembers what it did to DAMON, to go on with it or undo it after a crash. */
+export function receiptFile(stateDirectory: string, logger: Logger): StateFile<Receipt> {
+  const format = { serialize: serializeReceipt, parse: parseReceipt };
+  return new StateFile(join(stateDirectory, 'damon-receipt.json'), format, logger);
+}
+
+async function syncDirectory(directory: string): Promise<void> {
+  const handle = await open(directory, 'r');
+  try {
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}
+
+function hasErrno(error: unknown, errno: string): boolean {
+  return error instanceof Error && 'code' in error && error.code === errno;
+}

@@ -1,0 +1,26 @@
+#!/bin/sh
+# Installs the build that this script lies in (dist/systemd/install.sh) on this host, or below DESTDIR. Run as root.
+# An existing configuration is kept. Start it then with: systemctl enable --now tierd
+set -eu
+
+here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
+dist=$(dirname -- "$here")
+root=${DESTDIR:-}
+
+if [ ! -f "$dist/tierd.js" ]; then
+  echo "install.sh: there is no build beside $here: run npm run build, then dist/systemd/install.sh" >&2
+  exit 1
+fi
+
+install -d -m 0755 "$root/opt/tierd" "$root/etc/tierd" "$root/etc/systemd/system" "$root/usr/lib/sysusers.d"
+install -m 0644 "$dist/tierd.js" "$dist/package.json" "$root/opt/tierd/"
+install -m 0644 "$here/tierd.service" "$root/etc/systemd/system/tierd.service"
+install -m 0644 "$here/tierd.sysusers.conf" "$root/usr/lib/sysusers.d/tierd.conf"
+if [ ! -e "$root/etc/tierd/tierd.yaml" ]; then
+  install -m 0644 "$dist/tierd.yaml" "$root/etc/tierd/tierd.yaml"
+fi
+
+if [ -z "$root" ]; then
+  systemd-sysusers tierd.conf
+  if [ -d /run/systemd/system ]; then systemctl daemon-reload; fi
+fi

@@ -1,0 +1,188 @@
+import type { Topology } from '../../../numa/topology.ts';
+import type { Policy } from '../../../tiering/policy.ts';
+import { DEFAULT_POLICY } from '../../../tiering/policy.ts';
+import type { KdamondView, Status, TieringService } from '../../../tiering/service.ts';
+import type { NodeSnapshot, Region } from '../../../tiering/snapshot.ts';
+
+export const MIB = 1024 * 1024;
+
+const TOPOLOGY: Topology = {
+  nodes: [
+    {
+      nodeId: 0,
+      kind: 'dram',
+      cpus: [0, 1],
+      totalBytes: 963 * MIB,
+      freeBytes: 100 * MIB,
+      highWatermarkBytes: 51 * MIB,
+      distances: new Map([
+        [0, 10],
+        [1, 20],
+      ]),
+      ranges: [{ start: 0x100000, end: 0x40000000 }],
+    },
+    {
+      nodeId: 1,
+      kind: 'cxl',
+      cpus: [],
+      totalBytes: 1024 * MIB,
+      freeBytes: 900 * MIB,
+      highWatermarkBytes: 12 * MIB,
+      distances: new Map([
+        [0, 20],
+        [1, 10],
+      ]),
+      performance: { readLatencyNs: 250 },
+      ranges: [{ start: 0x100000000, end: 0x140000000 }],
+      cxl: {
+        region: 'region0',
+        daxDevice: 'dax0.0',
+        sizeBytes: 1024 * MIB,
+        interleaveWays: 1,
+        devices: [{ name: 'mem0', sizeBytes: 1024 * MIB, serial: '0x1' }],
+      },
+    },
+  ],
+  tiers: [
+    { rank: 0, nodeIds: [0] },
+    { rank: 1, nodeIds: [1] },
+  ],
+  tierSource: 'kernel',
+  paths: [
+    { nodeId: 0, demotionTarget: 1 },
+    { nodeId: 1, promotionTarget: 0 },
+  ],
+};
+
+const STATUS: Status = {
+  state: 'moving',
+  engine: 'damos',
+  dryRun: false,
+  startedAt: '2026-11-23T05:00:00.000Z',
+  uptimeSeconds: 75.5,
+  nodes: [
+    {
+      nodeId: 0,
+      tier: 0,
+      totalBytes: 963 * MIB,
+      freeBytes: 100 * MIB,
+      usedShare: 0.896,
+      targetShare: 0.94,
+      temperatures: { hotBytes: 200 * MIB, warmBytes: 12 * MIB, coldBytes: 751 * MIB },
+      demotionTarget: 1,
+      decision: 'demotes 20.0 MiB a second: 48.0 MiB hot wait on node 1, 43.0 MiB are free below the target',
+    },
+    { nodeId: 1, tier: 1, totalBytes: 1024 * MIB, freeBytes: 900 * MIB, usedShare: 0.121, promotionTarget: 0 },
+  ],
+  promotedBytes: 152 * MIB,
+  demotedBytes: 20 * MIB,
+  promotedBytesPerSecond: 18.5 * MIB,
+  demotedBytesPerSecond: 0,
+  hotBytesWaiting: 48 * MIB,
+  pingPongBytes: 0,
+};
+
+const KDAMONDS: readonly KdamondView[] = [
+  {
+    index: 0,
+    pid: 321,
+    nodeId: 1,
+    samplingIntervalUs: 50_000,
+    aggregationIntervalUs: 1_000_000,
+    minRegions: 250,
+    maxRegions: 1000,
+    nrRegions: 3,
+    schemes: [
+      {
+        index: 0,
+        scheme: {
+          name: 'promote',
+          action: 'migrate_hot',
+          targetNid: 0,
+          pattern: {
+            sizeBytes: { min: 4096, max: 2 ** 64 },
+            nrAccesses: { min: 4, max: 20 },
+            age: { min: 0, max: 2 ** 32 - 1 },
+          },
+          quota: { bytes: 50 * MIB, resetIntervalMs: 500, weights: { size: 0, nrAccesses: 100, age: 50 } },
+          filters: [
+            { type: 'young', matching: true, allow: true },
+            { type: 'memcg', memcgPath: '/system.slice', matching: true, allow: false },
+          ],
+        },
+        stats: { nrTried: 5, triedBytes: 10 * MIB, nrApplied: 4, appliedBytes: 8 * MIB, quotaExceeds: 1 },
+      },
+    ],
+  },
+];
+
+/** Two nodes whose regions show every shade, temperature and order of size. */
+export const SNAPSHOTS: readonly NodeSnapshot[] = [
+  {
+    nodeId: 0,
+    takenAtMs: 1000,
+    maxNrAccesses: 20,
+    aggregationIntervalMs: 1000,
+    regions: [
+      { start: 0x100000, end: 0x101000, nrAccesses: 0, age: 7 },
+      { start: 0x101000, end: 0x8100000, nrAccesses: 20, age: 12 },
+      { start: 0x8100000, end: 0x10000000, nrAccesses: 2, age: 700 },
+    ],
+  },
+  {
+    nodeId: 1,
+    takenAtMs: 1500,
+    maxNrAccesses: 20,
+    aggregationIntervalMs: 1000,
+    regions: [
+      { start: 0x100000000, end: 0x13fe00000, nrAccesses: 0, age: 3600 },
+      { start: 0x13fe00000, end: 0x140000000, nrAccesses: 11, age: 2 },
+    ],
+  },
+];
+
+/** A snapshot of one node with many regions of changing rate and age. */
+export function largeSnapshot(nrRegions: number): NodeSnapshot {
+  const regions = Array.from({ length: nrRegions }, (_, index): Region => {
+    const start = 0x100000000 + index * 4 * MIB;
+    return { start, end: start + 4 * MIB, nrAccesses: index % 21, age: index % 997 };
+  });
+  return { nodeId: 0, takenAtMs: 0, maxNrAccesses: 20, aggregationIntervalMs: 1000, regions };
+}
+
+/** An engine without a kernel: answers from constants and remembers the policies it was given. */
+export class FakeService implements TieringService {
+  readonly applied: Policy[] = [];
+  /** What the next setPolicy rejects with. */
+  refusal: Error | undefined;
+  snapshotList: readonly NodeSnapshot[] = SNAPSHOTS;
+  #policy = DEFAULT_POLICY;
+
+  status(): Status {
+    return STATUS;
+  }
+
+  topology(): Topology {
+    return TOPOLOGY;
+  }
+
+  policy(): Policy {
+    return this.#policy;
+  }
+
+  async setPolicy(policy: Policy): Promise<void> {
+    // The kernel takes its time, so that patches which are not serialized would lose updates.
+    await new Promise((resolve) => setImmediate(resolve));
+    if (this.refusal !== undefined) throw this.refusal;
+    this.applied.push(policy);
+    this.#policy = policy;
+  }
+
+  schemes(): readonly KdamondView[] {
+    return KDAMONDS;
+  }
+
+  snapshots(): readonly NodeSnapshot[] {
+    return this.snapshotList;
+  }
+}
