@@ -52,6 +52,8 @@ export interface NodeTuning {
   readonly promotionEfficiency: number;
   readonly lastOrders: NodeOrders;
   readonly lastSnapshotAtMs: number | undefined;
+  /** Promotions that the newest snapshot may not show yet, with the tick that noticed them. */
+  readonly unseenPromotions: readonly { readonly atMs: number; readonly bytes: number }[];
   /** When the first snapshot was taken: ages count from there. */
   readonly firstSnapshotAtMs: number | undefined;
 }
@@ -102,8 +104,7 @@ export function tune(state: TunerState, observation: Observation, topology: Topo
         const sourceNode = source.promotionTarget === nodeId ? observed.get(source.nodeId) : undefined;
         const sourceTuning = learned.get(source.nodeId);
         if (sourceNode === undefined || sourceTuning === undefined) return [];
-        const hot = sourceNode.snapshot === undefined ? 0 : hotBytes(sourceNode.snapshot, policy);
-        return [{ node: sourceNode, tuning: sourceTuning, hot }];
+        return [{ node: sourceNode, tuning: sourceTuning, hot: waitingOn(sourceNode, sourceTuning, policy) }];
       });
       const plan = orderFor({
         nowMs: observation.nowMs,
@@ -151,6 +152,7 @@ function learn(before: NodeTuning | undefined, node: NodeObservation, policy: Po
       promotionEfficiency: 1,
       lastOrders: { nodeId: node.nodeId },
       lastSnapshotAtMs: undefined,
+      unseenPromotions: [],
       firstSnapshotAtMs: node.snapshot?.takenAtMs,
     };
   }
@@ -160,6 +162,9 @@ function learn(before: NodeTuning | undefined, node: NodeObservation, policy: Po
   return {
     ...before,
     firstSnapshotAtMs,
+    unseenPromotions: [...before.unseenPromotions, { atMs: nowMs, bytes: node.promotedBytes }].filter(
+      ({ atMs, bytes }) => bytes > 0 && atMs > watchedUntilMs(before, node),
+    ),
     promotionPace: nextPace(before.promotionPace, {
       ...pass,
       budgetBytes: before.lastOrders.promotion?.budgetBytes ?? 0,
@@ -185,6 +190,22 @@ function learn(before: NodeTuning | undefined, node: NodeObservation, policy: Po
     }),
     promotionEfficiency: smoothEfficiency(before.promotionEfficiency, node.promotionTriedBytes, node.promotedBytes),
   };
+}
+
+/** Until when the newest snapshot looked at memory; a pass follows the look, so the snapshot shows what that pass has moved since. */
+function watchedUntilMs({ lastSnapshotAtMs }: NodeTuning, { snapshot }: NodeObservation): number {
+  if (snapshot === undefined) return Number.NEGATIVE_INFINITY;
+  const { takenAtMs, aggregationIntervalMs } = snapshot;
+  const soonest = takenAtMs - aggregationIntervalMs;
+  if (lastSnapshotAtMs === undefined || lastSnapshotAtMs === takenAtMs) return soonest;
+  return Math.max(soonest, Math.min(takenAtMs, lastSnapshotAtMs + aggregationIntervalMs));
+}
+
+/** Hot bytes that still wait on a node: those of its snapshot but for what has been promoted since. */
+function waitingOn(node: NodeObservation, tuning: NodeTuning, policy: Policy): number {
+  if (node.snapshot === undefined) return 0;
+  const promoted = sum(tuning.unseenPromotions.map(({ bytes }) => bytes));
+  return Math.max(0, hotBytes(node.snapshot, policy) - promoted);
 }
 
 /** Share of tried bytes that were promoted; drifts back to 1 while nothing is tried, so that a bad spell is forgotten. */
