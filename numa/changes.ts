@@ -2,9 +2,12 @@ import { formatList } from './list-format.ts';
 import { intersectRanges, rangesBytes } from './ranges.ts';
 import type { CxlBacking, MemoryNode, MemoryTier, MigrationPath, Topology } from './topology.ts';
 
+/** A total that moved by less is no news: memory balloons move it all the time. */
+const notableShare = 0.1;
+
 /**
  * What differs between two topologies, one readable sentence each; empty when nothing a plan depends on did. Free memory
- * and watermarks move all the time, and so do totals under a memory balloon: they are no change.
+ * and watermarks are left out: they are read each tick.
  */
 export function describeChanges(before: Topology, after: Topology): readonly string[] {
   const ids = [...new Set([...before.nodes, ...after.nodes].map(({ nodeId }) => nodeId))].sort((a, b) => a - b);
@@ -48,6 +51,11 @@ function describeMemory(nodeId: number, before: MemoryNode | undefined, after: M
 function describeAttributes(before: MemoryNode, after: MemoryNode): string[] {
   const { nodeId } = after;
   const changes: string[] = [];
+  const sameRanges = describeMemory(nodeId, before, after).length === 0;
+  if (sameRanges && Math.abs(after.totalBytes - before.totalBytes) > before.totalBytes * notableShare) {
+    const totals = `from ${mebibytes(before.totalBytes)} to ${mebibytes(after.totalBytes)}`;
+    changes.push(`node ${nodeId}: memory total changed ${totals}`);
+  }
   const cpus = [formatList(before.cpus) || 'none', formatList(after.cpus) || 'none'];
   if (cpus[0] !== cpus[1]) changes.push(`node ${nodeId}: CPUs changed from ${cpus[0]} to ${cpus[1]}`);
   if (before.kind !== after.kind) changes.push(`node ${nodeId}: was ${before.kind}, is ${after.kind}`);

@@ -20,6 +20,7 @@ export interface DiscoveryOptions {
 }
 
 const nodeRoot = '/sys/devices/system/node';
+const onlineNodes = `${nodeRoot}/online`;
 
 /**
  * The machine's memory nodes, tiers and migration paths as they are now. Nodes without (online) memory are left out.
@@ -27,11 +28,26 @@ const nodeRoot = '/sys/devices/system/node';
  * Kernel documents: admin-guide/mm/numaperf, admin-guide/mm/memory-hotplug, ABI/stable/sysfs-devices-node.
  */
 export async function discoverTopology(sysfs: SysFs, options: DiscoveryOptions = {}): Promise<Topology> {
-  return composeTopology(await readMachine(sysfs), options.tiers);
+  return composeTopology(await readSettledMachine(sysfs), options.tiers);
 }
 
-async function readMachine(sysfs: SysFs): Promise<MachineFacts> {
-  const onlineNodeIds = parseList(await sysfs.read(`${nodeRoot}/online`), `${nodeRoot}/online`);
+/** The files tell of one machine only while no node comes or goes: each `distance`, say, has a figure for every online node. */
+const attempts = 3;
+
+async function readSettledMachine(sysfs: SysFs): Promise<MachineFacts> {
+  for (let attempt = 1; ; attempt++) {
+    const online = await sysfs.read(onlineNodes);
+    const settled = async () => attempt === attempts || (await sysfs.read(onlineNodes)) === online;
+    try {
+      const machine = await readMachine(sysfs, parseList(online, onlineNodes));
+      if (await settled()) return machine;
+    } catch (error) {
+      if (await settled()) throw error;
+    }
+  }
+}
+
+async function readMachine(sysfs: SysFs, onlineNodeIds: readonly number[]): Promise<MachineFacts> {
   const possible = await sysfs.readIfPresent(`${nodeRoot}/possible`);
   const cpus = await readCpus(sysfs, onlineNodeIds);
   const nodes = await readNodes(sysfs, onlineNodeIds, cpus);
@@ -54,13 +70,13 @@ async function readNodes(
   cpus: ReadonlyMap<number, readonly number[]>,
 ): Promise<readonly NodeFacts[]> {
   const blockSizeBytes = await readBlockSize(sysfs);
-  const sizes = await readNodeMemory(sysfs, onlineNodeIds);
   const nodes: NodeFacts[] = [];
   for (const nodeId of onlineNodeIds) {
-    const memory = sizes.get(nodeId);
-    if (memory === undefined || memory.totalBytes === 0) continue;
+    const onlineBlocks = await readOnlineBlocks(sysfs, nodeId, blockSizeBytes);
+    // Right after the blocks, so that sizes and ranges agree while memory comes online.
+    const memory = (await readNodeMemory(sysfs, [nodeId])).get(nodeId);
     const distances = await readDistances(sysfs, nodeId, onlineNodeIds);
-    if (distances === undefined) continue; // unplugged meanwhile
+    if (memory === undefined || memory.totalBytes === 0 || distances === undefined) continue;
     const performance = await readPerformance(sysfs, nodeId);
     nodes.push({
       nodeId,
@@ -68,7 +84,7 @@ async function readNodes(
       memory,
       distances,
       ...(performance !== undefined && { performance }),
-      onlineBlocks: await readOnlineBlocks(sysfs, nodeId, blockSizeBytes),
+      onlineBlocks,
     });
   }
   return nodes;

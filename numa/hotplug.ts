@@ -32,6 +32,8 @@ export class HotplugWatcher {
   readonly #sysfs: SysFs;
   readonly #options: HotplugOptions;
   #topology: Topology | undefined;
+  /** Changes are measured from here, so that many small ones are told once they add up. */
+  #told: Topology | undefined;
   #fingerprint = '';
   #pollsUnchanged = 0;
   #failing = false;
@@ -54,6 +56,7 @@ export class HotplugWatcher {
     if (!this.#stopped) return;
     this.#stopped = false;
     this.#topology = known;
+    this.#told = known;
     // No fingerprint belongs to it yet: the first poll reads everything, and misses nothing that changed in between.
     this.#fingerprint = '';
     this.#schedule();
@@ -84,7 +87,6 @@ export class HotplugWatcher {
   }
 
   async #look(): Promise<void> {
-    const before = this.#topology;
     let after: Topology | undefined;
     try {
       after = await this.#readIfChanged();
@@ -98,8 +100,9 @@ export class HotplugWatcher {
     }
     if (after === undefined || this.#stopped) return;
     this.#topology = after;
-    const changes = before === undefined ? [] : describeChanges(before, after);
+    const changes = this.#told === undefined ? [] : describeChanges(this.#told, after);
     if (changes.length === 0) return;
+    this.#told = after;
     try {
       await this.#options.onChange(after, changes.join('; '));
     } catch (error) {

@@ -124,6 +124,41 @@ describe('node ids', () => {
   });
 });
 
+describe('a node that goes while its machine is read', () => {
+  /** Node 1 goes between the list of nodes and the distances to them, as often as told. */
+  class LeavingSysFs extends HostSysFs {
+    departures: number;
+
+    constructor(root: string, departures: number) {
+      super(root);
+      this.departures = departures;
+    }
+
+    override async read(path: string): Promise<string> {
+      const gone = this.departures <= 0;
+      if (path.endsWith('/node0/distance')) {
+        this.departures -= 1;
+        return gone ? super.read(path) : '10';
+      }
+      if (path.endsWith('/node/online')) return gone ? '0' : `0-1${' '.repeat(this.departures)}`;
+      return super.read(path);
+    }
+  }
+
+  test('is left out', async () => {
+    const tree = await buildTree({ nodes: [dram] });
+    const topology = await discoverTopology(new LeavingSysFs(tree.root, 1));
+    expect(topology.nodes.map(({ nodeId }) => nodeId)).toEqual([0]);
+  });
+
+  test('is an error when it goes on without end', async () => {
+    const tree = await buildTree({ nodes: [dram] });
+    await expect(discoverTopology(new LeavingSysFs(tree.root, 99))).rejects.toThrow(
+      'a distance for each of 2 online nodes',
+    );
+  });
+});
+
 describe('physical ranges', () => {
   test('are the online blocks, neighbours joined', async () => {
     const tree = await buildTree({ nodes: [dram, { id: 1, blocks: [32, 33, 36], offlineBlocks: [34, 35] }] });

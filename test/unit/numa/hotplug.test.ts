@@ -110,13 +110,20 @@ describe('the hot-plug watcher', () => {
     expect(onChange).toHaveBeenCalledWith(expect.anything(), 'node 1: 384 MiB of 512 MiB went offline');
   });
 
-  test('takes a memory balloon for no change, and still knows the new totals', async () => {
+  test('tells of a memory balloon once it took a tenth, and knows every total', async () => {
     const tree = await buildTree({ nodes: [dram], iomem });
     const { watcher, told } = await watch(tree);
-    await tree.writeNodes([{ ...dram, totalMiB: 300 }]);
-    await watcher.poll();
+    const inflate = async (totalMiB: number) => {
+      await tree.writeNodes([{ ...dram, totalMiB }]);
+      await watcher.poll();
+    };
+    await inflate(480);
     expect(told).toEqual([]);
-    expect(watcher.topology?.nodes[0]?.totalBytes).toBe(300 * 2 ** 20);
+    expect(watcher.topology?.nodes[0]?.totalBytes).toBe(480 * 2 ** 20);
+    await inflate(450);
+    expect(told).toEqual(['node 0: memory total changed from 512 MiB to 450 MiB']);
+    await inflate(420);
+    expect(told).toHaveLength(1);
   });
 
   test('reads no block states while nothing changes', async () => {
