@@ -23,7 +23,7 @@ export interface NodeSpec {
   readonly initiators?: readonly number[];
 }
 
-export interface CxlSpec {
+interface CxlSpec {
   readonly region: string;
   readonly targetNode: number;
   readonly startBlock: number;
