@@ -11,7 +11,7 @@ import { maskFeatures, probeFeatures } from './features.ts';
 import { DAMON_STAT_ENABLED, findOwnKdamonds, refuseExclusiveModules, refuseForeignKdamonds } from './ownership.ts';
 import type { Receipt, ReceiptKdamond } from './receipt.ts';
 import type { FileWrite } from './tree.ts';
-import { kdamondWrites, makesChildren, noteWritten, pendingWrites } from './tree.ts';
+import { initialRegions, kdamondWrites, makesChildren, noteWritten, pendingWrites } from './tree.ts';
 import type { RestoreFailure, TreeRecord } from './tree-record.ts';
 import { recordTree, restoreTree } from './tree-record.ts';
 
@@ -313,7 +313,8 @@ export class DamonDriver {
   /** Writes a kdamond's whole tree into a directory that is off and switches it on. */
   async #fill(index: number, desired: DesiredKdamond): Promise<RunningKdamond> {
     const slot: Slot = { index, pid: 0, desired, written: new Map(), uncommitted: false, dead: false };
-    for (const write of this.#writes(index, desired)) await this.#write(slot, write);
+    const ranges = initialRegions(desired.ranges, desired.minRegions);
+    for (const write of this.#writes(index, { ...desired, ranges })) await this.#write(slot, write);
     this.#slots.set(index, slot);
     await this.#saveReceipt();
     try {
@@ -324,6 +325,8 @@ export class DamonDriver {
       await this.#saveReceipt();
       throw error instanceof SysFsError ? new DamonRejectedError(index, 'on', error.errno, error) : error;
     }
+    // From now on the files say what later commits shall hold: the ranges, within which regions keep their history.
+    for (const write of pendingWrites(slot.written, this.#writes(index, desired))) await this.#write(slot, write);
     slot.uncommitted = false;
     await this.#saveReceipt();
     return { index, pid: slot.pid, desired };

@@ -3,6 +3,7 @@ import type { DamonAdmin, KdamondState } from './admin.ts';
 import type { ForeignKdamond } from './errors.ts';
 import { ExclusiveModuleError, ForeignKdamondError } from './errors.ts';
 import type { Receipt, ReceiptKdamond } from './receipt.ts';
+import type { FileWrite } from './tree.ts';
 import { kdamondWrites } from './tree.ts';
 
 /** Runs DAMON exclusively for statistics only; on by default where it is built (6.17). */
@@ -94,11 +95,16 @@ export async function findOwnKdamonds(admin: DamonAdmin, receipt: Receipt): Prom
     }
     const ours =
       state.pid !== undefined &&
-      (entry.pid === 0 ? wanted.every(({ path, value }) => files.get(path) === value) : entry.pid === state.pid) &&
+      (entry.pid === 0 ? saysTheSame(files, wanted) : entry.pid === state.pid) &&
       (await isKdamond(admin.sysfs, state.pid));
     found.push(ours && state.pid !== undefined ? { entry, pid: state.pid, files } : { entry, files });
   }
   return found;
+}
+
+/** Regions are cut finer while a kdamond starts. */
+function saysTheSame(files: ReadonlyMap<string, string>, wanted: readonly FileWrite[]): boolean {
+  return wanted.every(({ path, value }) => path.includes('/regions/') || files.get(path) === value);
 }
 
 async function isKdamond(sysfs: SysFs, pid: number): Promise<boolean> {

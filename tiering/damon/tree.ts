@@ -1,3 +1,4 @@
+import type { AddressRange } from '../../numa/topology.ts';
 import type { Bounds, DamonFeatures, DesiredKdamond, DesiredScheme, SchemeFilter } from '../scheme.ts';
 import { DamonUnsupportedError } from './errors.ts';
 
@@ -106,6 +107,34 @@ function upper(bounds: Bounds, max: string): string {
   if (bounds.max >= Number.MAX_SAFE_INTEGER) return max;
   const floor = Math.floor(bounds.max);
   return max === MAX_UNSIGNED_INT && floor > Number(MAX_UNSIGNED_INT) ? max : count(floor);
+}
+
+const PAGE_BYTES = 4096;
+const HUGE_PAGE_BYTES = 2 * 1024 * 1024;
+
+/**
+ * The ranges cut into about `minRegions` pieces to start monitoring with. Before 7.1 DAMON begins with one region for each
+ * range, whatever min_nr_regions says, and needs some ten aggregations to tell anything apart. For the start only: a `commit`
+ * trims regions to what the files say, so afterwards they must hold the ranges themselves.
+ */
+export function initialRegions(ranges: readonly AddressRange[], minRegions: number): readonly AddressRange[] {
+  const totalBytes = ranges.reduce((total, range) => total + range.end - range.start, 0);
+  const wantedBytes = Math.floor(totalBytes / Math.max(1, minRegions));
+  // Huge pages move whole.
+  const unitBytes = wantedBytes >= HUGE_PAGE_BYTES ? HUGE_PAGE_BYTES : PAGE_BYTES;
+  const pieceBytes = Math.max(unitBytes, Math.round(wantedBytes / unitBytes) * unitBytes);
+  return ranges.flatMap((range) => {
+    const pieces: AddressRange[] = [];
+    let start = range.start;
+    while (start < range.end) {
+      // Cuts lie on multiples of the unit; a rest of less than half a piece goes to the last one.
+      const cut = Math.floor(start / unitBytes) * unitBytes + pieceBytes;
+      const end = range.end - cut < pieceBytes / 2 ? range.end : cut;
+      pieces.push({ start, end });
+      start = end;
+    }
+    return pieces;
+  });
 }
 
 /** Is this one of the `nr_*` files whose write destroys and remakes the numbered folders beside it? */
