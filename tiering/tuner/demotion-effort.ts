@@ -9,7 +9,7 @@ const SIGNIFICANT_BYTES = 4 * MIB;
 const FAILED_SHARE = 0.1;
 /** The first pass with the young filter clears accessed bits that are days old, so it often moves nothing: allow one more. */
 const FAILED_PASSES_TO_GO_FURTHER = { idle: 2, cold: 3, warm: 3, any: 3 } as const;
-/** Passes without a single candidate tried: the pattern has run dry. */
+/** Passes with hardly a candidate tried: the pattern has run dry. */
 const EMPTY_TICKS_TO_GO_FURTHER = 3;
 const FIRST_REST_MS = 5_000;
 const MAX_REST_MS = 120_000;
@@ -56,7 +56,7 @@ export function nextEffort(effort: DemotionEffort, result: DemotionResult): Demo
     return { ...FRESH_EFFORT, restUntilMs: effort.restUntilMs, restMs: effort.restMs, efficiency: effort.efficiency };
   }
   const current = { ...effort, lastDemandAtMs: result.nowMs, reach: nearer(effort.reach, result.furthest) };
-  if (result.triedBytes === 0) {
+  if (result.triedBytes < Math.min(SIGNIFICANT_BYTES, result.orderedBytes / 2)) {
     if (!result.hadPass) return current;
     const emptyTicks = current.emptyTicks + 1;
     return emptyTicks < EMPTY_TICKS_TO_GO_FURTHER ? { ...current, emptyTicks } : goFurther(current, result);

@@ -21,6 +21,8 @@ const SLACK_SHARE = 0.003;
 const EXCHANGE_SHARE = 0.005;
 /** No longer than this are demotions kept to idle memory because nothing has been watched long enough to be idle. */
 const MAX_PATIENCE_MS = 5_000;
+/** A reach whose candidates are less than this share of the demand is passed over. */
+const WORTHWHILE_SHARE = 0.25;
 /** The least efficiency to count on when an order is raised for what will fail. */
 const MIN_EFFICIENCY = 0.5;
 
@@ -351,12 +353,18 @@ function isTooYoungToBeIdle(firstSnapshotAtMs: number | undefined, policy: Polic
   return firstSnapshotAtMs === undefined || nowMs - firstSnapshotAtMs < patienceMs;
 }
 
-/** The nearest reach, from what has worked, whose candidates cover the demand. */
+/**
+ * The nearest reach, from what has worked, with candidates worth a pass. It need not cover the demand: what is surely cold goes first, and
+ * the next pass sees what is left.
+ */
 function reachFor(node: NodeObservation, from: Reach, demandBytes: number, furthest: Reach, policy: Policy): Reach {
   const { snapshot } = node;
   if (snapshot === undefined) return from;
   let reach = REACHES.indexOf(from) <= REACHES.indexOf(furthest) ? from : furthest;
-  while (reach !== furthest && bytesInReach(snapshot, reachBounds(reach, policy, snapshot)) < demandBytes) {
+  while (
+    reach !== furthest &&
+    bytesInReach(snapshot, reachBounds(reach, policy, snapshot)) < WORTHWHILE_SHARE * demandBytes
+  ) {
     reach = further(reach, furthest);
   }
   return reach;
