@@ -14,7 +14,7 @@ import { bytesInReach, further, hotBytes, REACHES, reachBounds } from './reach.t
 const MIB = 1024 * 1024;
 
 /** Promotions smaller than this are not worth a commit. */
-const MIN_PROMOTION_BYTES = MIB / 16;
+const MIN_PROMOTION_BYTES = MIB / 2;
 /** Over the target by less than this is not worth moving: applications allocate and free all the time. */
 const SLACK_SHARE = 0.003;
 /** Fewer hot bytes waiting than this do not push others out; they wait for room. */

@@ -1,0 +1,40 @@
+import type { SysFs } from '../numa/sysfs.ts';
+import type { CgroupScope } from './plan.ts';
+import type { Policy } from './policy.ts';
+
+const CGROUP_MOUNT = '/sys/fs/cgroup';
+/** A filter each: more would make every pass slow. */
+const MAX_CGROUPS = 256;
+
+/**
+ * The policy's cgroups with all that live below them now, since a memcg filter matches exactly one cgroup. Cgroups that do not exist are left out:
+ * the kernel refuses a filter for them (ENOMEM), and they join as soon as they are made.
+ */
+export async function resolveScope(sysfs: SysFs, cgroups: Policy['cgroups']): Promise<CgroupScope> {
+  return {
+    include: await withDescendants(sysfs, cgroups.include),
+    exclude: await withDescendants(sysfs, cgroups.exclude),
+  };
+}
+
+async function withDescendants(sysfs: SysFs, roots: readonly string[]): Promise<readonly string[]> {
+  const found: string[] = [];
+  const queue = [...roots].sort();
+  for (let path = queue.shift(); path !== undefined && found.length < MAX_CGROUPS; path = queue.shift()) {
+    const clean = path === '/' ? '/' : path.replace(/\/+$/, '');
+    // Every cgroup, the root too, has `cgroup.procs`; a folder without it is none.
+    const isCgroup = (await sysfs.list(CGROUP_MOUNT + clean)).includes('cgroup.procs');
+    if (!isCgroup || found.includes(clean)) continue;
+    found.push(clean);
+    const children = await sysfs.directories(CGROUP_MOUNT + clean);
+    queue.push(...children.map((name) => (clean === '/' ? `/${name}` : `${clean}/${name}`)));
+  }
+  return found;
+}
+
+/** True when two scopes hold the same cgroups. */
+export function sameScope(a: CgroupScope, b: CgroupScope): boolean {
+  const same = (x: readonly string[], y: readonly string[]) =>
+    x.length === y.length && x.every((path, i) => path === y[i]);
+  return same(a.include, b.include) && same(a.exclude, b.exclude);
+}

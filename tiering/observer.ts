@@ -1,0 +1,94 @@
+import { readHighWatermarks, readNodeMemory } from '../numa/node-memory.ts';
+import type { SysFs } from '../numa/sysfs.ts';
+import type { AccessTrace } from './damon/access-trace.ts';
+import type { DamonDriver, RunningKdamond } from './damon/driver.ts';
+import type { Flow } from './flow-ledger.ts';
+import { FlowLedger, NO_FLOW } from './flow-ledger.ts';
+import type { NodeObservation, Observation } from './observation.ts';
+import type { SchemeStats } from './scheme.ts';
+import type { NodeSnapshot } from './snapshot.ts';
+
+/** Watermarks change with hot-plug and sysctl only. */
+const WATERMARKS_EVERY_MS = 10_000;
+
+/** Gathers what a tick needs to know: snapshots from the access trace, node memory, what schemes moved. Reads, decides nothing. */
+export class Observer {
+  readonly #sysfs: SysFs;
+  readonly #driver: DamonDriver;
+  readonly #snapshots = new Map<number, NodeSnapshot>();
+  readonly #stats = new Map<number, readonly SchemeStats[]>();
+  readonly flows = new FlowLedger();
+  #watermarks: ReadonlyMap<number, number> = new Map();
+  #watermarksAtMs = Number.NEGATIVE_INFINITY;
+
+  constructor(sysfs: SysFs, driver: DamonDriver) {
+    this.#sysfs = sysfs;
+    this.#driver = driver;
+  }
+
+  /** Newest snapshot by node. */
+  get snapshots(): ReadonlyMap<number, NodeSnapshot> {
+    return this.#snapshots;
+  }
+
+  /** Scheme statistics by node, as last read. */
+  get stats(): ReadonlyMap<number, readonly SchemeStats[]> {
+    return this.#stats;
+  }
+
+  /** Takes in what the kernel has traced since the last call. */
+  async drain(trace: AccessTrace): Promise<void> {
+    const nodeByPid = new Map(this.#driver.kdamonds.map(({ pid, desired }) => [pid, desired]));
+    for (const aggregation of await trace.drain()) {
+      const kdamond = nodeByPid.get(aggregation.pid);
+      if (kdamond === undefined) continue;
+      this.#snapshots.set(kdamond.nodeId, {
+        nodeId: kdamond.nodeId,
+        takenAtMs: aggregation.traceTimestamp * 1000,
+        maxNrAccesses: Math.max(1, Math.floor(kdamond.aggregationIntervalUs / kdamond.samplingIntervalUs)),
+        aggregationIntervalMs: kdamond.aggregationIntervalUs / 1000,
+        regions: aggregation.regions,
+      });
+    }
+  }
+
+  /** Forgets a node that is monitored no more. */
+  forget(nodeId: number): void {
+    this.#snapshots.delete(nodeId);
+    this.#stats.delete(nodeId);
+    this.flows.forget(nodeId);
+  }
+
+  /**
+   * All that one tick knows. `moving` names the kdamonds whose statistics may have changed: reading them asks the kdamond, so settled ones are left
+   * in peace. Throws KdamondDiedError, SysFsError.
+   */
+  async observe(nodeIds: readonly number[], moving: readonly RunningKdamond[], nowMs: number): Promise<Observation> {
+    const flows = new Map<number, Flow>();
+    for (const { index, desired } of moving) {
+      const stats = await this.#driver.stats(index);
+      this.#stats.set(desired.nodeId, stats);
+      flows.set(desired.nodeId, this.flows.record(desired.nodeId, desired.schemes, stats, nowMs));
+    }
+    if (nowMs - this.#watermarksAtMs > WATERMARKS_EVERY_MS) {
+      this.#watermarks = await readHighWatermarks(this.#sysfs);
+      this.#watermarksAtMs = nowMs;
+    }
+    // Last, so that free memory is as new as it can be.
+    const memory = await readNodeMemory(this.#sysfs, nodeIds);
+    const nodes: NodeObservation[] = [];
+    for (const [nodeId, { totalBytes, freeBytes }] of memory) {
+      if (totalBytes === 0) continue;
+      const snapshot = this.#snapshots.get(nodeId);
+      nodes.push({
+        nodeId,
+        totalBytes,
+        freeBytes,
+        highWatermarkBytes: this.#watermarks.get(nodeId) ?? 0,
+        ...(snapshot && { snapshot }),
+        ...(flows.get(nodeId) ?? NO_FLOW),
+      });
+    }
+    return { nowMs, nodes };
+  }
+}
