@@ -13,6 +13,8 @@ export interface NodeSnapshot {
   readonly nodeId: number;
   /** Monotonic time at which the aggregation was read, in milliseconds. */
   readonly takenAtMs: number;
+  /** When the aggregation before was read, which may be one that no decision was made on: tells how long this one really took. */
+  readonly previousAtMs?: number;
   /** Samples in an aggregation: `nrAccesses` of a region that was accessed all the time. */
   readonly maxNrAccesses: number;
   readonly aggregationIntervalMs: number;

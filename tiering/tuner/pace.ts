@@ -22,6 +22,8 @@ export function firstPace(totalBytes: number, maxBytesPerPass: number): Pace {
 export interface PassObservation {
   /** When the newest snapshot was taken, kernel's monotonic clock. */
   readonly snapshotAtMs: number | undefined;
+  /** When the snapshot before it was taken, even if no tick saw that one. */
+  readonly previousSnapshotAtMs: number | undefined;
   readonly aggregationIntervalMs: number;
   readonly budgetBytes: number;
   readonly triedBytes: number;
@@ -31,8 +33,9 @@ export interface PassObservation {
 /** The pace after a tick: additive-increase is too slow for a shift of gigabytes, so it grows by half and falls by half. */
 export function nextPace(pace: Pace, pass: PassObservation): Pace {
   if (pass.snapshotAtMs === undefined || pass.snapshotAtMs === pace.lastSnapshotAtMs) return clampPace(pace, pass);
-  const elapsedMs =
-    pace.lastSnapshotAtMs === undefined ? pass.aggregationIntervalMs : pass.snapshotAtMs - pace.lastSnapshotAtMs;
+  // A decision may skip snapshots: what took long is the last aggregation, not the time between decisions.
+  const previousAtMs = pass.previousSnapshotAtMs ?? pace.lastSnapshotAtMs;
+  const elapsedMs = previousAtMs === undefined ? pass.aggregationIntervalMs : pass.snapshotAtMs - previousAtMs;
   let { stepBytes } = pace;
   if (pass.triedBytes > 0) {
     if (elapsedMs > LATE_FACTOR * pass.aggregationIntervalMs) stepBytes /= 2;

@@ -158,7 +158,11 @@ function learn(before: NodeTuning | undefined, node: NodeObservation, policy: Po
       firstSnapshotAtMs: node.snapshot?.takenAtMs,
     };
   }
-  const pass = { snapshotAtMs: node.snapshot?.takenAtMs, aggregationIntervalMs: intervalMs };
+  const pass = {
+    snapshotAtMs: node.snapshot?.takenAtMs,
+    previousSnapshotAtMs: node.snapshot?.previousAtMs,
+    aggregationIntervalMs: intervalMs,
+  };
   const demotion = before.lastOrders.demotion;
   const firstSnapshotAtMs = before.firstSnapshotAtMs ?? node.snapshot?.takenAtMs;
   return {
