@@ -140,7 +140,7 @@ export function tune(state: TunerState, observation: Observation, topology: Topo
   return { state: { nodes }, orders: [...orders.values()], hotBytesWaiting, pingPongBytes };
 }
 
-/** What the last orders taught: paces, efficiency, how far demotion must reach. */
+/** What the last orders taught: paces, efficiency, how far demotion must reach. A dry run moves nothing and so teaches nothing of failure. */
 function learn(before: NodeTuning | undefined, node: NodeObservation, policy: Policy, nowMs: number): NodeTuning {
   const intervalMs = node.snapshot?.aggregationIntervalMs ?? policy.monitoring.aggregationIntervalMs;
   const promotionCap = (policy.promotion.maxMiBPerSecond * MIB * intervalMs) / 1000;
@@ -187,14 +187,18 @@ function learn(before: NodeTuning | undefined, node: NodeObservation, policy: Po
       nowMs,
       orderedBytes: demotion?.budgetBytes ?? 0,
       triedBytes: node.demotionTriedBytes,
-      movedBytes: node.demotedBytes,
+      movedBytes: policy.dryRun ? node.demotionTriedBytes : node.demotedBytes,
       hadPass:
         node.snapshot !== undefined &&
         node.snapshot.takenAtMs !== before.lastSnapshotAtMs &&
         !isTooYoungToBeIdle(firstSnapshotAtMs, policy, nowMs),
       furthest: demotion?.furthest ?? 'warm',
     }),
-    promotionEfficiency: smoothEfficiency(before.promotionEfficiency, node.promotionTriedBytes, node.promotedBytes),
+    promotionEfficiency: smoothEfficiency(
+      before.promotionEfficiency,
+      node.promotionTriedBytes,
+      policy.dryRun ? node.promotionTriedBytes : node.promotedBytes,
+    ),
   };
 }
 
