@@ -1,0 +1,363 @@
+import { describe, expect, test } from 'vitest';
+import type { DamonDriverOptions } from '../../../tiering/damon/driver.ts';
+import { DamonDriver } from '../../../tiering/damon/driver.ts';
+import type { Receipt } from '../../../tiering/damon/receipt.ts';
+import { parseReceipt, serializeReceipt } from '../../../tiering/damon/receipt.ts';
+import { kdamond, scheme, withBudget } from './desired.ts';
+import { FakeClock } from './fake-clock.ts';
+import { FakeDamon } from './fake-damon.ts';
+
+const ROOT = '/sys/kernel/mm/damon/admin/kdamonds';
+const STAT = '/sys/module/damon_stat/parameters/enabled';
+
+interface Daemon {
+  readonly damon: FakeDamon;
+  readonly driver: DamonDriver;
+  /** What the daemon has on disk; '' after the receipt was given up. */
+  readonly disk: { text: string; saves: number };
+  readonly clock: FakeClock;
+}
+
+function daemon(damon: FakeDamon, options: Partial<DamonDriverOptions> = {}): Daemon {
+  const disk = { text: '', saves: 0 };
+  const clock = new FakeClock();
+  const saveReceipt = async (receipt: Receipt | undefined): Promise<void> => {
+    disk.text = receipt === undefined ? '' : serializeReceipt(receipt);
+    disk.saves += 1;
+  };
+  return { damon, driver: new DamonDriver({ sysfs: damon, saveReceipt, clock, ...options }), disk, clock };
+}
+
+async function started(kernel: '6.12' | '7.3'): Promise<Daemon> {
+  const all = daemon(new FakeDamon(kernel));
+  await all.driver.prepare();
+  await all.driver.start([kdamond(0), kdamond(1)]);
+  all.damon.writes.length = 0;
+  return all;
+}
+
+/** Somebody's settings, not running. */
+async function furnish(damon: FakeDamon): Promise<void> {
+  await damon.write(`${ROOT}/nr_kdamonds`, '1');
+  await damon.write(`${ROOT}/0/contexts/nr_contexts`, '1');
+  await damon.write(`${ROOT}/0/contexts/0/operations`, 'paddr');
+  await damon.write(`${ROOT}/0/contexts/0/monitoring_attrs/intervals/sample_us`, '777');
+  await damon.write(`${ROOT}/0/contexts/0/schemes/nr_schemes`, '2');
+  await damon.write(`${ROOT}/0/contexts/0/schemes/1/action`, 'pageout');
+  await damon.write(`${ROOT}/0/contexts/0/schemes/1/filters/nr_filters`, '1');
+  await damon.write(`${ROOT}/0/contexts/0/schemes/1/filters/0/type`, 'memcg');
+}
+
+describe.each(['6.12', '7.3'] as const)('on Linux %s', (kernel) => {
+  test('start makes a kdamond for each node and two spare directories', async () => {
+    const { driver, damon } = await started(kernel);
+    expect(damon.value('nr_kdamonds')).toBe('4');
+    expect(driver.kdamonds.map(({ index, pid, desired }) => [index, pid, desired.nodeId])).toEqual([
+      [0, damon.pid(0), 0],
+      [1, damon.pid(1), 1],
+    ]);
+    expect(damon.value('0/state')).toBe('on');
+    expect(damon.value('2/state')).toBe('off');
+  });
+
+  test('monitoring starts with as many regions as asked for, then the files hold the range itself', async () => {
+    const all = daemon(new FakeDamon(kernel));
+    await all.driver.prepare();
+    await all.driver.start([kdamond(0)]);
+    const { writes } = all.damon;
+    const on = writes.indexOf('0/state=on');
+    expect(writes.slice(0, on)).toContain('0/contexts/0/targets/0/regions/nr_regions=4');
+    expect(writes.slice(on)).toContain('0/contexts/0/targets/0/regions/nr_regions=1');
+    expect(all.damon.value('0/contexts/0/targets/0/regions/0/end')).toBe(String(64 * 1024 * 1024));
+  });
+
+  test('a new budget is one write and a commit', async () => {
+    const { driver, damon } = await started(kernel);
+    const result = await driver.apply(0, kdamond(0, { schemes: [withBudget(scheme(), 1)] }));
+    expect(result).toEqual({ writes: 1, restarted: false });
+    expect(damon.writes).toEqual(['0/contexts/0/schemes/0/quotas/bytes=1', '0/state=commit']);
+  });
+
+  test('nothing new is no commit', async () => {
+    const { driver, damon } = await started(kernel);
+    expect(await driver.apply(0, kdamond(0))).toEqual({ writes: 0, restarted: false });
+    expect(damon.writes).toEqual([]);
+  });
+
+  test('stop leaves everything as it was found', async () => {
+    const damon = new FakeDamon(kernel);
+    await furnish(damon);
+    const before = new Map(damon.files);
+    const { driver, disk } = daemon(damon);
+    await driver.prepare();
+    await driver.start([kdamond(0)]);
+    expect(await driver.stop()).toEqual([]);
+    expect(damon.files).toEqual(before);
+    expect(disk.text).toBe('');
+  });
+
+  test('a kdamond that died is found by its state, and its node started again beside the others', async () => {
+    const { driver, damon } = await started(kernel);
+    damon.kill(0);
+    expect((await driver.alive()).map(({ index, alive }) => [index, alive])).toEqual([
+      [0, false],
+      [1, true],
+    ]);
+    await expect(driver.stats(0)).rejects.toMatchObject({ code: 'TIERD_KDAMOND_DIED', index: 0 });
+    expect(await driver.startOne(kdamond(0))).toMatchObject({ index: 0, pid: damon.pid(0) });
+    expect(driver.kdamonds).toHaveLength(2);
+  });
+
+  test('statistics of what died are an error that says so', async () => {
+    const { driver, damon } = await started(kernel);
+    damon.kill(1);
+    await expect(driver.stats(1)).rejects.toMatchObject({ code: 'TIERD_KDAMOND_DIED', index: 1, nodeId: 1 });
+  });
+
+  test('stopping what is off already is fine', async () => {
+    const { driver, damon } = await started(kernel);
+    damon.kill(1);
+    expect(await driver.stop()).toEqual([]);
+  });
+
+  test('the receipt is on disk before anything is changed', async () => {
+    const damon = new FakeDamon(kernel);
+    let writesAtFirstSave = -1;
+    const { driver } = daemon(damon, {
+      saveReceipt: async () => {
+        if (writesAtFirstSave < 0) writesAtFirstSave = damon.writes.length;
+      },
+    });
+    await driver.prepare();
+    expect(writesAtFirstSave).toBe(0);
+  });
+});
+
+describe('a commit that the kernel does not like', () => {
+  test('on 6.12 says success and kills the kdamond: the driver notices', async () => {
+    const { driver, damon } = await started('6.12');
+    damon.badCommit = true;
+    const change = driver.apply(0, kdamond(0, { schemes: [withBudget(scheme(), 1)] }));
+    await expect(change).rejects.toMatchObject({ code: 'TIERD_KDAMOND_DIED', index: 0 });
+    expect(driver.kdamonds.map(({ index }) => index)).toEqual([1]);
+  });
+
+  test('on 7.3 is refused: the old state goes on, in the files too', async () => {
+    const { driver, damon } = await started('7.3');
+    damon.badCommit = true;
+    const change = driver.apply(0, kdamond(0, { schemes: [withBudget(scheme(), 1)] }));
+    await expect(change).rejects.toMatchObject({ code: 'TIERD_DAMON_REJECTED', errno: 'EINVAL' });
+    expect(damon.value('0/contexts/0/schemes/0/quotas/bytes')).toBe(String(50 * 1024 * 1024));
+    expect(driver.kdamonds).toHaveLength(2);
+    expect(await driver.apply(0, kdamond(0))).toEqual({ writes: 0, restarted: false });
+  });
+});
+
+describe('another migration target', () => {
+  const elsewhere = kdamond(0, { schemes: [scheme({ targetNid: 2 })] });
+
+  test('is committed where commit passes it on', async () => {
+    const { driver, damon } = await started('7.3');
+    const pid = damon.pid(0);
+    expect(await driver.apply(0, elsewhere)).toMatchObject({ restarted: false });
+    expect(damon.pid(0)).toBe(pid);
+  });
+
+  test('needs a restart where commit may forget it', async () => {
+    const { driver, damon } = await started('6.12');
+    const pid = damon.pid(0);
+    expect(await driver.apply(0, elsewhere)).toMatchObject({ restarted: true });
+    expect(damon.pid(0)).not.toBe(pid);
+  });
+});
+
+describe('a busy sysfs', () => {
+  test('is waited for', async () => {
+    const { driver, damon, clock } = await started('7.3');
+    damon.busyAccesses = 5;
+    await driver.stats(0);
+    expect(clock.sleeps).toBe(5);
+  });
+
+  test('is given up on after the limit', async () => {
+    const { driver, damon, clock } = await started('7.3');
+    damon.busyAccesses = Number.POSITIVE_INFINITY;
+    await expect(driver.stats(0)).rejects.toMatchObject({ code: 'TIERD_DAMON_BUSY' });
+    expect(clock.nowMs()).toBeGreaterThanOrEqual(10_000);
+    expect(clock.nowMs()).toBeLessThan(12_000);
+  });
+
+  test('commands wait for each other, and `busy` tells', async () => {
+    const { driver, damon } = await started('7.3');
+    expect(driver.busy).toBe(false);
+    const both = [driver.stats(0), driver.apply(0, kdamond(0, { schemes: [withBudget(scheme(), 1)] }))];
+    expect(driver.busy).toBe(true);
+    await Promise.all(both);
+    expect(driver.busy).toBe(false);
+    expect(damon.writes.filter((write) => write.startsWith('0/state'))).toEqual([
+      '0/state=update_schemes_stats',
+      '0/state=commit',
+    ]);
+  });
+});
+
+describe('somebody else’s DAMON', () => {
+  test('that runs is described, left alone, and how to free it is said', async () => {
+    const damon = new FakeDamon('7.3');
+    await furnish(damon);
+    await damon.write(STAT, 'N');
+    await damon.write(`${ROOT}/0/state`, 'on');
+    damon.writes.length = 0;
+    const { driver, disk } = daemon(damon);
+    await expect(driver.prepare()).rejects.toMatchObject({
+      code: 'TIERD_DAMON_FOREIGN',
+      kdamonds: [
+        { index: 0, pid: damon.pid(0), operations: 'paddr', actions: ['stat', 'pageout'], samplingIntervalUs: 777 },
+      ],
+      message: expect.stringMatching(/echo off > .*kdamonds\/0\/state.*waitForDamon: true/),
+    });
+    expect(damon.writes).toEqual([]);
+    expect(disk.saves).toBe(0);
+  });
+
+  test.each(['damon_reclaim', 'damon_lru_sort'])('%s is not switched off', async (module) => {
+    const damon = new FakeDamon('6.12');
+    damon.files.set(`/sys/module/${module}/parameters/enabled`, 'Y');
+    await expect(daemon(damon).driver.prepare()).rejects.toMatchObject({
+      code: 'TIERD_DAMON_EXCLUSIVE',
+      parameters: [`/sys/module/${module}/parameters/enabled`],
+    });
+  });
+
+  test('DAMON_STAT is switched off while tierd runs, and on again afterwards', async () => {
+    const { driver, damon } = await started('7.3');
+    expect(damon.files.get(STAT)).toBe('N');
+    expect(await driver.stop()).toEqual([]);
+    expect(damon.files.get(STAT)).toBe('Y');
+  });
+
+  test('DAMON_STAT is respected when tierd may not switch it off', async () => {
+    const { driver } = daemon(new FakeDamon('7.3'), { mayStopDamonStat: false });
+    await expect(driver.prepare()).rejects.toMatchObject({ code: 'TIERD_DAMON_EXCLUSIVE', parameters: [STAT] });
+  });
+});
+
+describe('after tierd was killed', () => {
+  test('its kdamonds go on under the next process, without a restart', async () => {
+    const { damon, disk } = await started('7.3');
+    const next = daemon(damon);
+    const { adopted, restarted } = await next.driver.prepare(parseReceipt(disk.text));
+    expect(adopted.map(({ index, pid }) => [index, pid])).toEqual([
+      [0, damon.pid(0)],
+      [1, damon.pid(1)],
+    ]);
+    expect(restarted).toEqual([]);
+    expect(damon.writes).toEqual([]);
+  });
+
+  test('what was changed behind its back is put right by the next apply', async () => {
+    const { damon, disk } = await started('7.3');
+    await damon.write(`${ROOT}/0/contexts/0/monitoring_attrs/intervals/sample_us`, '1');
+    const next = daemon(damon);
+    await next.driver.prepare(parseReceipt(disk.text));
+    damon.writes.length = 0;
+    await next.driver.apply(0, kdamond(0));
+    expect(damon.writes).toEqual(['0/contexts/0/monitoring_attrs/intervals/sample_us=50000', '0/state=commit']);
+  });
+
+  test('the next apply commits in any case, as nobody knows whether the last one did', async () => {
+    const { damon, disk } = await started('7.3');
+    const next = daemon(damon);
+    await next.driver.prepare(parseReceipt(disk.text));
+    await next.driver.apply(0, kdamond(0));
+    expect(damon.writes).toEqual(['0/state=commit']);
+  });
+
+  test('only the kdamond that died meanwhile is started again', async () => {
+    const { damon, disk } = await started('6.12');
+    const survivor = damon.pid(1);
+    damon.kill(0);
+    const { adopted, restarted } = await daemon(damon).driver.prepare(parseReceipt(disk.text));
+    expect(restarted).toEqual([0]);
+    expect(adopted.map(({ pid }) => pid)).toEqual([damon.pid(0), survivor]);
+  });
+
+  test('in the middle of switching a kdamond on, that kdamond is still known as its own', async () => {
+    const damon = new FakeDamon('7.3');
+    const texts: string[] = [];
+    const { driver } = daemon(damon, {
+      saveReceipt: async (receipt) => {
+        if (receipt !== undefined) texts.push(serializeReceipt(receipt));
+      },
+    });
+    await driver.prepare();
+    await driver.start([kdamond(0)]);
+    const early = texts.map(parseReceipt).find((receipt) => receipt.kdamonds[0]?.pid === 0);
+    const { adopted } = await daemon(damon).driver.prepare(early);
+    expect(adopted.map(({ pid }) => pid)).toEqual([damon.pid(0)]);
+  });
+
+  test('with all kdamonds off, the receipt still knows what was there before', async () => {
+    const damon = new FakeDamon('6.12');
+    await furnish(damon);
+    const before = damon.tree();
+    const first = daemon(damon);
+    await first.driver.prepare();
+    await first.driver.start([kdamond(0)]);
+    damon.kill(0);
+    const next = daemon(damon);
+    expect((await next.driver.prepare(parseReceipt(first.disk.text))).adopted).toEqual([]);
+    await next.driver.start([kdamond(0)]);
+    expect(await next.driver.stop()).toEqual([]);
+    expect(damon.tree()).toEqual(before);
+  });
+
+  test('a receipt of an earlier boot is ignored', async () => {
+    const { damon, disk } = await started('7.3');
+    damon.files.set('/proc/sys/kernel/random/boot_id', 'boot-two');
+    await expect(daemon(damon).driver.prepare(parseReceipt(disk.text))).rejects.toMatchObject({
+      code: 'TIERD_DAMON_FOREIGN',
+    });
+  });
+
+  test('a pid that another took over is not taken for a kdamond', async () => {
+    const { damon, disk } = await started('7.3');
+    damon.files.set(`/proc/${damon.pid(0)}/comm`, 'bash');
+    damon.files.set(`/proc/${damon.pid(1)}/comm`, 'bash');
+    await expect(daemon(damon).driver.prepare(parseReceipt(disk.text))).rejects.toMatchObject({
+      code: 'TIERD_DAMON_FOREIGN',
+    });
+  });
+});
+
+describe('nodes that come and go', () => {
+  test('use the spare directories without disturbing the others', async () => {
+    const { driver, damon } = await started('7.3');
+    const pids = [damon.pid(0), damon.pid(1)];
+    expect((await driver.startOne(kdamond(2))).index).toBe(2);
+    expect((await driver.startOne(kdamond(3))).index).toBe(3);
+    await expect(driver.startOne(kdamond(4))).rejects.toMatchObject({ code: 'TIERD_DAMON_NO_SPARE' });
+    await driver.stopOne(2);
+    expect((await driver.startOne(kdamond(4))).index).toBe(2);
+    expect([damon.pid(0), damon.pid(1)]).toEqual(pids);
+  });
+
+  test('a spare directory that another tool took is passed over', async () => {
+    const { driver, damon } = await started('7.3');
+    await damon.write(`${ROOT}/2/contexts/nr_contexts`, '1');
+    await damon.write(`${ROOT}/2/contexts/0/operations`, 'paddr');
+    await damon.write(`${ROOT}/2/state`, 'on');
+    expect((await driver.startOne(kdamond(2))).index).toBe(3);
+  });
+});
+
+test('a start that fails half way leaves nothing running', async () => {
+  const damon = new FakeDamon('6.12');
+  const { driver } = daemon(damon);
+  await driver.prepare();
+  const impossible = kdamond(1, { schemes: [scheme({ filters: [{ type: 'young', matching: true, allow: true }] })] });
+  await expect(driver.start([kdamond(0), impossible])).rejects.toMatchObject({ code: 'TIERD_DAMON_UNSUPPORTED' });
+  expect(damon.value('0/state')).toBe('off');
+  expect(driver.kdamonds).toEqual([]);
+  expect(await driver.stop()).toEqual([]);
+});
