@@ -39,10 +39,6 @@ function processRuns(pid: number): boolean {
   }
 }
 
-function guestDirectories(): string[] {
-  return readdirSync(tmpdir()).filter((name) => name.startsWith('tierd-guest-'));
-}
-
 describe('a guest with two nodes', () => {
   let scratch: string;
   let guest: Guest;
@@ -226,25 +222,32 @@ describe('a guest with two nodes', () => {
 
 describe('a guest whose owner is killed', () => {
   it('ends with it, and so do its files', async () => {
-    const before = guestDirectories();
+    // A directory for temporary files of its own, so that other guests of this machine are not mistaken for this one.
+    const scratch = mkdtempSync(join(tmpdir(), 'harness-kill-'));
     const shell = spawn(process.execPath, ['--import', 'tsx', join(import.meta.dirname, 'shell.ts')], {
       stdio: 'ignore',
+      env: { ...process.env, TMPDIR: scratch },
     });
-    let directory = '';
-    await eventually(
-      'QEMU starts',
-      () => {
-        const found = guestDirectories().find((name) => !before.includes(name));
-        directory = found === undefined ? '' : join(tmpdir(), found);
-        return found !== undefined && existsSync(join(directory, 'qemu.pid'));
-      },
-      200_000,
-    );
-    const pid = Number(readFileSync(join(directory, 'qemu.pid'), 'utf8'));
-    expect(processRuns(pid)).toBe(true);
-    shell.kill('SIGKILL');
-    await eventually('QEMU ends', () => !processRuns(pid), 20_000);
-    await eventually('its directory is removed', () => !existsSync(directory), 20_000);
+    const pidFile = (): string | undefined =>
+      readdirSync(scratch)
+        .filter((name) => name.startsWith('tierd-guest-'))
+        .map((name) => join(scratch, name, 'qemu.pid'))
+        .find((path) => existsSync(path) && readFileSync(path, 'utf8') !== '');
+    try {
+      await eventually('QEMU starts', () => pidFile() !== undefined, 250_000);
+      const pid = Number(readFileSync(pidFile() ?? '', 'utf8'));
+      expect(processRuns(pid)).toBe(true);
+      shell.kill('SIGKILL');
+      await eventually('QEMU ends', () => !processRuns(pid), 20_000);
+      await eventually(
+        'its directory is removed',
+        () => !readdirSync(scratch).some((name) => name.startsWith('tierd-guest-')),
+        20_000,
+      );
+    } finally {
+      shell.kill('SIGKILL');
+      rmSync(scratch, { recursive: true, force: true });
+    }
   });
 });
 

@@ -9,22 +9,25 @@ import { GuestError } from './errors.ts';
 import { tail } from './host-process.ts';
 import type { Progress } from './progress.ts';
 
-/** The keeper's exit code when another guest of this machine holds the lock. */
-const lockedExitCode = 75;
-
 /**
  * Starts QEMU, waits for it, and removes the guest's directory when it has ended. Its standard input is a pipe that
  * nobody writes to: when this harness ends, however it ends (a failed test, Ctrl-C, SIGKILL), the kernel closes the
  * pipe, `read` returns, and QEMU is killed by its pid. So nothing depends on a handler of the harness being run.
+ *
+ * (The shell's word about a killed child would go to a closed pipe then: SIGPIPE must not end it before its work is
+ * done. Should the keeper itself be killed, QEMU gets a signal for that.)
  *
  * The lock is held by the keeper alone and so lasts exactly as long as it does.
  */
 const keeper = `
 directory=$1 lock=$2; shift 2
 exec 3<&0 9>>"$lock"
-flock -n 9 || exit ${lockedExitCode}
-"$@" </dev/null 3<&- 9>&- &
+until flock -w 1 9; do
+  kill -0 "$PPID" 2>/dev/null || { rm -rf "$directory"; exit 1; }
+done
+setpriv --pdeathsig KILL "$@" </dev/null 3<&- 9>&- &
 qemu=$!
+trap '' PIPE
 ( read -r _ <&3; kill -KILL "$qemu" 2>/dev/null ) >/dev/null 2>&1 9>&- &
 watcher=$!
 echo "$qemu" >"$directory/qemu.pid"
@@ -43,7 +46,6 @@ export class Qemu {
   readonly #directory: string;
   #console = '';
   #ended = false;
-  #exitCode: number | null = null;
   readonly #exit: Promise<void>;
   readonly #watchers = new Set<() => void>();
 
@@ -52,17 +54,15 @@ export class Qemu {
    * it gets, and two of them would spoil each other's timing.
    */
   static async start(directory: string, lock: string, args: readonly string[], progress: Progress): Promise<Qemu> {
-    for (let tries = 0; ; tries++) {
-      const qemu = new Qemu(directory, lock, args);
-      while (!qemu.#ended) {
-        if (existsSync(join(directory, 'qemu.pid'))) return qemu;
-        await sleep(20);
-      }
-      // QEMU ended at once: its message is on the console for the one who waits for the boot.
-      if (qemu.#exitCode !== lockedExitCode) return qemu;
-      if (tries === 0) progress('another guest runs on this machine: waiting for its end ...');
-      await sleep(1_000);
+    const qemu = new Qemu(directory, lock, args);
+    const started = Date.now();
+    // When QEMU ends at once, its message is on the console for the one who waits for the boot.
+    for (let told = false; !qemu.#ended && !existsSync(join(directory, 'qemu.pid')); await sleep(20)) {
+      if (told || Date.now() - started < 2_000) continue;
+      progress('another guest runs on this machine: waiting for its end ...');
+      told = true;
     }
+    return qemu;
   }
 
   private constructor(directory: string, lock: string, args: readonly string[]) {
@@ -81,10 +81,7 @@ export class Qemu {
     this.#keeper.stdin?.on('error', () => {});
     this.#exit = new Promise<void>((resolve) => {
       this.#keeper.once('error', () => resolve());
-      this.#keeper.once('close', (code) => {
-        this.#exitCode = code;
-        resolve();
-      });
+      this.#keeper.once('close', () => resolve());
     }).then(() => {
       this.#ended = true;
       this.#keeper.stdin?.destroy();

@@ -1,0 +1,87 @@
+import { describe, expect, it } from 'vitest';
+import { parseQemuVersion, qemuIsUsable } from './host-packages.ts';
+import { newestKernel, parseMadison } from './kernels.ts';
+import { parseDeb822, parseSourcesList } from './mirror.ts';
+import { topologies, topologyArguments } from './topologies.ts';
+import { hotShare, parseReport, workloadCommand } from './workload/workload.ts';
+
+describe('package sources of this machine', () => {
+  it('are read from deb822 files, with comments, continued lines and disabled stanzas', () => {
+    const text = [
+      'Types: deb deb-src',
+      '# a comment',
+      'URIs: http://mirror.test/debian',
+      'Suites: trixie',
+      ' trixie-updates',
+      'Components: main',
+      'Signed-By: /usr/share/keyrings/k.gpg',
+      '',
+      'Types: deb',
+      'URIs: http://off.test/debian',
+      'Suites: trixie',
+      'Enabled: no',
+    ].join('\n');
+    expect(parseDeb822(text)).toEqual([
+      { uri: 'http://mirror.test/debian', suites: ['trixie', 'trixie-updates'], signedBy: '/usr/share/keyrings/k.gpg' },
+    ]);
+  });
+
+  it('are read from one-line files', () => {
+    const text = '# deb http://no.test x main\ndeb [arch=amd64 signed-by=/k.gpg] http://a.test/debian bookworm main\n';
+    expect(parseSourcesList(text)).toEqual([{ uri: 'http://a.test/debian', suites: ['bookworm'], signedBy: '/k.gpg' }]);
+  });
+});
+
+describe('kernels', () => {
+  const names = ['6.1.0-47', '6.1.0-50', '6.12.107+deb13', '6.12.94+deb13', '6.19.14+deb13', '7.3.4+deb13'];
+  const packages = names.map((name) => ({ name: `linux-image-${name}-cloud-amd64`, version: name, suite: 'trixie' }));
+
+  it('are found by the beginning of their version, the newest first', () => {
+    expect(newestKernel(packages, '6.1')?.version).toBe('6.1.0-50');
+    expect(newestKernel(packages, '6.12')?.version).toBe('6.12.107+deb13');
+    expect(newestKernel(packages, '6.12.94')?.version).toBe('6.12.94+deb13');
+    expect(newestKernel(packages, '6.2')).toBeUndefined();
+  });
+
+  it('are parsed from apt-cache madison', () => {
+    const line =
+      'linux-image-7.3.4+deb13-cloud-amd64 | 7.3.4-1~bpo13+1 | http://m.test/debian trixie-backports/main amd64 Packages';
+    expect(parseMadison(line)).toEqual([
+      { name: 'linux-image-7.3.4+deb13-cloud-amd64', version: '7.3.4-1~bpo13+1', suite: 'trixie-backports' },
+    ]);
+  });
+});
+
+describe('QEMU', () => {
+  it.each([
+    ['QEMU emulator version 7.2.22 (Debian 1:7.2+dfsg-7)', false],
+    ['QEMU emulator version 8.0.5', false],
+    ['QEMU emulator version 8.1.0', true],
+    ['QEMU emulator version 10.0.2 (Debian 1:10.0.2+ds-2)', true],
+  ])('%s: usable %s', (text, usable) => {
+    const version = parseQemuVersion(text);
+    expect(version !== undefined && qemuIsUsable(version)).toBe(usable);
+  });
+
+  it.each(topologies)('topology %s names each memory backend once', (topology) => {
+    const backends = topologyArguments(topology).filter((word) => word.startsWith('memory-backend-ram'));
+    expect(new Set(backends).size).toBe(backends.length);
+  });
+});
+
+describe('workload', () => {
+  it('becomes a command line', () => {
+    const options = { name: 'a b', hot: [{ mib: 200, node: 1 }], cold: [{ mib: 400, node: 0 }], rate: 'full' } as const;
+    expect(workloadCommand(options)).toBe("/usr/local/bin/workload --hot 200@1 --cold 400@0 --name 'a b' --rate full");
+  });
+
+  it('reports in JSON lines; other lines are no reports', () => {
+    const report = parseReport(
+      '{"event":"report","time":1.5,"elapsed":1,"pid":7,"name":"w","hotSize":100,"coldSize":0,"hotBytes":{"0":25,"1":75},"coldBytes":{},"passes":3,"passesPerSecond":2}',
+    );
+    expect(report).toMatchObject({ event: 'report', pid: 7, passes: 3 });
+    expect(report === undefined ? 0 : hotShare(report, [0])).toBe(0.25);
+    expect(parseReport('not json')).toBeUndefined();
+    expect(parseReport('{"event":"other"}')).toBeUndefined();
+  });
+});
