@@ -61,8 +61,8 @@ export class NotFoundError extends Error {
 export class ApiSocketError extends Error {
   readonly code = 'TIERD_API_SOCKET';
 
-  constructor(path: string, reason: string) {
-    super(`cannot listen on ${path}: ${reason}`);
+  constructor(path: string, reason: string, options?: ErrorOptions) {
+    super(`cannot listen on ${path}: ${reason}`, options);
     this.name = 'ApiSocketError';
   }
 }
@@ -98,6 +98,8 @@ const HTTP_FAILURES: ReadonlyMap<string, HttpFailure> = new Map([
   ['TIERD_DAMON_REJECTED', { status: 503, title: 'The kernel refused' }],
   ['TIERD_DAMON_UNSUPPORTED', { status: 503, title: 'The kernel cannot do this' }],
   ['TIERD_DAMON_BUSY', { status: 503, title: 'DAMON is busy' }],
+  ['TIERD_DAMON_NO_SPARE', { status: 503, title: 'No kdamond is left' }],
+  ['TIERD_TRACE_UNAVAILABLE', { status: 503, title: 'The kernel cannot be watched' }],
   ['TIERD_KDAMOND_DIED', { status: 503, title: 'A kdamond went off' }],
   ['TIERD_STATE_DIRECTORY', { status: 503, title: 'The state cannot be saved' }],
 ]);

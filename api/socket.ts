@@ -22,9 +22,13 @@ export async function listenOnSocket(api: Api, path: string): Promise<void> {
     await mkdir(dirname(path), { recursive: true });
     await removeStale(path);
     await api.ready();
-    await withUmask(SOCKET_UMASK, () => api.listen({ path }));
+    await withUmask(SOCKET_UMASK, () =>
+      api.listen({ path, listenTextResolver: (address) => `API listens on ${address}` }),
+    );
   } catch (error) {
-    throw error instanceof Error && 'syscall' in error ? new ApiSocketError(path, error.message) : error;
+    throw error instanceof Error && 'syscall' in error
+      ? new ApiSocketError(path, error.message, { cause: error })
+      : error;
   }
 }
 

@@ -36,7 +36,7 @@ export async function runDaemon(parts: DaemonParts): Promise<number> {
     void notifier.stopping('putting DAMON back as it was');
     return ending.reason === 'signal' ? EXIT_OK : EXIT_UNEXPECTED;
   } finally {
-    await api.close();
+    await api.close().catch((error: unknown) => logger.error({ err: error }, 'the API did not close'));
     await runtime.stop();
     watch.release();
     logger.info({}, 'stopped');

@@ -1,30 +1,24 @@
-import { fstatSync } from 'node:fs';
-import { isatty } from 'node:tty';
 import type { DestinationStream, Logger } from 'pino';
 import { destination, pino, stdSerializers } from 'pino';
 import { isJsonObject } from '../api/schema/json-schema.ts';
 import type { LogLevel } from './config-schema.ts';
+import type { LogFormat } from './log-format.ts';
 import { formatEntry, syslogPriority } from './log-text.ts';
-
-/** Colours and clock for a terminal, priority and text for the journal, JSON for everything else. */
-export type LogFormat = 'pretty' | 'journal' | 'json';
 
 const STDOUT_FD = 1;
 
-/** What reads standard output: systemd tells a service's journal socket by device and inode, which children inherit wrongly. */
-export function detectLogFormat(journalStream: string | undefined, fd = STDOUT_FD): LogFormat {
-  if (isatty(fd)) return 'pretty';
-  if (journalStream === undefined) return 'json';
-  const { dev, ino } = fstatSync(fd);
-  return journalStream === `${dev}:${ino}` ? 'journal' : 'json';
-}
-
 /** The daemon's logger. Writes are synchronous: the last line before an end is never lost. */
 export async function createLogger(level: LogLevel, format: LogFormat): Promise<Logger> {
+  return pino({ level, base: null, serializers: { err: errorSerializer(level) } }, await openDestination(format));
+}
+
+/** How errors are logged: with their stacks only for whoever asks for this level. */
+export function errorSerializer(level: LogLevel): (error: unknown) => unknown {
   const showStacks = level === 'debug' || level === 'trace';
-  const err = (error: unknown): unknown =>
-    error instanceof Error && !showStacks ? withoutStack(error) : serializeError(error);
-  return pino({ level, base: null, serializers: { err } }, await openDestination(format));
+  return (error) => {
+    if (!(error instanceof Error)) return error;
+    return showStacks ? stdSerializers.err(error) : withoutStack(error);
+  };
 }
 
 /** A destination that writes pino's JSON lines as text with a syslog priority. */
@@ -50,10 +44,6 @@ async function openDestination(format: LogFormat): Promise<DestinationStream> {
       return pretty({ sync: true, destination: STDOUT_FD, translateTime: 'SYS:HH:MM:ss.l', singleLine: true });
     }
   }
-}
-
-function serializeError(error: unknown): unknown {
-  return error instanceof Error ? stdSerializers.err(error) : error;
 }
 
 function withoutStack(error: Error): object {

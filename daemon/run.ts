@@ -4,7 +4,8 @@ import type { RunOptions } from './command-line.ts';
 import { loadConfig, policyOf } from './config.ts';
 import type { Config } from './config-schema.ts';
 import { runDaemon } from './daemon.ts';
-import { createLogger, detectLogFormat } from './logger.ts';
+import { detectLogFormat } from './log-format.ts';
+import { createLogger } from './logger.ts';
 import { createNotifier } from './notify.ts';
 import { openStateDirectory, receiptFile } from './state-file.ts';
 import { VERSION } from './version.ts';
@@ -12,7 +13,7 @@ import { VERSION } from './version.ts';
 /** `tierd run`: puts the parts together and runs them. Resolves with the exit code. */
 export async function run(options: RunOptions): Promise<number> {
   const config = withOptions(await loadConfig(options.config), options);
-  const logger = await createLogger(config.logLevel, detectLogFormat(process.env.JOURNAL_STREAM));
+  const logger = await createLogger(config.logLevel, detectLogFormat(process.env.JOURNAL_STREAM, process.stdout.fd));
   logger.info({ version: VERSION, pid: process.pid }, 'tierd starts');
   try {
     await openStateDirectory(config.stateDirectory);

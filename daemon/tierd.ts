@@ -2,6 +2,7 @@ import { about } from './about.ts';
 import { parseCommandLine, usage } from './command-line.ts';
 import { EXIT_OK, exitCodeOf } from './exit-codes.ts';
 import { failureLines } from './failure.ts';
+import { detectLogFormat } from './log-format.ts';
 import { VERSION } from './version.ts';
 
 async function main(args: readonly string[]): Promise<number> {
@@ -24,8 +25,8 @@ async function main(args: readonly string[]): Promise<number> {
   }
 }
 
-/** systemd reads the priority before a line on standard error as in sd-daemon(3); a person does not want it. */
-const prefix = process.env.JOURNAL_STREAM === undefined || process.stderr.isTTY ? '' : '<3>';
+// The journal takes the priority from the line (sd-daemon(3)); a person does not want to see it.
+const prefix = detectLogFormat(process.env.JOURNAL_STREAM, process.stderr.fd) === 'journal' ? '<3>' : '';
 
 try {
   process.exit(await main(process.argv.slice(2)));

@@ -3,8 +3,8 @@ import { defaultOf } from '../api/schema/defaults.ts';
 import type { JsonSchema, KeyPath } from '../api/schema/json-schema.ts';
 import { formatKeyPath } from '../api/schema/json-schema.ts';
 
-export const TABLE_START = '<!-- config-table -->';
-export const TABLE_END = '<!-- /config-table -->';
+const TABLE_START = '<!-- config-table -->';
+const TABLE_END = '<!-- /config-table -->';
 
 /** The configuration as a Markdown table, a row for each key. */
 export function configTable(schema: JsonSchema): string {

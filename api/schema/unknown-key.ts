@@ -14,7 +14,7 @@ export function unknownKey(root: JsonSchema, parent: JsonSchema, path: KeyPath, 
   const key = String(path.at(-1) ?? '');
   const siblings = Object.keys(parent.properties ?? {});
   const hint = nearest(key, siblings) ?? elsewhere(root, key);
-  const allowed = `one of the keys ${siblings.join(', ')}`;
+  const allowed = siblings.length === 0 ? 'left out: there are no keys here' : `one of the keys ${siblings.join(', ')}`;
   const advice = hint === undefined ? `must be ${allowed}` : `did you mean ${showName(path, siblings, hint)}?`;
   return { path: path.map(shorten), value, allowed, message: `unknown key: ${advice}`, unknownKey: true };
 }

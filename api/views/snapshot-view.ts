@@ -32,7 +32,7 @@ export const SnapshotSchema = Type.Object({
   nodes: Type.Array(NodeSnapshotSchema, { description: 'Monitored nodes by id; empty until the first aggregation.' }),
 });
 
-export type SnapshotBody = Static<typeof SnapshotSchema>;
+type SnapshotBody = Static<typeof SnapshotSchema>;
 export type NodeHeading = Omit<SnapshotBody['nodes'][number], 'regions'>;
 export type RegionBody = Static<typeof RegionSchema>;
 

@@ -117,7 +117,7 @@ const KDAMONDS: readonly KdamondView[] = [
 ];
 
 /** Two nodes whose regions show every shade, temperature and order of size. */
-export const SNAPSHOTS: readonly NodeSnapshot[] = [
+const SNAPSHOTS: readonly NodeSnapshot[] = [
   {
     nodeId: 0,
     takenAtMs: 1000,

@@ -1,0 +1,57 @@
+import { spawnSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { bundleInto } from '../../../scripts/bundle.ts';
+
+// Outside the repository: no node_modules is in reach, as on another machine.
+let directory: string;
+let version: string;
+beforeAll(async () => {
+  directory = await mkdtemp(join(tmpdir(), 'tierd-bundle-'));
+  version = await bundleInto(join(directory, 'dist'));
+}, 60_000);
+afterAll(() => rm(directory, { recursive: true }));
+
+function tierd(...args: string[]) {
+  const { status, stdout, stderr } = spawnSync(process.execPath, [join(directory, 'dist', 'tierd.js'), ...args], {
+    encoding: 'utf8',
+    cwd: directory,
+    env: { PATH: process.env.PATH },
+  });
+  return { status, stdout, stderr };
+}
+
+test('holds what a host needs', async () => {
+  const files = await readdir(join(directory, 'dist'), { recursive: true });
+  for (const file of ['tierd.js', 'package.json', 'tierd.yaml', 'systemd/tierd.service', 'systemd/install.sh']) {
+    expect(files).toContain(file);
+  }
+});
+
+test('answers --version and --help', () => {
+  const manifest = JSON.parse(readFileSync(new URL('../../../package.json', import.meta.url), 'utf8'));
+  expect(version).toBe(manifest.version);
+  expect(tierd('--version')).toEqual({ status: 0, stdout: `tierd ${version}\n`, stderr: '' });
+  expect(tierd('run', '--help').stdout).toMatch(/^Usage: tierd run/);
+});
+
+test('tells a wrong command line by code 64', () => {
+  expect(tierd('runn')).toEqual({
+    status: 64,
+    stdout: '',
+    stderr: 'tierd: there is no command "runn": did you mean run?; tierd --help shows what there is [TIERD_USAGE]\n',
+  });
+});
+
+test('loads the whole daemon, and tells a wrong configuration by code 78', async () => {
+  const file = join(directory, 'tierd.yaml');
+  await writeFile(file, 'dryRun: true\nfastUtilization: 2\n');
+  expect(tierd('run', '--config', file)).toEqual({
+    status: 78,
+    stdout: '',
+    stderr: `tierd: ${file}:2: fastUtilization: 2 is not allowed: must be a number from 0.05 to 0.99 [TIERD_CONFIG]\n`,
+  });
+});

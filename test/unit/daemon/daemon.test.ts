@@ -1,0 +1,134 @@
+import { EventEmitter } from 'node:events';
+import { existsSync } from 'node:fs';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout } from 'node:timers/promises';
+import { pino } from 'pino';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { runDaemon } from '../../../daemon/daemon.ts';
+import { NoTiersError } from '../../../tiering/errors.ts';
+import { FakeService } from '../api/fake-service.ts';
+
+/** An engine that tells what is asked of it. */
+class FakeRuntime extends FakeService {
+  readonly ready: Promise<void>;
+  readonly #events: string[];
+  becomeReady: () => void = () => undefined;
+  startFailure: Error | undefined;
+  stopDelayMs = 0;
+
+  constructor(events: string[]) {
+    super();
+    this.#events = events;
+    this.ready = new Promise((resolve) => {
+      this.becomeReady = resolve;
+    });
+  }
+
+  async start(): Promise<void> {
+    this.#events.push('start');
+    if (this.startFailure !== undefined) throw this.startFailure;
+  }
+
+  async stop(): Promise<void> {
+    await setTimeout(this.stopDelayMs);
+    this.#events.push('stop');
+  }
+}
+
+let directory: string;
+beforeEach(async () => {
+  directory = await mkdtemp(join(tmpdir(), 'tierd-daemon-'));
+});
+afterEach(() => rm(directory, { recursive: true }));
+
+function daemon(adjust: (runtime: FakeRuntime) => void = () => undefined) {
+  const events: string[] = [];
+  const log: string[] = [];
+  const runtime = new FakeRuntime(events);
+  adjust(runtime);
+  const processEvents = new EventEmitter();
+  const socket = join(directory, 'tierd.sock');
+  const ended = runDaemon({
+    runtime,
+    logger: pino({ base: null, timestamp: false }, { write: (line) => log.push(line) }),
+    notifier: {
+      ready: async (status) => void events.push(`ready: ${status}`),
+      stopping: async () => void events.push('stopping'),
+    },
+    socket,
+    version: '1',
+    processEvents,
+    exit: (code) => void events.push(`exit ${code}`),
+  });
+  return { runtime, events, log, processEvents, socket, ended };
+}
+
+async function until(condition: () => boolean): Promise<void> {
+  while (!condition()) await setTimeout(5);
+}
+
+test.each(['SIGTERM', 'SIGINT', 'SIGHUP'])('%s ends it with everything put back', async (signal) => {
+  const { runtime, events, log, processEvents, socket, ended } = daemon();
+  await until(() => events.includes('start'));
+  expect(existsSync(socket)).toBe(true);
+  expect(events).toEqual(['start']);
+  runtime.becomeReady();
+  await until(() => events.length === 2);
+  processEvents.emit(signal);
+  expect(await ended).toBe(0);
+  expect(events).toEqual(['start', 'ready: watching 2 memory nodes', 'stopping', 'stop']);
+  expect(existsSync(socket)).toBe(false);
+  expect(processEvents.eventNames()).toEqual([]);
+  expect(log.join('')).toContain(`"signal":"${signal}"`);
+});
+
+test('a signal ends it while the engine still waits', async () => {
+  const { events, processEvents, ended } = daemon((runtime) => {
+    runtime.start = () => new Promise(() => undefined);
+  });
+  await setTimeout(50);
+  processEvents.emit('SIGTERM');
+  expect(await ended).toBe(0);
+  expect(events).toEqual(['stopping', 'stop']);
+});
+
+test('an engine that cannot start ends it with the reason, and no socket stays', async () => {
+  const { events, socket, ended } = daemon((runtime) => {
+    runtime.startFailure = new NoTiersError([0]);
+  });
+  await expect(ended).rejects.toMatchObject({ code: 'TIERD_NO_TIERS' });
+  expect(events).toEqual(['start', 'stop']);
+  expect(existsSync(socket)).toBe(false);
+});
+
+test('a second daemon on the same socket does not touch DAMON', async () => {
+  const first = daemon();
+  await until(() => first.events.includes('start'));
+  const second = daemon();
+  await expect(second.ended).rejects.toMatchObject({ code: 'TIERD_ALREADY_RUNNING' });
+  expect(second.events).not.toContain('start');
+  first.processEvents.emit('SIGTERM');
+  expect(await first.ended).toBe(0);
+});
+
+test.each(['uncaughtException', 'unhandledRejection'])('%s ends it with 1, everything put back', async (name) => {
+  const { events, log, processEvents, ended } = daemon();
+  await until(() => events.includes('start'));
+  processEvents.emit(name, new Error('bug'));
+  expect(await ended).toBe(1);
+  expect(events.at(-1)).toBe('stop');
+  expect(log.join('')).toContain('bug');
+});
+
+test('a second signal ends it at once', async () => {
+  const { events, processEvents, ended } = daemon((runtime) => {
+    runtime.stopDelayMs = 100;
+  });
+  await until(() => events.includes('start'));
+  processEvents.emit('SIGTERM');
+  processEvents.emit('SIGTERM');
+  expect(events).toContain('exit 1');
+  await ended;
+});

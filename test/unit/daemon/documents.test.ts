@@ -1,0 +1,48 @@
+import { readFile } from 'node:fs/promises';
+import { describe, expect, test } from 'vitest';
+import { parseConfig } from '../../../daemon/config.ts';
+import { ConfigSchema } from '../../../daemon/config-schema.ts';
+import { exitCodeOf } from '../../../daemon/exit-codes.ts';
+import { configTable, withConfigTable } from '../../../scripts/config-table.ts';
+import { sampleConfig } from '../../../scripts/sample-config.ts';
+
+function read(path: string): Promise<string> {
+  return readFile(new URL(`../../../${path}`, import.meta.url), 'utf8');
+}
+
+test("the README's configuration table is the schema's (npx tsx scripts/docs.ts writes it)", async () => {
+  const readme = await read('README.md');
+  expect(readme).toBe(withConfigTable(readme, configTable(ConfigSchema)));
+});
+
+test('a README without markers is an error', () => {
+  expect(() => withConfigTable('# tierd', '')).toThrow('the text has no <!-- config-table -->');
+});
+
+describe('the sample configuration', () => {
+  const sample = sampleConfig(ConfigSchema);
+  const uncommented = sample.replaceAll(/^#((?: {2})?\w+:)/gm, '$1');
+
+  test('is all defaults', () => {
+    expect(parseConfig(sample, 'sample')).toEqual(parseConfig('', 'empty'));
+  });
+
+  test('is all defaults with every key uncommented, and has every key', () => {
+    expect(parseConfig(uncommented, 'sample')).toEqual(parseConfig('', 'empty'));
+    const keys = [...uncommented.matchAll(/^(?: {2})?(\w+):/gm)].map(([, key]) => key);
+    const count = configTable(ConfigSchema).split('\n').length - 3;
+    const groups = Object.values(ConfigSchema.properties).filter((schema) => 'properties' in schema).length;
+    expect(keys).toHaveLength(count + groups);
+  });
+
+  test('is no wider than 100 columns', () => {
+    for (const line of sample.split('\n')) expect(line.length).toBeLessThanOrEqual(100);
+  });
+});
+
+test('the unit does not restart what a restart does not mend', async () => {
+  const unit = await read('systemd/tierd.service');
+  const listed = /^RestartPreventExitStatus=(.*)$/m.exec(unit)?.[1]?.split(' ').map(Number);
+  const codes = ['USAGE', 'STATE_DIRECTORY', 'CONFIG', 'DAMON_FOREIGN', 'DAMON_UNSUPPORTED', 'ALREADY_RUNNING'];
+  expect(listed).toEqual(codes.map((code) => exitCodeOf(Object.assign(new Error(), { code: `TIERD_${code}` }))));
+});
