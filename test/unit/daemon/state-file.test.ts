@@ -93,6 +93,6 @@ describe('openStateDirectory', () => {
 
   // Where even root cannot write.
   test('fails when it cannot be made', async () => {
-    await expect(openStateDirectory('/proc/tierd')).rejects.toThrow(/^cannot keep state in \/proc\/tierd: /);
+    await expect(openStateDirectory('/sys/tierd')).rejects.toThrow(/^cannot keep state in \/sys\/tierd: /);
   });
 });
