@@ -26,6 +26,8 @@ const FREE = -1;
 /** Kernel memory and pinned pages: used, never moves, never looks accessed. */
 const UNMOVABLE = -2;
 const MAX_SCORE = 99;
+/** How often the daemon looks for new snapshots. */
+const POLL_MS = 100;
 
 /** Share of samples in which a page of a buffer was accessed; may depend on where the buffer is and on the time. */
 export type AccessRate = number | ((nodeId: number, nowMs: number) => number);
@@ -46,12 +48,15 @@ export interface HostOptions {
   readonly paths?: readonly MigrationPath[];
   readonly policy?: Policy;
   readonly seed?: number;
+  /** Decide this often instead of when snapshots are due, as the controller does. */
   readonly tickMs?: number;
   readonly migrationMiBPerSecond?: number;
   /** Where migrated memory lands: `scattered` over the free slots (default) or `packed` from the lowest address. */
   readonly placement?: 'scattered' | 'packed';
   /** Orders take effect so many passes late. */
   readonly commitLatePasses?: number;
+  /** A commit puts the next pass off to the aggregation after it, as Linux 6.12 does. */
+  readonly commitPostponesPass?: boolean;
   /** Share of accesses that sampling misses (DAMON does not flush the TLB). */
   readonly missedShare?: number;
   /** Share of snapshots that never reach the daemon. */
@@ -133,6 +138,11 @@ interface Kdamond {
   lastRegionCount: number;
   passes: number;
   schemes: RunningScheme[];
+  publishedAtMs: number | undefined;
+  isMigrating: boolean;
+  skipsPass: boolean;
+  appliedAtMs: number;
+  committed: string;
   readonly commits: { readonly sincePass: number; readonly schemes: readonly DesiredScheme[] }[];
 }
 
@@ -151,6 +161,7 @@ export class SimulatedHost {
   readonly #kdamonds = new Map<number, Kdamond>();
   readonly #buffers: Buffer[] = [];
   readonly #processes: { dueMs: number; readonly steps: Iterator<number, void> }[] = [];
+  readonly #decidedOnMs = new Map<number, number>();
   #tuner: TunerState = FRESH_TUNER;
 
   constructor(options: HostOptions) {
@@ -169,6 +180,11 @@ export class SimulatedHost {
         lastRegionCount: 0,
         passes: 0,
         schemes: desired.schemes.map((scheme) => this.#start(desired.nodeId, scheme)),
+        publishedAtMs: undefined,
+        isMigrating: false,
+        skipsPass: false,
+        appliedAtMs: Number.NEGATIVE_INFINITY,
+        committed: '',
         commits: [],
       };
       this.#kdamonds.set(desired.nodeId, kdamond);
@@ -273,18 +289,43 @@ export class SimulatedHost {
   // The daemon: what the controller does every tick.
 
   *#daemon(): Generator<number, void> {
-    const tickMs = this.#options.tickMs ?? this.policy.monitoring.aggregationIntervalMs;
+    const { tickMs } = this.#options;
     for (;;) {
+      yield tickMs ?? POLL_MS;
+      if (tickMs === undefined && !this.#shouldDecide()) continue;
+      for (const { node } of this.#kdamonds.values()) {
+        if (node.snapshot !== undefined) this.#decidedOnMs.set(node.nodeId, node.snapshot.takenAtMs);
+      }
       const observation = this.#observe();
       const tuning = tune(this.#tuner, observation, this.topology, this.policy);
       this.#tuner = tuning.state;
       this.ticks.push({ observation, tuning });
       for (const desired of this.#plan(tuning.orders)) {
         const kdamond = this.#kdamonds.get(desired.nodeId);
-        kdamond?.commits.push({ sincePass: kdamond.passes, schemes: desired.schemes });
+        const committed = JSON.stringify(desired.schemes);
+        if (kdamond === undefined || committed === kdamond.committed) continue;
+        kdamond.committed = committed;
+        while (kdamond.isMigrating) yield this.policy.monitoring.samplingIntervalMs;
+        kdamond.commits.push({ sincePass: kdamond.passes, schemes: desired.schemes });
+        kdamond.appliedAtMs = this.nowMs;
+        kdamond.skipsPass = this.#options.commitPostponesPass ?? false;
       }
-      yield tickMs;
     }
+  }
+
+  /** When every node has a snapshot from after its last commit, or one has and the others are late. */
+  #shouldDecide(): boolean {
+    const { aggregationIntervalMs } = this.policy.monitoring;
+    const kdamonds = [...this.#kdamonds.values()];
+    const fresh = kdamonds.flatMap(({ node: { nodeId, snapshot }, appliedAtMs }) =>
+      snapshot !== undefined &&
+      snapshot.takenAtMs > (this.#decidedOnMs.get(nodeId) ?? 0) &&
+      snapshot.takenAtMs >= appliedAtMs + aggregationIntervalMs / 2
+        ? [snapshot.takenAtMs]
+        : [],
+    );
+    if (fresh.length === kdamonds.length) return true;
+    return fresh.length > 0 && this.nowMs - Math.max(...fresh) > 0.75 * aggregationIntervalMs;
   }
 
   #plan(orders: readonly NodeOrders[]) {
@@ -323,22 +364,26 @@ export class SimulatedHost {
       merge(kdamond, maxNrAccesses(this.policy));
       this.#takeCommit(kdamond);
       if (this.#options.snapshotBeforePass === true) this.#publish(kdamond);
-      yield* this.#applySchemes(kdamond);
+      if (!kdamond.skipsPass) yield* this.#applySchemes(kdamond);
+      kdamond.skipsPass = false;
       kdamond.passes += 1;
       if (this.#options.snapshotBeforePass !== true) this.#publish(kdamond);
-      for (const region of kdamond.regions) region.lastNrAccesses = region.nrAccesses;
       this.#split(kdamond);
     }
   }
 
   /** The region counts the samples that found a random page of it accessed. */
   #sample({ node, regions }: Kdamond): void {
-    const rates = this.#buffers.map((buffer) => this.#rateOf(buffer, node.nodeId));
+    // By owner, after free and unmovable memory.
+    const rates = Float64Array.of(0, 0, ...this.#buffers.map((buffer) => this.#rateOf(buffer, node.nodeId)));
+    const { owner } = node;
     const seenShare = 1 - (this.#options.missedShare ?? 0);
     const samples = maxNrAccesses(this.policy);
     for (const region of regions) {
       let total = 0;
-      for (let slot = region.start; slot < region.end; slot += 1) total += rates[node.owner[slot] ?? FREE] ?? 0;
+      for (let slot = region.start; slot < region.end; slot += 1)
+        total += rates[(owner[slot] ?? FREE) - UNMOVABLE] ?? 0;
+      region.lastNrAccesses = region.nrAccesses;
       const share = (total / (region.end - region.start)) * seenShare;
       region.nrAccesses = binomial(samples, share, this.#random);
     }
@@ -367,12 +412,16 @@ export class SimulatedHost {
     return { desired, direction, chargedChunks: 0, resumeAt: 0, minScore: 0, triedBytes: 0, movedBytes: 0 };
   }
 
-  #publish({ node, regions }: Kdamond): void {
+  #publish(kdamond: Kdamond): void {
+    const { node, regions } = kdamond;
+    const previousAtMs = kdamond.publishedAtMs;
+    kdamond.publishedAtMs = this.nowMs;
     if (this.#random() < (this.#options.lostSnapshotShare ?? 0)) return;
     const address = (slot: number) => node.baseAddress + slot * CHUNK_BYTES;
     node.snapshot = {
       nodeId: node.nodeId,
       takenAtMs: this.nowMs,
+      ...(previousAtMs !== undefined && { previousAtMs }),
       maxNrAccesses: maxNrAccesses(this.policy),
       aggregationIntervalMs: this.policy.monitoring.aggregationIntervalMs,
       regions: regions.map(
@@ -384,10 +433,12 @@ export class SimulatedHost {
   *#applySchemes(kdamond: Kdamond): Generator<number, void> {
     const { schemes, node } = kdamond;
     const atMs = this.nowMs;
+    kdamond.isMigrating = true;
     for (const scheme of schemes) this.#openChargeWindow(kdamond, scheme);
     for (let index = 0; index < kdamond.regions.length; index += 1) {
       for (const scheme of schemes) yield* this.#tryRegion(kdamond, scheme, index);
     }
+    kdamond.isMigrating = false;
     for (const { desired, direction, triedBytes, movedBytes } of schemes) {
       const budgetBytes = desired.quota.bytes;
       this.passes.push({ atMs, nodeId: node.nodeId, direction, budgetBytes, triedBytes, movedBytes });
@@ -438,8 +489,7 @@ export class SimulatedHost {
 
     const chunks = Math.min(region.end - region.start, budgetChunks - scheme.chargedChunks);
     if (chunks < region.end - region.start) {
-      regions.splice(index + 1, 0, { ...region, start: region.start + chunks });
-      region.end = region.start + chunks;
+      regions.splice(index + 1, 0, cut(region, region.start + chunks));
     }
     scheme.chargedChunks += chunks;
     scheme.triedBytes += chunks * CHUNK_BYTES;
@@ -458,9 +508,10 @@ export class SimulatedHost {
   #migrate(node: SimNode, slot: number, scheme: RunningScheme): boolean {
     const owner = node.owner[slot] ?? FREE;
     if (owner < 0) return false;
-    if (scheme.desired.filters.some((filter) => filter.type === 'young' && this.#isYoung(node, slot, owner))) {
-      return false;
-    }
+    const rejects = scheme.desired.filters.some(
+      (filter) => filter.type === 'young' && this.#isYoung(node, slot, owner) === filter.matching,
+    );
+    if (rejects) return false;
     const target = this.#node(scheme.desired.targetNid ?? node.nodeId);
     if (target.freeSlots.size * CHUNK_BYTES - CHUNK_BYTES < target.highWatermarkBytes) return false;
     const place =
@@ -490,25 +541,24 @@ export class SimulatedHost {
     return young;
   }
 
+  /** As kdamond_split_regions(): while regions are few enough, each becomes two, or three when that has changed nothing lately. */
   #split(kdamond: Kdamond): void {
-    const { regions, maxRegions } = kdamond;
-    if (regions.length <= maxRegions / 2) {
-      const parts = regions.length === kdamond.lastRegionCount && regions.length < maxRegions / 3 ? 3 : 2;
-      kdamond.regions = regions.flatMap((region) => this.#splitRegion(region, parts));
-    }
+    const { regions, maxRegions, lastRegionCount } = kdamond;
     kdamond.lastRegionCount = regions.length;
-  }
-
-  #splitRegion(region: SimRegion, parts: number): SimRegion[] {
+    if (regions.length > maxRegions / 2) return;
+    const parts = regions.length === lastRegionCount && regions.length < maxRegions / 3 ? 3 : 2;
     const split: SimRegion[] = [];
-    let rest = region;
-    for (let part = 1; part < parts && rest.end - rest.start > 2; part += 1) {
-      const chunks = Math.floor(((1 + Math.floor(this.#random() * 9)) * (rest.end - rest.start)) / 10);
-      if (chunks === 0) continue;
-      split.push({ ...rest, end: rest.start + chunks });
-      rest = { ...rest, start: rest.start + chunks };
+    for (const region of regions) {
+      split.push(region);
+      let rest = region;
+      for (let part = 1; part < parts && rest.end - rest.start > 2; part += 1) {
+        const chunks = Math.floor(((1 + Math.floor(this.#random() * 9)) * (rest.end - rest.start)) / 10);
+        if (chunks === 0) continue;
+        rest = cut(rest, rest.start + chunks);
+        split.push(rest);
+      }
     }
-    return [...split, rest];
+    kdamond.regions = split;
   }
 
   #createNode({ nodeId, totalMiB, highWatermarkMiB = 0, kernelMiB = 0 }: HostNode): SimNode {
@@ -549,6 +599,13 @@ export class SimulatedHost {
 function release(node: SimNode, slot: number): void {
   node.owner[slot] = FREE;
   node.freeSlots.put(slot);
+}
+
+/** Ends a region at a slot and returns what follows. */
+function cut(region: SimRegion, at: number): SimRegion {
+  const { end, nrAccesses, lastNrAccesses, age } = region;
+  region.end = at;
+  return { start: at, end, nrAccesses, lastNrAccesses, age };
 }
 
 function noCounters(): Counters {

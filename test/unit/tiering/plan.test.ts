@@ -1,0 +1,368 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import type { CgroupScope, PlanInput } from '../../../tiering/plan.ts';
+import { isPromotion, maxNrAccesses, plan } from '../../../tiering/plan.ts';
+import type { Policy } from '../../../tiering/policy.ts';
+import { DEFAULT_POLICY } from '../../../tiering/policy.ts';
+import type { DamonFeatures, DesiredKdamond } from '../../../tiering/scheme.ts';
+import type { Reach } from '../../../tiering/tuner/reach.ts';
+import { REACHES } from '../../../tiering/tuner/reach.ts';
+import type { NodeOrders } from '../../../tiering/tuner/tune.ts';
+import { ALL_FEATURES, machine } from './machines.ts';
+
+const MIB = 1024 * 1024;
+const UNBOUNDED = Number.POSITIVE_INFINITY;
+
+const NUMA2 = machine([
+  { nodeId: 0, totalMiB: 1024, tier: 0 },
+  { nodeId: 1, totalMiB: 2048, tier: 1 },
+]);
+
+/** The features of Debian's 6.12: filters only reject, and are not split. */
+const OLDER: DamonFeatures = { ...ALL_FEATURES, allowFilters: false, splitFilters: false };
+
+interface Change {
+  readonly topology?: PlanInput['topology'];
+  readonly policy?: Partial<Policy>;
+  readonly features?: DamonFeatures;
+  readonly scope?: Partial<CgroupScope>;
+  readonly orders?: readonly NodeOrders[];
+}
+
+function planned({ topology = NUMA2, policy, features = ALL_FEATURES, scope, orders = [] }: Change = {}) {
+  return plan({
+    topology,
+    policy: { ...DEFAULT_POLICY, ...policy },
+    features,
+    scope: { include: [], exclude: [], ...scope },
+    orders,
+  });
+}
+
+function kdamondOf(kdamonds: readonly DesiredKdamond[], nodeId: number): DesiredKdamond {
+  const kdamond = kdamonds.find((candidate) => candidate.nodeId === nodeId);
+  if (kdamond === undefined) throw new Error(`no kdamond for node ${nodeId}`);
+  return kdamond;
+}
+
+function onlySchemeOf(kdamonds: readonly DesiredKdamond[], nodeId: number) {
+  const [scheme, ...others] = kdamondOf(kdamonds, nodeId).schemes;
+  if (scheme === undefined || others.length > 0) throw new Error(`node ${nodeId} has not one scheme`);
+  return scheme;
+}
+
+function promotion(nodeId: number, budgetBytes: number): NodeOrders {
+  return { nodeId, promotion: { budgetBytes, reason: 'test' } };
+}
+
+function demotion(nodeId: number, budgetBytes: number, reach: Reach): NodeOrders {
+  return { nodeId, demotion: { budgetBytes, reach, furthest: 'any', reason: 'test' } };
+}
+
+describe('kdamonds and schemes by topology', () => {
+  function migrations(kdamonds: readonly DesiredKdamond[]) {
+    return kdamonds.map(({ nodeId, schemes }) => ({
+      nodeId,
+      schemes: schemes.map(({ action, targetNid }) => `${action} ${targetNid}`),
+    }));
+  }
+
+  it('two nodes: cold memory of the fast one goes down, hot memory of the slow one up', () => {
+    expect(migrations(planned())).toEqual([
+      { nodeId: 0, schemes: ['migrate_cold 1'] },
+      { nodeId: 1, schemes: ['migrate_hot 0'] },
+    ]);
+  });
+
+  it('two sockets with an expander each pair up', () => {
+    const topology = machine(
+      [
+        { nodeId: 0, totalMiB: 1024, tier: 0 },
+        { nodeId: 1, totalMiB: 1024, tier: 0 },
+        { nodeId: 2, totalMiB: 1024, tier: 1 },
+        { nodeId: 3, totalMiB: 1024, tier: 1 },
+      ],
+      [
+        { nodeId: 0, demotionTarget: 2 },
+        { nodeId: 1, demotionTarget: 3 },
+        { nodeId: 2, promotionTarget: 0 },
+        { nodeId: 3, promotionTarget: 1 },
+      ],
+    );
+
+    expect(migrations(planned({ topology }))).toEqual([
+      { nodeId: 0, schemes: ['migrate_cold 2'] },
+      { nodeId: 1, schemes: ['migrate_cold 3'] },
+      { nodeId: 2, schemes: ['migrate_hot 0'] },
+      { nodeId: 3, schemes: ['migrate_hot 1'] },
+    ]);
+  });
+
+  it('three tiers: the node between has both schemes, the promotion first', () => {
+    const topology = machine([
+      { nodeId: 0, totalMiB: 1024, tier: 0 },
+      { nodeId: 1, totalMiB: 1024, tier: 1 },
+      { nodeId: 2, totalMiB: 1024, tier: 2 },
+    ]);
+
+    const kdamonds = planned({ topology });
+
+    expect(migrations(kdamonds)).toEqual([
+      { nodeId: 0, schemes: ['migrate_cold 1'] },
+      { nodeId: 1, schemes: ['migrate_hot 0', 'migrate_cold 2'] },
+      { nodeId: 2, schemes: ['migrate_hot 1'] },
+    ]);
+    expect(kdamondOf(kdamonds, 1).schemes.map(isPromotion)).toEqual([true, false]);
+  });
+
+  it('a node without online ranges, or without anywhere to migrate to, gets no kdamond', () => {
+    const noRanges = machine([
+      { nodeId: 0, totalMiB: 1024, tier: 0 },
+      { nodeId: 1, totalMiB: 0, tier: 1, ranges: [] },
+    ]);
+    const noTiers = machine([{ nodeId: 0, totalMiB: 1024, tier: 0 }]);
+
+    expect(planned({ topology: noRanges }).map((kdamond) => kdamond.nodeId)).toEqual([0]);
+    expect(planned({ topology: noTiers })).toEqual([]);
+  });
+
+  it('a kdamond watches exactly the online ranges of its node', () => {
+    const ranges = [
+      { start: 0, end: 640 * 1024 },
+      { start: MIB, end: 512 * MIB },
+    ];
+    const topology = machine([
+      { nodeId: 0, totalMiB: 512, tier: 0, ranges },
+      { nodeId: 1, totalMiB: 1024, tier: 1 },
+    ]);
+
+    expect(kdamondOf(planned({ topology }), 0).ranges).toEqual(ranges);
+  });
+});
+
+describe('monitoring', () => {
+  function regionsOf(totalMiB: number, monitoring: Partial<Policy['monitoring']> = {}) {
+    const topology = machine([
+      { nodeId: 0, totalMiB, tier: 0 },
+      { nodeId: 1, totalMiB: 1024, tier: 1 },
+    ]);
+    const { minRegions, maxRegions } = kdamondOf(
+      planned({ topology, policy: { monitoring: { ...DEFAULT_POLICY.monitoring, ...monitoring } } }),
+      0,
+    );
+    return { minRegions, maxRegions };
+  }
+
+  it('"auto" takes a region for 4 MiB at least, from 100 to 1000, and at most four times as many', () => {
+    expect(regionsOf(64)).toEqual({ minRegions: 100, maxRegions: 400 });
+    expect(regionsOf(2048)).toEqual({ minRegions: 512, maxRegions: 2048 });
+    expect(regionsOf(1_000_000)).toEqual({ minRegions: 1000, maxRegions: 4000 });
+  });
+
+  it('the operator can set either bound; the most is never below the fewest', () => {
+    expect(regionsOf(2048, { minRegions: 50 })).toEqual({ minRegions: 50, maxRegions: 200 });
+    expect(regionsOf(2048, { maxRegions: 3000 })).toEqual({ minRegions: 512, maxRegions: 3000 });
+    expect(regionsOf(2048, { minRegions: 1000, maxRegions: 200 })).toEqual({ minRegions: 1000, maxRegions: 1000 });
+  });
+
+  it('a node of many ranges has regions left to split', () => {
+    const ranges = Array.from({ length: 300 }, (_, index) => ({ start: index * 8 * MIB, end: (index * 8 + 1) * MIB }));
+    const topology = machine([
+      { nodeId: 0, totalMiB: 300, tier: 0, ranges },
+      { nodeId: 1, totalMiB: 1024, tier: 1 },
+    ]);
+
+    expect(kdamondOf(planned({ topology }), 0).maxRegions).toBeGreaterThanOrEqual(2 * ranges.length);
+  });
+
+  it('intervals are handed on in microseconds, and set the scale of nr_accesses', () => {
+    const policy = {
+      ...DEFAULT_POLICY,
+      monitoring: { ...DEFAULT_POLICY.monitoring, samplingIntervalMs: 5, aggregationIntervalMs: 100 },
+    };
+
+    const kdamond = kdamondOf(planned({ policy }), 0);
+
+    expect(kdamond.samplingIntervalUs).toBe(5000);
+    expect(kdamond.aggregationIntervalUs).toBe(100_000);
+    expect(kdamond.updateIntervalUs).toBeGreaterThanOrEqual(kdamond.aggregationIntervalUs);
+    expect(maxNrAccesses(policy)).toBe(20);
+  });
+});
+
+describe('access patterns', () => {
+  it('promotion takes regions from the policy’s rate and age up', () => {
+    const hot = { ...DEFAULT_POLICY.promotion, minAccessRate: 0.33, minAgeSeconds: 2.5 };
+
+    const { pattern } = onlySchemeOf(planned({ policy: { promotion: hot } }), 1);
+
+    expect(pattern.nrAccesses).toEqual({ min: 7, max: UNBOUNDED });
+    expect(pattern.age).toEqual({ min: 3, max: UNBOUNDED });
+  });
+
+  it.each<[Reach, { nrAccesses: object; age: object; young: boolean }]>([
+    ['idle', { nrAccesses: { min: 0, max: 0 }, age: { min: 3, max: UNBOUNDED }, young: false }],
+    ['cold', { nrAccesses: { min: 0, max: 1 }, age: { min: 1, max: UNBOUNDED }, young: true }],
+    ['warm', { nrAccesses: { min: 1, max: 3 }, age: { min: 1, max: UNBOUNDED }, young: true }],
+    ['any', { nrAccesses: { min: 1, max: 20 }, age: { min: 0, max: UNBOUNDED }, young: false }],
+  ])('demotion that reaches for %s memory', (reach, { young, ...expected }) => {
+    const scheme = onlySchemeOf(planned({ orders: [demotion(0, 8 * MIB, reach)] }), 0);
+
+    expect(scheme.pattern).toMatchObject(expected);
+    expect(scheme.filters).toEqual(young ? [{ type: 'young', matching: true, allow: false }] : []);
+  });
+
+  it('without the kernel’s young filter the pattern alone decides', () => {
+    const features = { ...ALL_FEATURES, youngFilter: false };
+
+    expect(onlySchemeOf(planned({ features, orders: [demotion(0, MIB, 'warm')] }), 0).filters).toEqual([]);
+  });
+
+  it('only a demotion that reaches for any memory takes what a promotion would bring back', () => {
+    fc.assert(
+      fc.property(
+        fc.double({ min: 0.01, max: 1, noNaN: true }),
+        fc.double({ min: 0, max: 1, noNaN: true }),
+        fc.constantFrom(...REACHES.filter((reach) => reach !== 'any')),
+        (minAccessRate, maxAccessRate, reach) => {
+          const kdamonds = planned({
+            policy: {
+              promotion: { ...DEFAULT_POLICY.promotion, minAccessRate },
+              demotion: { ...DEFAULT_POLICY.demotion, maxAccessRate },
+            },
+            orders: [demotion(0, MIB, reach)],
+          });
+          const up = onlySchemeOf(kdamonds, 1).pattern.nrAccesses;
+          const down = onlySchemeOf(kdamonds, 0).pattern.nrAccesses;
+          expect(down.max).toBeLessThan(up.min);
+          expect(down.min).toBeLessThanOrEqual(down.max);
+        },
+      ),
+      { seed: 1 },
+    );
+  });
+});
+
+describe('budgets', () => {
+  it('an order is what one pass may try', () => {
+    const kdamonds = planned({ orders: [demotion(0, 24 * MIB, 'idle'), promotion(1, 32 * MIB)] });
+
+    expect(onlySchemeOf(kdamonds, 0).quota.bytes).toBe(24 * MIB);
+    expect(onlySchemeOf(kdamonds, 1).quota.bytes).toBe(32 * MIB);
+  });
+
+  it('no pass is longer than its charge window, so no budget is carried over or spread', () => {
+    for (const { schemes, samplingIntervalUs } of planned()) {
+      for (const { quota } of schemes) expect(quota.resetIntervalMs * 1000).toBeLessThan(samplingIntervalUs);
+    }
+  });
+
+  it('off is one byte, less than a page, for nodes without orders and for orders of zero', () => {
+    const kdamonds = planned({ orders: [promotion(1, 0)] });
+
+    expect(onlySchemeOf(kdamonds, 0).quota.bytes).toBe(1);
+    expect(onlySchemeOf(kdamonds, 1).quota.bytes).toBe(1);
+  });
+
+  it('an order changes budgets and reach, never the number or place of schemes', () => {
+    const shape = (orders: readonly NodeOrders[]) =>
+      planned({ orders }).map(({ nodeId, schemes }) => [nodeId, ...schemes.map((scheme) => scheme.name)]);
+
+    for (const reach of REACHES) {
+      expect(shape([demotion(0, 8 * MIB, reach), promotion(1, 8 * MIB)])).toEqual(shape([]));
+    }
+  });
+
+  it('the access rate weighs most, the size nothing', () => {
+    const { weights } = onlySchemeOf(planned(), 0).quota;
+
+    expect(weights.size).toBe(0);
+    expect(weights.nrAccesses).toBeGreaterThan(weights.age);
+    expect(weights.age).toBeGreaterThan(0);
+  });
+});
+
+describe('dry run', () => {
+  it('counts what would move and moves nothing', () => {
+    const actions = planned({ policy: { dryRun: true } }).flatMap(({ schemes }) => schemes.map(({ action }) => action));
+
+    expect(actions).toEqual(['stat', 'stat']);
+  });
+});
+
+describe('cgroups', () => {
+  const include = ['/system.slice', '/user.slice'];
+
+  it('excluded ones are rejected first, whatever the kernel', () => {
+    for (const features of [ALL_FEATURES, OLDER]) {
+      const scheme = onlySchemeOf(planned({ features, scope: { exclude: ['/a', '/b'] } }), 1);
+      expect(scheme.filters).toEqual([
+        { type: 'memcg', memcgPath: '/a', matching: true, allow: false },
+        { type: 'memcg', memcgPath: '/b', matching: true, allow: false },
+      ]);
+    }
+  });
+
+  it('where filters can let pass, one scheme holds rejects, then allows, so that the rest is rejected', () => {
+    const kdamonds = planned({ scope: { include, exclude: ['/a'] }, orders: [demotion(0, MIB, 'cold')] });
+
+    expect(onlySchemeOf(kdamonds, 0).filters).toEqual([
+      { type: 'memcg', memcgPath: '/a', matching: true, allow: false },
+      { type: 'young', matching: true, allow: false },
+      { type: 'memcg', memcgPath: '/system.slice', matching: true, allow: true },
+      { type: 'memcg', memcgPath: '/user.slice', matching: true, allow: true },
+    ]);
+  });
+
+  it('before, each included cgroup has a scheme that rejects all others, and its share of the budget', () => {
+    const kdamonds = planned({
+      features: OLDER,
+      scope: { include, exclude: ['/a'] },
+      orders: [promotion(1, 10 * MIB)],
+    });
+
+    const { schemes } = kdamondOf(kdamonds, 1);
+
+    expect(schemes.map((scheme) => scheme.quota.bytes)).toEqual([5 * MIB, 5 * MIB]);
+    expect(schemes.map((scheme) => scheme.filters)).toEqual(
+      include.map((memcgPath) => [
+        { type: 'memcg', memcgPath: '/a', matching: true, allow: false },
+        { type: 'memcg', memcgPath, matching: false, allow: false },
+      ]),
+    );
+    expect(schemes.every(isPromotion)).toBe(true);
+  });
+
+  it('schemes that share a budget stay off while it is zero', () => {
+    const { schemes } = kdamondOf(planned({ features: OLDER, scope: { include } }), 0);
+
+    expect(schemes.map((scheme) => scheme.quota.bytes)).toEqual([1, 1]);
+  });
+});
+
+describe('determinism', () => {
+  it('the same input gives the same schemes, and the input is left as it was', () => {
+    fc.assert(
+      fc.property(
+        fc.constantFrom(...REACHES),
+        fc.integer({ min: 0, max: 4096 }),
+        fc.boolean(),
+        fc.constantFrom(ALL_FEATURES, OLDER),
+        fc.array(fc.constantFrom('/a', '/b', '/c'), { maxLength: 3 }),
+        (reach, budgetMiB, dryRun, features, include) => {
+          const input: PlanInput = {
+            topology: NUMA2,
+            policy: { ...DEFAULT_POLICY, dryRun },
+            features,
+            scope: { include, exclude: [] },
+            orders: [demotion(0, budgetMiB * MIB, reach), promotion(1, budgetMiB * MIB)],
+          };
+          const before = structuredClone(input);
+          expect(plan(input)).toEqual(plan(before));
+          expect(input).toEqual(before);
+        },
+      ),
+      { seed: 1 },
+    );
+  });
+});

@@ -1,0 +1,88 @@
+import { describe, expect, it } from 'vitest';
+import { DRAM, numa2, SLOW } from './hosts.ts';
+import type { AccessRate } from './simulated-host.ts';
+import { MIB } from './simulated-host.ts';
+
+/** What the tuner does in the long run when not all wishes can be met. */
+
+const HOT = 0.9;
+const COLD = 0;
+
+describe('overcommit: more hot memory than DRAM holds', () => {
+  it.each([
+    ['a plain host', 10, {}],
+    ['commits that put the pass off', 3, { commitPostponesPass: true }],
+    ['fast migration', 3, { migrationMiBPerSecond: 1000 }],
+    ['a third of the snapshots lost', 3, { lostSnapshotShare: 0.33 }],
+  ])('hot memory fills the node to its target, then next to nothing moves: %s', (_, minutes, options) => {
+    const host = numa2(options);
+    host.allocate('hot above', 0, 400, HOT);
+    const cold = host.allocate('cold', 0, 300, COLD);
+    host.allocate('hot below', 1, 800, HOT);
+
+    expect(host.runUntil(() => host.mibOn(cold, 0) <= 10, 120)).toBeLessThan(45);
+    host.run(60);
+    const { movedMiB } = host;
+    host.run(minutes * 60);
+
+    expect(host.usedShare(0)).toBeGreaterThan(0.93);
+    expect(host.usedShare(0)).toBeLessThanOrEqual(0.95);
+    expect(host.mibOn(cold, 0)).toBeLessThan(10);
+    expect((host.movedMiB - movedMiB) / minutes).toBeLessThan(0.01 * DRAM.totalMiB);
+  });
+});
+
+describe('memory that turns hot whenever it is on the slow node', () => {
+  const pingPong: AccessRate = (nodeId) => (nodeId === 1 ? HOT : COLD);
+
+  it('is left alone for longer and longer, and counted', () => {
+    const host = numa2();
+    host.allocate('above', 0, 780, pingPong);
+    host.allocate('below', 1, 600, pingPong);
+    const busyShare = (minutes: number) => {
+      const sinceMs = host.nowMs;
+      host.run(minutes * 60);
+      const ticks = host.ticks.filter((tick) => tick.observation.nowMs >= sinceMs);
+      const busy = ticks.filter((tick) => tick.tuning.orders.some((order) => (order.demotion?.budgetBytes ?? 0) > 0));
+      return busy.length / ticks.length;
+    };
+
+    const first = busyShare(2);
+    const pauses = [busyShare(3), busyShare(4), busyShare(8)];
+
+    expect(host.ticks.at(-1)?.tuning.pingPongBytes).toBeGreaterThan(500 * MIB);
+    expect(first).toBeGreaterThan(0.3);
+    for (const share of pauses) expect(share).toBeLessThan(0.5 * first);
+    expect(pauses[2]).toBeLessThan(0.15);
+  });
+
+  it('an exchange that helps is not taken for it', () => {
+    const host = numa2({ migrationMiBPerSecond: 15 });
+    host.allocate('cold', 0, 820, COLD);
+    host.allocate('hot', 1, 600, HOT);
+
+    host.run(120);
+
+    expect(host.ticks.at(-1)?.tuning.pingPongBytes).toBe(0);
+  });
+});
+
+describe('memory that cannot move', () => {
+  it.each([
+    ['a fast node of kernel memory', { ...DRAM, kernelMiB: 880 }, 0],
+    ['a fast node of hot memory', DRAM, 810],
+  ])('is tried less and less: %s', (_, fast, hotMiB) => {
+    const host = numa2({ nodes: [fast, SLOW] });
+    host.allocate('hot above', 0, hotMiB, HOT);
+    host.allocate('hot below', 1, 300, HOT);
+    const triedPassesIn = (minutes: number) => {
+      const sinceMs = host.nowMs;
+      host.run(minutes * 60);
+      return host.passesSince(sinceMs).filter((pass) => pass.direction === 'demotion' && pass.triedBytes > 0).length;
+    };
+
+    expect(triedPassesIn(2)).toBeGreaterThan(5);
+    expect(triedPassesIn(8) / 8).toBeLessThan(10);
+    expect(host.demotedMiB).toBeLessThan(10);
+  });
+});
