@@ -1,5 +1,6 @@
 import { SysFsError } from '../../numa/sysfs.ts';
 import type { DamonAdmin } from './admin.ts';
+import { KDAMONDS } from './admin.ts';
 import { makesChildren } from './tree.ts';
 
 /** Values of the files below the kdamonds folder, by relative path: what an operator or a tool had set. */
@@ -23,7 +24,7 @@ export async function recordTree(admin: DamonAdmin): Promise<TreeRecord> {
 }
 
 async function recordFolder(admin: DamonAdmin, folder: string, record: Record<string, string>): Promise<void> {
-  const path = folder === '' ? '/sys/kernel/mm/damon/admin/kdamonds' : `/sys/kernel/mm/damon/admin/kdamonds/${folder}`;
+  const path = folder === '' ? KDAMONDS : `${KDAMONDS}/${folder}`;
   const folders = new Set(await admin.sysfs.directories(path));
   for (const name of await admin.list(folder)) {
     if (OUTPUTS.has(name)) continue;

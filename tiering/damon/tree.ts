@@ -111,6 +111,8 @@ function upper(bounds: Bounds, max: string): string {
 
 const PAGE_BYTES = 4096;
 const HUGE_PAGE_BYTES = 2 * 1024 * 1024;
+/** Each is a folder and two writes; from here doubling each aggregation is soon enough. */
+const MOST_INITIAL_REGIONS = 200;
 
 /**
  * The ranges cut into about `minRegions` pieces to start monitoring with. Before 7.1 DAMON begins with one region for each
@@ -119,7 +121,7 @@ const HUGE_PAGE_BYTES = 2 * 1024 * 1024;
  */
 export function initialRegions(ranges: readonly AddressRange[], minRegions: number): readonly AddressRange[] {
   const totalBytes = ranges.reduce((total, range) => total + range.end - range.start, 0);
-  const wantedBytes = Math.floor(totalBytes / Math.max(1, minRegions));
+  const wantedBytes = Math.floor(totalBytes / Math.min(MOST_INITIAL_REGIONS, Math.max(1, minRegions)));
   // Huge pages move whole.
   const unitBytes = wantedBytes >= HUGE_PAGE_BYTES ? HUGE_PAGE_BYTES : PAGE_BYTES;
   const pieceBytes = Math.max(unitBytes, Math.round(wantedBytes / unitBytes) * unitBytes);

@@ -164,6 +164,10 @@ describe('initial regions', () => {
     expect(regions.slice(1).every((region) => region.start % (2 * MIB) === 0)).toBe(true);
   });
 
+  test('are some hundreds at most, as each costs a folder and two writes', () => {
+    expect(initialRegions([{ start: 0, end: 2 ** 40 }], 1000).length).toBeLessThan(300);
+  });
+
   test('are never smaller than a page', () => {
     expect(initialRegions([{ start: 0, end: 8192 }], 100)).toHaveLength(2);
   });
