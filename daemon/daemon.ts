@@ -1,10 +1,8 @@
-import type { EventEmitter } from 'node:events';
 import type { FastifyBaseLogger } from 'fastify';
 import { buildApp } from '../api/app.ts';
 import { listenOnSocket } from '../api/socket.ts';
 import type { TieringRuntime } from '../tiering/controller.ts';
-import type { Ending } from './ending.ts';
-import { watchForEnding } from './ending.ts';
+import type { Ending, EndingWatch } from './ending.ts';
 import { EXIT_OK, EXIT_UNEXPECTED } from './exit-codes.ts';
 import type { Notifier } from './notify.ts';
 
@@ -14,8 +12,8 @@ export interface DaemonParts {
   readonly notifier: Notifier;
   readonly socket: string;
   readonly version: string;
-  /** Where signals and uncaught errors come from. */
-  readonly processEvents: EventEmitter;
+  /** Reasons to end; one that came already counts as well. */
+  readonly watch: EndingWatch;
   /** Ends the process at once. */
   exit(code: number): void;
 }
@@ -25,9 +23,9 @@ export interface DaemonParts {
  * rejects when the daemon cannot start.
  */
 export async function runDaemon(parts: DaemonParts): Promise<number> {
-  const { runtime, logger, notifier, socket, version } = parts;
+  const { runtime, logger, notifier, socket, version, watch } = parts;
   const api = buildApp({ service: runtime, logger, version });
-  const watch = watchForEnding(parts.processEvents, (ending) => endAtOnce(parts, ending));
+  watch.onFurther((ending) => endAtOnce(parts, ending));
   try {
     // The socket first: it tells whether another tierd runs, before DAMON is touched, and answers while the engine waits.
     await listenOnSocket(api, socket);

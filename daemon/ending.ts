@@ -5,10 +5,13 @@ export type Ending =
   | { readonly reason: 'signal'; readonly signal: string }
   | { readonly reason: 'error'; readonly error: unknown };
 
+/** Watches for reasons to end from its making until it is released. */
 export interface EndingWatch {
-  /** Resolves with the first reason to end. */
+  /** Resolves with the first reason. */
   readonly first: Promise<Ending>;
-  /** Stops watching. */
+  /** Calls the listener with every further reason: whoever asks twice does not want to wait. */
+  onFurther(listener: (ending: Ending) => void): void;
+  /** Stops watching: signals and errors do again what they do by default. */
   release(): void;
 }
 
@@ -16,19 +19,16 @@ export interface EndingWatch {
 const SIGNALS = ['SIGTERM', 'SIGINT', 'SIGHUP'];
 const ERRORS = ['uncaughtException', 'unhandledRejection'];
 
-/**
- * Watches a process for reasons to end.
- *
- * @param onFurther called with every reason after the first: whoever asks twice does not want to wait
- */
-export function watchForEnding(processEvents: EventEmitter, onFurther: (ending: Ending) => void): EndingWatch {
+/** Watches a process for reasons to end. */
+export function watchForEnding(processEvents: EventEmitter): EndingWatch {
   let ended = false;
+  let further: (ending: Ending) => void = () => undefined;
   let resolveFirst: (ending: Ending) => void = () => undefined;
   const first = new Promise<Ending>((resolve) => {
     resolveFirst = resolve;
   });
   const note = (ending: Ending): void => {
-    if (ended) onFurther(ending);
+    if (ended) further(ending);
     ended = true;
     resolveFirst(ending);
   };
@@ -39,6 +39,9 @@ export function watchForEnding(processEvents: EventEmitter, onFurther: (ending: 
   for (const [name, listener] of listeners) processEvents.on(name, listener);
   return {
     first,
+    onFurther: (listener) => {
+      further = listener;
+    },
     release: () => {
       for (const [name, listener] of listeners) processEvents.off(name, listener);
     },

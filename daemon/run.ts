@@ -4,6 +4,7 @@ import type { RunOptions } from './command-line.ts';
 import { loadConfig, policyOf } from './config.ts';
 import type { Config } from './config-schema.ts';
 import { runDaemon } from './daemon.ts';
+import type { EndingWatch } from './ending.ts';
 import { detectLogFormat } from './log-format.ts';
 import { createLogger } from './logger.ts';
 import { createNotifier } from './notify.ts';
@@ -11,7 +12,7 @@ import { openStateDirectory, receiptFile } from './state-file.ts';
 import { VERSION } from './version.ts';
 
 /** `tierd run`: puts the parts together and runs them. Resolves with the exit code. */
-export async function run(options: RunOptions): Promise<number> {
+export async function run(options: RunOptions, watch: EndingWatch): Promise<number> {
   const config = withOptions(await loadConfig(options.config), options);
   const logger = await createLogger(config.logLevel, detectLogFormat(process.env.JOURNAL_STREAM, process.stdout.fd));
   logger.info({ version: VERSION, pid: process.pid }, 'tierd starts');
@@ -34,7 +35,7 @@ export async function run(options: RunOptions): Promise<number> {
       notifier: createNotifier(process.env, logger),
       socket: config.api.socket,
       version: VERSION,
-      processEvents: process,
+      watch,
       exit: (code) => process.exit(code),
     });
   } catch (error) {

@@ -10,6 +10,11 @@ const PerformanceSchema = Type.Object(
     writeLatencyNs: Type.Optional(Type.Number()),
     readBandwidthMiBps: Type.Optional(Type.Number()),
     writeBandwidthMiBps: Type.Optional(Type.Number()),
+    initiatorNodeIds: Type.Optional(
+      Type.Immutable(
+        Type.Array(Type.Integer(), { description: 'Nodes whose CPUs are the nearest, for whom the figures hold.' }),
+      ),
+    ),
   },
   { description: 'From the nearest initiator, as firmware tells (HMAT, CDAT).' },
 );
@@ -50,6 +55,9 @@ const NodeSchema = Type.Object({
   performance: Type.Optional(PerformanceSchema),
   ranges: Type.Array(RangeSchema, { description: 'Online physical memory, end exclusive.' }),
   cxl: Type.Optional(CxlSchema),
+  furtherCxl: Type.Optional(
+    Type.Immutable(Type.Array(CxlSchema, { description: 'Further regions, where several make up one node.' })),
+  ),
 });
 
 /** GET /v1/topology. */
@@ -74,6 +82,11 @@ export const TopologySchema = Type.Object({
         demotionTarget: Type.Optional(Type.Integer({ description: 'Node that cold memory goes to.' })),
       }),
     ),
+  ),
+  rangeSource: Type.Optional(
+    Type.Union([Type.Literal('iomem'), Type.Literal('memory-blocks')], {
+      description: 'memory-blocks: /proc/iomem hid its addresses, and the ranges may hold holes.',
+    }),
   ),
 });
 

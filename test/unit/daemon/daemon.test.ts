@@ -7,6 +7,7 @@ import { setTimeout } from 'node:timers/promises';
 import { pino } from 'pino';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { runDaemon } from '../../../daemon/daemon.ts';
+import { watchForEnding } from '../../../daemon/ending.ts';
 import { NoTiersError } from '../../../tiering/errors.ts';
 import { FakeService } from '../api/fake-service.ts';
 
@@ -43,12 +44,13 @@ beforeEach(async () => {
 });
 afterEach(() => rm(directory, { recursive: true }));
 
-function daemon(adjust: (runtime: FakeRuntime) => void = () => undefined) {
+function daemon(adjust: (runtime: FakeRuntime, processEvents: EventEmitter) => void = () => undefined) {
   const events: string[] = [];
   const log: string[] = [];
   const runtime = new FakeRuntime(events);
-  adjust(runtime);
   const processEvents = new EventEmitter();
+  const watch = watchForEnding(processEvents);
+  adjust(runtime, processEvents);
   const socket = join(directory, 'tierd.sock');
   const ended = runDaemon({
     runtime,
@@ -59,7 +61,7 @@ function daemon(adjust: (runtime: FakeRuntime) => void = () => undefined) {
     },
     socket,
     version: '1',
-    processEvents,
+    watch,
     exit: (code) => void events.push(`exit ${code}`),
   });
   return { runtime, events, log, processEvents, socket, ended };
@@ -131,4 +133,10 @@ test('a second signal ends it at once', async () => {
   processEvents.emit('SIGTERM');
   expect(events).toContain('exit 1');
   await ended;
+});
+
+test('a signal that came before the daemon was put together ends it after it took DAMON over', async () => {
+  const { events, ended } = daemon((_runtime, processEvents) => processEvents.emit('SIGTERM'));
+  expect(await ended).toBe(0);
+  expect(events).toEqual(['start', 'stopping', 'stop']);
 });

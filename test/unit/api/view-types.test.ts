@@ -1,0 +1,27 @@
+import type { Static } from 'typebox';
+import { expectTypeOf, test } from 'vitest';
+import type { SchemesSchema } from '../../../api/views/schemes-view.ts';
+import type { StatusBody } from '../../../api/views/status-view.ts';
+import type { TopologyBody } from '../../../api/views/topology-view.ts';
+import type { CxlBacking, CxlMemoryDevice, MemoryNode, NodePerformance, Topology } from '../../../numa/topology.ts';
+import type { DesiredScheme, SchemeStats } from '../../../tiering/scheme.ts';
+import type { KdamondView, NodeStatus, Status } from '../../../tiering/service.ts';
+
+type Node = TopologyBody['nodes'][number];
+type Cxl = NonNullable<Node['cxl']>;
+type Kdamond = Static<typeof SchemesSchema>['kdamonds'][number];
+type Scheme = Kdamond['schemes'][number];
+
+/** What the engine learns to tell, the schemas must tell too: tsc fails here when a key is missing on either side. */
+test('the schemas have the keys of the types', () => {
+  expectTypeOf<keyof TopologyBody>().toEqualTypeOf<keyof Topology>();
+  expectTypeOf<keyof Node>().toEqualTypeOf<keyof MemoryNode>();
+  expectTypeOf<keyof NonNullable<Node['performance']>>().toEqualTypeOf<keyof NodePerformance>();
+  expectTypeOf<keyof Cxl>().toEqualTypeOf<keyof CxlBacking>();
+  expectTypeOf<keyof Cxl['devices'][number]>().toEqualTypeOf<keyof CxlMemoryDevice>();
+  expectTypeOf<keyof StatusBody>().toEqualTypeOf<keyof Status | 'version' | 'host'>();
+  expectTypeOf<keyof StatusBody['nodes'][number]>().toEqualTypeOf<keyof NodeStatus>();
+  expectTypeOf<keyof Kdamond>().toEqualTypeOf<keyof KdamondView>();
+  expectTypeOf<keyof Scheme>().toEqualTypeOf<keyof DesiredScheme | 'index' | 'stats'>();
+  expectTypeOf<keyof NonNullable<Scheme['stats']>>().toEqualTypeOf<keyof SchemeStats>();
+});
