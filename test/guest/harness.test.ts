@@ -50,7 +50,8 @@ describe('a guest with two nodes', () => {
     writeFileSync(join(scratch, 'build', 'sub', 'file'), 'from the build\n');
     guest = await bootGuest({ kernel: '7.3', topology: 'numa2', buildDir: join(scratch, 'build') });
     qemuPid = Number(readFileSync(join(guest.directory, 'qemu.pid'), 'utf8'));
-  });
+    // Long, for the image may have to be built and another guest of this machine may have to end first.
+  }, 1_800_000);
 
   afterAll(async () => {
     await guest?.shutdown();

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { parseQemuVersion, qemuIsUsable } from './host-packages.ts';
-import { newestKernel, parseMadison } from './kernels.ts';
+import { newestKernel, parseBroken, parseMadison } from './kernels.ts';
 import { parseDeb822, parseSourcesList } from './mirror.ts';
 import { topologies, topologyArguments } from './topologies.ts';
 import { hotShare, parseReport, workloadCommand } from './workload/workload.ts';
@@ -49,6 +49,14 @@ describe('kernels', () => {
     expect(parseMadison(line)).toEqual([
       { name: 'linux-image-7.3.4+deb13-cloud-amd64', version: '7.3.4-1~bpo13+1', suite: 'trixie-backports' },
     ]);
+  });
+});
+
+describe('kernels whose modules the mirror no longer has', () => {
+  it('are told from apt-cache depends', () => {
+    const text =
+      'image-a\n  Depends: kmod\n  Depends: <linux-modules-a>\nimage-b\n |Depends: <linux-initramfs-tool>\n  Depends: linux-modules-b\n';
+    expect([...parseBroken(text)]).toEqual(['image-a']);
   });
 });
 

@@ -22,6 +22,20 @@ export function parseMadison(text: string): KernelPackage[] {
   return found;
 }
 
+/**
+ * Kernel packages that cannot be installed, from `apt-cache depends`: mirrors drop the modules of a superseded kernel
+ * sooner than its image. A name in angle brackets is one that no package has.
+ */
+export function parseBroken(text: string): Set<string> {
+  const broken = new Set<string>();
+  let current = '';
+  for (const line of text.split('\n')) {
+    if (/^\S/.test(line)) current = line.trim();
+    if (/^\s+(Pre)?Depends: <linux-(base|binary|modules)-/.test(line)) broken.add(current);
+  }
+  return broken;
+}
+
 /** The newest package for a kernel such as `6.12` or `6.19.8`; versions compare number by number. */
 export function newestKernel(packages: readonly KernelPackage[], kernel: string): KernelPackage | undefined {
   const matching = packages.filter(({ name }) => {
@@ -45,18 +59,20 @@ function compareNumbers(a: readonly number[], b: readonly number[]): number {
   return 0;
 }
 
-/** Every cloud kernel that the mirror lists now. */
+/** Every cloud kernel that can be installed from the mirror now. */
 export async function listKernels(): Promise<KernelPackage[]> {
   return withSuites(kernelSuites, async (aptOptions) => {
     const options = [...aptOptions, '-o', 'APT::Architecture=amd64'];
     const names = (await runHost('apt-cache', [...options, 'pkgnames', 'linux-image-'])).stdout
       .split('\n')
       .filter((name) => /^linux-image-\d[\w.+-]*-cloud-amd64$/.test(name));
-    return parseMadison((await runHost('apt-cache', [...options, 'madison', ...names])).stdout);
+    const broken = parseBroken((await runHost('apt-cache', [...options, 'depends', '--important', ...names])).stdout);
+    const packages = parseMadison((await runHost('apt-cache', [...options, 'madison', ...names])).stdout);
+    return packages.filter(({ name }) => !broken.has(name));
   });
 }
 
-/** The Debian package of a kernel, newest first. */
+/** The newest Debian package of a kernel. */
 export async function findKernel(kernel: string): Promise<KernelPackage> {
   const packages = await listKernels();
   const found = newestKernel(packages, kernel);
@@ -64,7 +80,7 @@ export async function findKernel(kernel: string): Promise<KernelPackage> {
     const versions = new Set(packages.map(({ name }) => /-(\d+\.\d+)/.exec(name)?.[1] ?? name));
     throw new GuestError(
       'KERNEL_UNKNOWN',
-      `Debian lists no cloud kernel ${kernel} in ${kernelSuites.join(', ')}; it has ${[...versions].join(', ')}.`,
+      `No cloud kernel ${kernel} can be installed from Debian's ${kernelSuites.join(', ')}; there are ${[...versions].join(', ')}.`,
     );
   }
   return found;
