@@ -63,7 +63,7 @@ describe('PATCH /v1/policy', () => {
 
   test.each([
     [
-      '{"monitoring":{"samplingIntervalMs":300}}',
+      '{"monitoring":{"samplingIntervalMs":300,"aggregationIntervalMs":1000}}',
       'monitoring.aggregationIntervalMs: 1000 is not allowed: must be at least 1500 (5 times monitoring.samplingIntervalMs)',
     ],
     [
@@ -71,7 +71,7 @@ describe('PATCH /v1/policy', () => {
       'monitoring.maxRegions: 400 is not allowed: must be at least 500 (monitoring.minRegions)',
     ],
     [
-      '{"promotion":{"minAccessRate":0.05}}',
+      '{"promotion":{"minAccessRate":0.05},"demotion":{"maxAccessRate":0.05}}',
       'demotion.maxAccessRate: 0.05 is not allowed: must be below 0.05 (promotion.minAccessRate)',
     ],
     [

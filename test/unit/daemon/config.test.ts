@@ -118,14 +118,14 @@ describe('parseConfig', () => {
       ],
     ],
     [
-      'monitoring:\n  samplingIntervalMs: 500',
+      'monitoring:\n  samplingIntervalMs: 500\n  aggregationIntervalMs: 1000',
       [
-        'tierd.yaml:1: monitoring.aggregationIntervalMs: 1000 is not allowed: must be at least 2500 (5 times monitoring.samplingIntervalMs)',
+        'tierd.yaml:3: monitoring.aggregationIntervalMs: 1000 is not allowed: must be at least 2500 (5 times monitoring.samplingIntervalMs)',
       ],
     ],
     [
-      'demotion:\n  maxAccessRate: 0.3',
-      ['tierd.yaml:2: demotion.maxAccessRate: 0.3 is not allowed: must be below 0.2 (promotion.minAccessRate)'],
+      'promotion: {minAccessRate: 0.2}\ndemotion:\n  maxAccessRate: 0.3',
+      ['tierd.yaml:3: demotion.maxAccessRate: 0.3 is not allowed: must be below 0.2 (promotion.minAccessRate)'],
     ],
     [
       'monitoring:\n  minRegions: 100\n  maxRegions: 50',
