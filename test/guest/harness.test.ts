@@ -235,7 +235,7 @@ describe('a guest whose owner is killed', () => {
         .map((name) => join(scratch, name, 'qemu.pid'))
         .find((path) => existsSync(path) && readFileSync(path, 'utf8') !== '');
     try {
-      await eventually('QEMU starts', () => pidFile() !== undefined, 250_000);
+      await eventually('QEMU starts', () => pidFile() !== undefined, 1_500_000);
       const pid = Number(readFileSync(pidFile() ?? '', 'utf8'));
       expect(processRuns(pid)).toBe(true);
       shell.kill('SIGKILL');
@@ -249,7 +249,7 @@ describe('a guest whose owner is killed', () => {
       shell.kill('SIGKILL');
       rmSync(scratch, { recursive: true, force: true });
     }
-  });
+  }, 1_800_000);
 });
 
 describe('a kernel that Debian does not list', () => {

@@ -3,7 +3,7 @@ import { GuestError } from './errors.ts';
 import { runHost } from './host-process.ts';
 
 /** Where Debian's cloud kernels come from; userland is trixie's for all of them. */
-export const kernelSuites = ['bookworm', 'trixie', 'trixie-backports'] as const;
+const kernelSuites = ['bookworm', 'trixie', 'trixie-backports'] as const;
 
 export interface KernelPackage {
   /** Such as `linux-image-7.3.4+deb13-cloud-amd64`. */
@@ -60,7 +60,7 @@ function compareNumbers(a: readonly number[], b: readonly number[]): number {
 }
 
 /** Every cloud kernel that can be installed from the mirror now. */
-export async function listKernels(): Promise<KernelPackage[]> {
+async function listKernels(): Promise<KernelPackage[]> {
   return withSuites(kernelSuites, async (aptOptions) => {
     const options = [...aptOptions, '-o', 'APT::Architecture=amd64'];
     const names = (await runHost('apt-cache', [...options, 'pkgnames', 'linux-image-'])).stdout

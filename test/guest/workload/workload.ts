@@ -8,7 +8,7 @@ import { runHost, shellQuote, tail } from '../host-process.ts';
 import { cacheDirectory } from '../image.ts';
 
 /** So many MiB on a node. */
-export interface Placement {
+interface Placement {
   readonly mib: number;
   readonly node: number;
 }
@@ -35,7 +35,7 @@ export interface WorkloadOptions {
   readonly prefix?: string;
 }
 
-export type BytesByNode = ReadonlyMap<number, number>;
+type BytesByNode = ReadonlyMap<number, number>;
 
 /** Where a workload's memory is at a moment. */
 export interface WorkloadReport {
@@ -63,7 +63,7 @@ export function hotShare(report: WorkloadReport, nodes: readonly number[]): numb
 const guestPath = '/usr/local/bin/workload';
 
 /** Builds the tool for guests (static: their C library may differ from this machine's); gives its path here. */
-export async function buildWorkload(): Promise<string> {
+async function buildWorkload(): Promise<string> {
   const source = join(import.meta.dirname, 'workload.c');
   const key = createHash('sha256').update(readFileSync(source)).digest('hex').slice(0, 12);
   const program = join(cacheDirectory(), 'workload', key, 'workload');
