@@ -58,8 +58,11 @@ const SCOPE_EVERY_MS = 5_000;
 const HEALTH_EVERY_MS = 5_000;
 /** Statistics are read this long after the last order, to catch a pass that was under way. */
 const MOVING_FOR_MS = 5_000;
-/** A decision needs a snapshot from after the last commit and the pass that followed: Linux 6.12 puts the pass off to the aggregation after. */
-const SETTLE_SHARE = 0.5;
+/**
+ * A decision needs a snapshot from after the pass that followed the last commit. Linux 6.12 takes a commit at the end of an aggregation and puts the
+ * pass off to the next: a snapshot this soon after the commit, in aggregations, cannot show the pass.
+ */
+const SETTLE_SHARE = 0.2;
 const FIRST_RETRY_MS = 2_000;
 const MAX_RETRY_MS = 60_000;
 

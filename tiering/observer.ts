@@ -42,9 +42,11 @@ export class Observer {
     for (const aggregation of await trace.drain()) {
       const kdamond = nodeByPid.get(aggregation.pid);
       if (kdamond === undefined) continue;
+      const previousAtMs = this.#snapshots.get(kdamond.nodeId)?.takenAtMs;
       this.#snapshots.set(kdamond.nodeId, {
         nodeId: kdamond.nodeId,
         takenAtMs: aggregation.traceTimestamp * 1000,
+        ...(previousAtMs !== undefined && { previousAtMs }),
         maxNrAccesses: Math.max(1, Math.floor(kdamond.aggregationIntervalUs / kdamond.samplingIntervalUs)),
         aggregationIntervalMs: kdamond.aggregationIntervalUs / 1000,
         regions: aggregation.regions,

@@ -1,6 +1,14 @@
 import type { MemoryNode, Topology } from '../numa/topology.ts';
 import type { Policy } from './policy.ts';
-import type { AccessPattern, DamonFeatures, DesiredKdamond, DesiredScheme, Quota, SchemeFilter } from './scheme.ts';
+import type {
+  AccessPattern,
+  Bounds,
+  DamonFeatures,
+  DesiredKdamond,
+  DesiredScheme,
+  Quota,
+  SchemeFilter,
+} from './scheme.ts';
 import { hotThresholdNrAccesses, reachBounds } from './tuner/reach.ts';
 import type { DemotionOrder, NodeOrders, Order } from './tuner/tune.ts';
 
@@ -10,6 +18,11 @@ const MIB = 1024 * 1024;
 const UNBOUNDED = Number.POSITIVE_INFINITY;
 /** Less than a page: the scheme is off, yet its place, statistics and state stay. */
 const OFF_BYTES = 1;
+/**
+ * No region gets this old, so a scheme that is off matches nothing. The quota alone would not do: Linux 6.12 sets the quota of a new scheme after its
+ * first pass, which so has no limit at all (seen: 200 MiB migrated by a scheme with a quota of 1 byte).
+ */
+const OFF_AGE = 4_294_967_295;
 /** Shorter than any apply interval: every pass starts a new charge window, so `bytes` is the budget of a pass. */
 const RESET_INTERVAL_MS = 1;
 /** Size says nothing about heat; the access rate counts most, age settles ties. */
@@ -90,7 +103,7 @@ function promotionSchemes(input: PlanInput, targetNid: number, order: Order | un
     pattern: {
       sizeBytes: { min: PAGE_BYTES, max: UNBOUNDED },
       nrAccesses: { min: hotThresholdNrAccesses(policy, maxNrAccesses(policy)), max: UNBOUNDED },
-      age: { min: minAge, max: UNBOUNDED },
+      age: ages(order, minAge),
     },
     quota: quota(order),
     filters: [],
@@ -106,7 +119,7 @@ function demotionSchemes(input: PlanInput, targetNid: number, order: DemotionOrd
   const pattern: AccessPattern = {
     sizeBytes: { min: PAGE_BYTES, max: UNBOUNDED },
     nrAccesses: { min: bounds.minNrAccesses, max: bounds.maxNrAccesses },
-    age: { min: bounds.minAge, max: UNBOUNDED },
+    age: ages(order, bounds.minAge),
   };
   const young: SchemeFilter[] =
     bounds.checkYoung && input.features.youngFilter ? [{ type: 'young', matching: true, allow: false }] : [];
@@ -118,6 +131,10 @@ function demotionSchemes(input: PlanInput, targetNid: number, order: DemotionOrd
     quota: quota(order),
     filters: young,
   });
+}
+
+function ages(order: Order | undefined, minAge: number): Bounds {
+  return { min: (order?.budgetBytes ?? 0) === 0 ? OFF_AGE : minAge, max: UNBOUNDED };
 }
 
 function quota(order: Order | undefined): Quota {

@@ -18,7 +18,7 @@ const MonitoringSchema = Type.Object(
     aggregationIntervalMs: Type.Number({
       minimum: 20,
       maximum: 100_000,
-      default: 1000,
+      default: 500,
       description:
         'How long DAMON counts accesses before it reports and migrates, in milliseconds; at least 5 sampling intervals.',
     }),
@@ -131,7 +131,7 @@ export const DEFAULT_POLICY: Policy = {
   headroomMiB: 'auto',
   promotion: { minAccessRate: 0.2, minAgeSeconds: 0, maxMiBPerSecond: 1024 },
   demotion: { maxAccessRate: 0.05, minAgeSeconds: 3, maxMiBPerSecond: 1024 },
-  monitoring: { samplingIntervalMs: 50, aggregationIntervalMs: 1000, minRegions: 'auto', maxRegions: 'auto' },
+  monitoring: { samplingIntervalMs: 50, aggregationIntervalMs: 500, minRegions: 'auto', maxRegions: 'auto' },
   cgroups: { include: [], exclude: [] },
   dryRun: false,
 };

@@ -7,8 +7,11 @@ const MIB = 1024 * 1024;
 const SIGNIFICANT_BYTES = 4 * MIB;
 /** A pass that moved less than this share of its order failed. */
 const FAILED_SHARE = 0.1;
-/** The first pass with the young filter clears accessed bits that are days old, so it often moves nothing: allow one more. */
-const FAILED_PASSES_TO_GO_FURTHER = { idle: 2, cold: 3, warm: 3, any: 3 } as const;
+/**
+ * How often all candidates of a reach must have been tried in vain before it goes further. The first look with the young filter clears accessed bits
+ * that are days old and moves nothing, so `cold` and `warm` get a second one.
+ */
+const ROUNDS_TO_GO_FURTHER = { idle: 1, cold: 2, warm: 2, any: 1 } as const;
 /** Passes with hardly a candidate tried: the pattern has run dry. */
 const EMPTY_TICKS_TO_GO_FURTHER = 3;
 const FIRST_REST_MS = 5_000;
@@ -19,7 +22,8 @@ const FORGET_MS = 10_000;
 /** How a node's demotion has gone so far: which reach works, and whether to rest because nothing does. */
 export interface DemotionEffort {
   readonly reach: Reach;
-  readonly failedPasses: number;
+  /** Bytes tried since the last pass that moved something. */
+  readonly failedBytes: number;
   readonly emptyTicks: number;
   readonly restUntilMs: number;
   readonly restMs: number;
@@ -30,7 +34,7 @@ export interface DemotionEffort {
 
 export const FRESH_EFFORT: DemotionEffort = {
   reach: 'idle',
-  failedPasses: 0,
+  failedBytes: 0,
   emptyTicks: 0,
   restUntilMs: 0,
   restMs: 0,
@@ -47,9 +51,11 @@ export interface DemotionResult {
   /** A new snapshot has come since the order, so a pass has been possible. */
   readonly hadPass: boolean;
   readonly furthest: Reach;
+  /** All that the current reach holds, whatever its age: a try sets the age back, so each pass takes others. */
+  readonly candidateBytes: number;
 }
 
-/** The effort after a tick: goes further when passes fail, rests (twice as long each time) when even the furthest allowed reach fails. */
+/** The effort after a tick: goes further when a reach fails, rests (twice as long each time) when even the furthest allowed reach fails. */
 export function nextEffort(effort: DemotionEffort, result: DemotionResult): DemotionEffort {
   if (result.orderedBytes === 0) {
     if (result.nowMs - effort.lastDemandAtMs < FORGET_MS || result.nowMs < effort.restUntilMs) return effort;
@@ -64,19 +70,20 @@ export function nextEffort(effort: DemotionEffort, result: DemotionResult): Demo
   const share = result.movedBytes / result.triedBytes;
   const efficiency = 0.5 * current.efficiency + 0.5 * Math.min(1, share);
   if (result.movedBytes >= 0.5 * result.triedBytes) {
-    return { ...current, efficiency, failedPasses: 0, emptyTicks: 0, restMs: 0 };
+    return { ...current, efficiency, failedBytes: 0, emptyTicks: 0, restMs: 0 };
   }
-  if (result.triedBytes < SIGNIFICANT_BYTES || share >= FAILED_SHARE) return { ...current, efficiency, emptyTicks: 0 };
-  const failedPasses = current.failedPasses + 1;
-  if (failedPasses < FAILED_PASSES_TO_GO_FURTHER[current.reach]) {
-    return { ...current, efficiency, failedPasses, emptyTicks: 0 };
+  if (result.triedBytes < SIGNIFICANT_BYTES || share >= FAILED_SHARE)
+    return { ...current, efficiency, failedBytes: 0, emptyTicks: 0 };
+  const failedBytes = current.failedBytes + result.triedBytes;
+  if (failedBytes < ROUNDS_TO_GO_FURTHER[current.reach] * result.candidateBytes) {
+    return { ...current, efficiency, failedBytes, emptyTicks: 0 };
   }
   return goFurther({ ...current, efficiency }, result);
 }
 
 function goFurther(effort: DemotionEffort, { nowMs, furthest }: DemotionResult): DemotionEffort {
   const reach = further(effort.reach, furthest);
-  if (reach !== effort.reach) return { ...effort, reach, failedPasses: 0, emptyTicks: 0 };
+  if (reach !== effort.reach) return { ...effort, reach, failedBytes: 0, emptyTicks: 0 };
   const restMs = Math.min(MAX_REST_MS, Math.max(FIRST_REST_MS, effort.restMs * 2));
-  return { ...effort, reach: 'idle', failedPasses: 0, emptyTicks: 0, restMs, restUntilMs: nowMs + restMs };
+  return { ...effort, reach: 'idle', failedBytes: 0, emptyTicks: 0, restMs, restUntilMs: nowMs + restMs };
 }

@@ -2,10 +2,14 @@ const MIB = 1024 * 1024;
 const MIN_STEP_BYTES = 8 * MIB;
 const FIRST_STEP_BYTES = 64 * MIB;
 
-/** A pass that delays the next aggregation by more than this share was too large: the kdamond migrates and cannot watch meanwhile. */
-const LATE_FACTOR = 1.8;
+/** While a kdamond migrates it does not watch: passes shall take no more than this share of an aggregation. */
+const PASS_SHARE = 0.75;
+/** Passes that moved less say little about how fast the machine copies. */
+const SIGNIFICANT_BYTES = 4 * MIB;
+/** At most by this factor from pass to pass: one slow pass may be someone else's doing. */
+const MAX_CHANGE = 2;
 
-/** How many bytes one pass of a scheme may take: grows while passes are used up in time, halves when a pass keeps the kdamond from watching. */
+/** How many bytes one pass of a scheme may take, by how fast its passes have been. */
 export interface Pace {
   readonly stepBytes: number;
   readonly lastSnapshotAtMs: number | undefined;
@@ -25,26 +29,29 @@ export interface PassObservation {
   /** When the snapshot before it was taken, even if no tick saw that one. */
   readonly previousSnapshotAtMs: number | undefined;
   readonly aggregationIntervalMs: number;
-  readonly budgetBytes: number;
-  readonly triedBytes: number;
+  /** Bytes that the pass really moved: what is skipped costs next to nothing. */
+  readonly movedBytes: number;
   readonly maxBytesPerPass: number;
 }
 
-/** The pace after a tick: additive-increase is too slow for a shift of gigabytes, so it grows by half and falls by half. */
+/**
+ * The pace after a tick. A kdamond counts samples, not time, so an aggregation that took longer than its interval took that much longer for
+ * migrating: what moved in that time gives the speed, and the speed gives the step that fits.
+ */
 export function nextPace(pace: Pace, pass: PassObservation): Pace {
-  if (pass.snapshotAtMs === undefined || pass.snapshotAtMs === pace.lastSnapshotAtMs) return clampPace(pace, pass);
+  const { snapshotAtMs, aggregationIntervalMs, movedBytes, maxBytesPerPass } = pass;
+  const lowest = Math.min(MIN_STEP_BYTES, maxBytesPerPass);
+  const clamp = (bytes: number) => Math.min(maxBytesPerPass, Math.max(lowest, bytes));
+  if (snapshotAtMs === undefined || snapshotAtMs === pace.lastSnapshotAtMs) {
+    return { ...pace, stepBytes: clamp(pace.stepBytes) };
+  }
   // A decision may skip snapshots: what took long is the last aggregation, not the time between decisions.
   const previousAtMs = pass.previousSnapshotAtMs ?? pace.lastSnapshotAtMs;
-  const elapsedMs = previousAtMs === undefined ? pass.aggregationIntervalMs : pass.snapshotAtMs - previousAtMs;
   let { stepBytes } = pace;
-  if (pass.triedBytes > 0) {
-    if (elapsedMs > LATE_FACTOR * pass.aggregationIntervalMs) stepBytes /= 2;
-    else if (pass.budgetBytes >= stepBytes && pass.triedBytes >= 0.9 * pass.budgetBytes) stepBytes *= 1.5;
+  if (movedBytes >= SIGNIFICANT_BYTES && previousAtMs !== undefined) {
+    const passMs = Math.max(1, snapshotAtMs - previousAtMs - aggregationIntervalMs);
+    const fitting = (movedBytes / passMs) * PASS_SHARE * aggregationIntervalMs;
+    stepBytes = Math.min(stepBytes * MAX_CHANGE, Math.max(stepBytes / MAX_CHANGE, fitting));
   }
-  return clampPace({ stepBytes, lastSnapshotAtMs: pass.snapshotAtMs }, pass);
-}
-
-function clampPace(pace: Pace, { maxBytesPerPass }: Pick<PassObservation, 'maxBytesPerPass'>): Pace {
-  const lowest = Math.min(MIN_STEP_BYTES, maxBytesPerPass);
-  return { ...pace, stepBytes: Math.min(maxBytesPerPass, Math.max(lowest, pace.stepBytes)) };
+  return { stepBytes: clamp(stepBytes), lastSnapshotAtMs: snapshotAtMs };
 }

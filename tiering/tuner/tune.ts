@@ -173,14 +173,12 @@ function learn(before: NodeTuning | undefined, node: NodeObservation, policy: Po
     ),
     promotionPace: nextPace(before.promotionPace, {
       ...pass,
-      budgetBytes: before.lastOrders.promotion?.budgetBytes ?? 0,
-      triedBytes: node.promotionTriedBytes,
+      movedBytes: node.promotedBytes,
       maxBytesPerPass: promotionCap,
     }),
     demotionPace: nextPace(before.demotionPace, {
       ...pass,
-      budgetBytes: demotion?.budgetBytes ?? 0,
-      triedBytes: node.demotionTriedBytes,
+      movedBytes: node.demotedBytes,
       maxBytesPerPass: demotionCap,
     }),
     effort: nextEffort(before.effort, {
@@ -193,6 +191,7 @@ function learn(before: NodeTuning | undefined, node: NodeObservation, policy: Po
         node.snapshot.takenAtMs !== before.lastSnapshotAtMs &&
         !isTooYoungToBeIdle(firstSnapshotAtMs, policy, nowMs),
       furthest: demotion?.furthest ?? 'warm',
+      candidateBytes: candidatesOf(node, before.effort.reach, policy),
     }),
     promotionEfficiency: smoothEfficiency(
       before.promotionEfficiency,
@@ -200,6 +199,11 @@ function learn(before: NodeTuning | undefined, node: NodeObservation, policy: Po
       policy.dryRun ? node.promotionTriedBytes : node.promotedBytes,
     ),
   };
+}
+
+/** All that a reach would take once it is old enough. */
+function candidatesOf({ snapshot }: NodeObservation, reach: Reach, policy: Policy): number {
+  return snapshot === undefined ? 0 : bytesInReach(snapshot, { ...reachBounds(reach, policy, snapshot), minAge: 0 });
 }
 
 /** Until when the newest snapshot looked at memory; a pass follows the look, so the snapshot shows what that pass has moved since. */
