@@ -9,18 +9,21 @@ export function numa2(options: Partial<HostOptions> = {}): SimulatedHost {
   return new SimulatedHost({ nodes: [DRAM, SLOW], ...options });
 }
 
+/** What Debian's kernel does differently. */
+export const AS_ON_6_12 = { commitPostponesPass: true, firstPassUnlimited: true };
+
 /** Kernels, workloads and ways of watching that the tuner must cope with. */
 export const CONDITIONS: readonly (readonly [string, Partial<HostOptions>])[] = [
   ['a plain host', {}],
   ['another course of chance', { seed: 7 }],
   ['commits that take effect one pass late', { commitLatePasses: 1 }],
-  ['commits that put the pass off, as on 6.12', { commitPostponesPass: true }],
+  ['commits that put the pass off and first passes without a quota, as on 6.12', AS_ON_6_12],
   ['snapshots taken before the pass', { snapshotBeforePass: true }],
   ['a third of the snapshots lost', { lostSnapshotShare: 0.33 }],
   ['sampling that misses 40 % of the accesses', { missedShare: 0.4 }],
   ['slow migration', { migrationMiBPerSecond: 40 }],
   ['fast migration', { migrationMiBPerSecond: 1000 }],
   ['promoted memory packed together', { placement: 'packed' }],
-  ['decisions twice as often as aggregations', { tickMs: 500 }],
-  ['decisions half as often as aggregations', { tickMs: 2000 }],
+  ['decisions twice as often as aggregations', { tickMs: 250 }],
+  ['decisions half as often as aggregations', { tickMs: 1000 }],
 ];

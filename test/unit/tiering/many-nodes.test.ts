@@ -63,7 +63,8 @@ describe('more than two nodes', () => {
     expect(host.runUntil(() => host.mibOn(hot, 0) >= 270, 120)).toBeLessThan(60);
     host.run(60);
 
-    expect(host.mibOn(hot, 0)).toBe(300);
+    // Less than half a MiB is not worth a promotion.
+    expect(host.mibOn(hot, 0)).toBeGreaterThan(299.5);
     // Up two steps, and on each step as much cold memory down.
     expect(host.movedMiB).toBeLessThan(1.4 * 4 * 300);
   });

@@ -13,6 +13,13 @@ import { ALL_FEATURES, machine } from './machines.ts';
 const MIB = 1024 * 1024;
 const UNBOUNDED = Number.POSITIVE_INFINITY;
 
+/** 20 samples an aggregation of a second: patterns in round numbers. */
+const BY_THE_SECOND: Policy['monitoring'] = {
+  ...DEFAULT_POLICY.monitoring,
+  samplingIntervalMs: 50,
+  aggregationIntervalMs: 1000,
+};
+
 const NUMA2 = machine([
   { nodeId: 0, totalMiB: 1024, tier: 0 },
   { nodeId: 1, totalMiB: 2048, tier: 1 },
@@ -32,7 +39,7 @@ interface Change {
 function planned({ topology = NUMA2, policy, features = ALL_FEATURES, scope, orders = [] }: Change = {}) {
   return plan({
     topology,
-    policy: { ...DEFAULT_POLICY, ...policy },
+    policy: { ...DEFAULT_POLICY, monitoring: BY_THE_SECOND, ...policy },
     features,
     scope: { include: [], exclude: [], ...scope },
     orders,
@@ -194,7 +201,7 @@ describe('access patterns', () => {
   it('promotion takes regions from the policy’s rate and age up', () => {
     const hot = { ...DEFAULT_POLICY.promotion, minAccessRate: 0.33, minAgeSeconds: 2.5 };
 
-    const { pattern } = onlySchemeOf(planned({ policy: { promotion: hot } }), 1);
+    const { pattern } = onlySchemeOf(planned({ policy: { promotion: hot }, orders: [promotion(1, MIB)] }), 1);
 
     expect(pattern.nrAccesses).toEqual({ min: 7, max: UNBOUNDED });
     expect(pattern.age).toEqual({ min: 3, max: UNBOUNDED });
@@ -210,6 +217,18 @@ describe('access patterns', () => {
 
     expect(scheme.pattern).toMatchObject(expected);
     expect(scheme.filters).toEqual(young ? [{ type: 'young', matching: true, allow: false }] : []);
+  });
+
+  it('patterns follow the intervals: the same shares and seconds in samples and aggregations', () => {
+    const monitoring = { ...BY_THE_SECOND, samplingIntervalMs: 50, aggregationIntervalMs: 500 };
+    const patternOf = (nodeId: number, orders: NodeOrders) =>
+      onlySchemeOf(planned({ policy: { monitoring }, orders: [orders] }), nodeId).pattern;
+
+    expect(patternOf(0, demotion(0, MIB, 'idle')).age.min).toBe(6);
+    expect(patternOf(0, demotion(0, MIB, 'cold')).nrAccesses).toEqual({ min: 0, max: 0 });
+    expect(patternOf(0, demotion(0, MIB, 'warm')).nrAccesses).toEqual({ min: 1, max: 1 });
+    expect(patternOf(0, demotion(0, MIB, 'any')).nrAccesses).toEqual({ min: 1, max: 10 });
+    expect(patternOf(1, promotion(1, MIB)).nrAccesses).toEqual({ min: 2, max: UNBOUNDED });
   });
 
   it('without the kernel’s young filter the pattern alone decides', () => {
@@ -262,6 +281,17 @@ describe('budgets', () => {
 
     expect(onlySchemeOf(kdamonds, 0).quota.bytes).toBe(1);
     expect(onlySchemeOf(kdamonds, 1).quota.bytes).toBe(1);
+  });
+
+  it('what is off matches no region, however old, as the first pass of a new scheme knows no quota on 6.12', () => {
+    const yearsInShortestAggregations = (5 * 365 * 86_400 * 1000) / 20;
+    const off = [planned(), planned({ orders: [promotion(1, 0), ...REACHES.map((reach) => demotion(0, 0, reach))] })];
+    const cgroups = planned({ features: OLDER, scope: { include: ['/a', '/b'] } });
+
+    for (const { pattern } of [...off, cgroups].flat().flatMap(({ schemes }) => schemes)) {
+      expect(pattern.age.min).toBeGreaterThan(yearsInShortestAggregations / 2);
+      expect(pattern.age.min).toBeLessThan(2 ** 32);
+    }
   });
 
   it('an order changes budgets and reach, never the number or place of schemes', () => {

@@ -27,7 +27,9 @@ const FREE = -1;
 const UNMOVABLE = -2;
 const MAX_SCORE = 99;
 /** How often the daemon looks for new snapshots. */
-const POLL_MS = 100;
+const POLL_MS = 50;
+/** A snapshot this soon after a commit, in aggregations, cannot show the pass that followed it. */
+const SETTLE_SHARE = 0.2;
 
 /** Share of samples in which a page of a buffer was accessed; may depend on where the buffer is and on the time. */
 export type AccessRate = number | ((nodeId: number, nowMs: number) => number);
@@ -55,6 +57,8 @@ export interface HostOptions {
   readonly placement?: 'scattered' | 'packed';
   /** Orders take effect so many passes late. */
   readonly commitLatePasses?: number;
+  /** The first pass of a new scheme knows no quota, as on Linux 6.12. */
+  readonly firstPassUnlimited?: boolean;
   /** A commit puts the next pass off to the aggregation after it, as Linux 6.12 does. */
   readonly commitPostponesPass?: boolean;
   /** Share of accesses that sampling misses (DAMON does not flush the TLB). */
@@ -123,6 +127,9 @@ interface SimNode {
 interface RunningScheme {
   desired: DesiredScheme;
   readonly direction: 'promotion' | 'demotion';
+  /** What this pass may try. */
+  budgetChunks: number;
+  isNew: boolean;
   chargedChunks: number;
   resumeAt: number;
   minScore: number;
@@ -320,7 +327,7 @@ export class SimulatedHost {
     const fresh = kdamonds.flatMap(({ node: { nodeId, snapshot }, appliedAtMs }) =>
       snapshot !== undefined &&
       snapshot.takenAtMs > (this.#decidedOnMs.get(nodeId) ?? 0) &&
-      snapshot.takenAtMs >= appliedAtMs + aggregationIntervalMs / 2
+      snapshot.takenAtMs >= appliedAtMs + SETTLE_SHARE * aggregationIntervalMs
         ? [snapshot.takenAtMs]
         : [],
     );
@@ -409,7 +416,17 @@ export class SimulatedHost {
   #start(nodeId: number, desired: DesiredScheme): RunningScheme {
     const path = this.topology.paths.find((candidate) => candidate.nodeId === nodeId);
     const direction = desired.targetNid === path?.promotionTarget ? 'promotion' : 'demotion';
-    return { desired, direction, chargedChunks: 0, resumeAt: 0, minScore: 0, triedBytes: 0, movedBytes: 0 };
+    return {
+      desired,
+      direction,
+      budgetChunks: 0,
+      isNew: true,
+      chargedChunks: 0,
+      resumeAt: 0,
+      minScore: 0,
+      triedBytes: 0,
+      movedBytes: 0,
+    };
   }
 
   #publish(kdamond: Kdamond): void {
@@ -447,7 +464,10 @@ export class SimulatedHost {
 
   /** The reset interval is shorter than a pass: every pass starts with the whole budget, and with the score that just uses it up. */
   #openChargeWindow({ regions }: Kdamond, scheme: RunningScheme): void {
-    Object.assign(scheme, { chargedChunks: 0, triedBytes: 0, movedBytes: 0 });
+    const isUnlimited = scheme.isNew && (this.#options.firstPassUnlimited ?? false);
+    const budgetChunks = isUnlimited ? Number.POSITIVE_INFINITY : Math.floor(scheme.desired.quota.bytes / CHUNK_BYTES);
+    Object.assign(scheme, { budgetChunks, isNew: false, chargedChunks: 0, minScore: 0, triedBytes: 0, movedBytes: 0 });
+    if (isUnlimited) return;
     const chunksByScore = new Array<number>(MAX_SCORE + 1).fill(0);
     for (const region of regions) {
       if (!matches(scheme.desired, region)) continue;
@@ -477,7 +497,7 @@ export class SimulatedHost {
 
   *#tryRegion(kdamond: Kdamond, scheme: RunningScheme, index: number): Generator<number, void> {
     const { regions, node } = kdamond;
-    const budgetChunks = Math.floor(scheme.desired.quota.bytes / CHUNK_BYTES);
+    const { budgetChunks } = scheme;
     const region = regions[index];
     if (region === undefined || scheme.chargedChunks >= budgetChunks) return;
     if (scheme.resumeAt > 0) {

@@ -43,15 +43,16 @@ describe('headroom', () => {
 });
 
 describe('pace', () => {
-  const used = (snapshotAtMs: number, change: Partial<PassObservation> = {}): PassObservation => ({
+  /** An aggregation of a second, and the pass that moved so much in so long before it. */
+  const moved = (snapshotAtMs: number, movedBytes: number, passMs: number): PassObservation => ({
     snapshotAtMs,
-    previousSnapshotAtMs: snapshotAtMs - 1000,
+    previousSnapshotAtMs: snapshotAtMs - 1000 - passMs,
     aggregationIntervalMs: 1000,
-    budgetBytes: 1000 * GIB,
-    triedBytes: 1000 * GIB,
+    movedBytes,
     maxBytesPerPass: 10 * GIB,
-    ...change,
   });
+  const paceAfter = (passes: readonly PassObservation[], pace = firstPace(GIB, 10 * GIB)) =>
+    passes.reduce(nextPace, pace);
 
   it('starts small, larger on larger nodes, never above the bandwidth limit', () => {
     expect(firstPace(GIB, 10 * GIB).stepBytes).toBe(64 * MIB);
@@ -59,38 +60,60 @@ describe('pace', () => {
     expect(firstPace(1024 * GIB, 10 * MIB).stepBytes).toBe(10 * MIB);
   });
 
-  it('grows while budgets are used up in time, to the limit', () => {
-    let pace = firstPace(GIB, 10 * GIB);
-    for (let pass = 1; pass <= 20; pass += 1) pace = nextPace(pace, used(pass * 1000));
-    expect(pace.stepBytes).toBe(10 * GIB);
+  it('passes take no more than three quarters of an aggregation at the speed that was seen', () => {
+    // 100 and 400 MiB a second.
+    expect(paceAfter([moved(2000, 60 * MIB, 600)]).stepBytes).toBeCloseTo(75 * MIB, -1);
+    expect(paceAfter([1, 2, 3, 4].map((pass) => moved(pass * 2000, 40 * MIB, 100))).stepBytes).toBeCloseTo(
+      300 * MIB,
+      -1,
+    );
   });
 
-  it('does not grow when the budget was less than a step, or was not used up', () => {
-    const pace = nextPace(firstPace(GIB, 10 * GIB), used(1000, { triedBytes: 0, budgetBytes: 0 }));
-    expect(nextPace(pace, used(2000, { budgetBytes: 10 * MIB, triedBytes: 10 * MIB })).stepBytes).toBe(pace.stepBytes);
-    expect(nextPace(pace, used(2000, { budgetBytes: 64 * MIB, triedBytes: 32 * MIB })).stepBytes).toBe(pace.stepBytes);
+  it('the speed of a small part of a step is as good as that of a whole one', () => {
+    const whole = paceAfter([moved(2000, 64 * MIB, 640)]);
+    expect(paceAfter([moved(2000, 16 * MIB, 160)]).stepBytes).toBe(whole.stepBytes);
   });
 
-  it('halves when migration keeps the kdamond from watching, but not to nothing', () => {
-    let pace = firstPace(GIB, 10 * GIB);
-    for (let pass = 1; pass <= 20; pass += 1) {
-      pace = nextPace(pace, used(pass * 3000, { previousSnapshotAtMs: (pass - 1) * 3000 }));
+  it('changes by a factor of two at most from pass to pass, as one pass may have been held up', () => {
+    expect(paceAfter([moved(2000, 64 * MIB, 0)]).stepBytes).toBe(128 * MIB);
+    expect(paceAfter([moved(20_000, 8 * MIB, 17_000)]).stepBytes).toBe(32 * MIB);
+  });
+
+  it('goes to the bandwidth limit while moving takes no time, and not to nothing while it takes long', () => {
+    const fast = Array.from({ length: 20 }, (_, pass) => moved(1000 * pass + 1000, 64 * MIB, 0));
+    const slow = Array.from({ length: 20 }, (_, pass) => moved(60_000 * pass + 60_000, 8 * MIB, 59_000));
+    expect(paceAfter(fast).stepBytes).toBe(10 * GIB);
+    expect(paceAfter(slow).stepBytes).toBe(8 * MIB);
+  });
+
+  it('follows the bandwidth limit down at once, with or without a new snapshot', () => {
+    const pace = paceAfter([moved(2000, 64 * MIB, 100)]);
+    for (const snapshotAtMs of [2000, 4000]) {
+      const pass = { ...moved(snapshotAtMs, 0, 0), maxBytesPerPass: 5 * MIB };
+      expect(nextPace(pace, pass).stepBytes).toBe(5 * MIB);
     }
-    expect(pace.stepBytes).toBe(8 * MIB);
+  });
+
+  it('a pass that moved next to nothing teaches nothing, however late the snapshot', () => {
+    const pace = paceAfter([moved(2000, 64 * MIB, 640)]);
+    for (const late of [moved(3000, 0, 0), moved(9000, 0, 5000), moved(9000, 2 * MIB, 5000)]) {
+      expect(nextPace(pace, late).stepBytes).toBe(pace.stepBytes);
+    }
   });
 
   it('is not slowed by decisions that skip snapshots', () => {
-    const pace = nextPace(firstPace(GIB, 10 * GIB), used(1000));
-    expect(nextPace(pace, used(5000)).stepBytes).toBeGreaterThan(pace.stepBytes);
+    const pace = paceAfter([moved(2000, 64 * MIB, 640)]);
+    expect(nextPace(pace, moved(12_000, 64 * MIB, 640)).stepBytes).toBe(pace.stepBytes);
   });
 
   it('learns once from a snapshot', () => {
-    const pace = nextPace(firstPace(GIB, 10 * GIB), used(1000));
-    expect(nextPace(pace, used(1000))).toEqual(pace);
+    const pace = paceAfter([moved(2000, 64 * MIB, 640)]);
+    expect(nextPace(pace, moved(2000, 64 * MIB, 10))).toEqual(pace);
   });
 });
 
 describe('reach', () => {
+  const policy = DEFAULT_POLICY;
   const snapshot = {
     nodeId: 0,
     takenAtMs: 0,
@@ -111,12 +134,12 @@ describe('reach', () => {
     ['warm', 100 + 1000],
     ['any', 100 + 1000 + 10_000],
   ] as const)('%s reaches %i bytes', (reach, bytes) => {
-    expect(bytesInReach(snapshot, reachBounds(reach, DEFAULT_POLICY, snapshot))).toBe(bytes);
+    expect(bytesInReach(snapshot, reachBounds(reach, policy, snapshot))).toBe(bytes);
   });
 
   it('hot is what reaches the promotion threshold for long enough', () => {
-    expect(hotBytes(snapshot, DEFAULT_POLICY)).toBe(10_000);
-    const patient = { ...DEFAULT_POLICY, promotion: { ...DEFAULT_POLICY.promotion, minAgeSeconds: 6 } };
+    expect(hotBytes(snapshot, policy)).toBe(10_000);
+    const patient = { ...policy, promotion: { ...policy.promotion, minAgeSeconds: 6 } };
     expect(hotBytes(snapshot, patient)).toBe(0);
   });
 
@@ -135,6 +158,7 @@ describe('demotion effort', () => {
     movedBytes: 64 * MIB,
     hadPass: true,
     furthest: 'warm',
+    candidateBytes: 64 * MIB,
     ...change,
   });
   const effortAfter = (passes: readonly DemotionResult[], effort: DemotionEffort = FRESH_EFFORT) =>
@@ -145,11 +169,35 @@ describe('demotion effort', () => {
     expect(effortAfter([pass(), pass(), pass()])).toMatchObject({ reach: 'idle', restUntilMs: 0 });
   });
 
-  it('goes further after passes that failed, allowing the young filter its first look', () => {
-    expect(effortAfter([failed]).reach).toBe('idle');
-    expect(effortAfter([failed, failed]).reach).toBe('cold');
-    expect(effortAfter([failed, failed, failed, failed]).reach).toBe('cold');
-    expect(effortAfter([failed, failed, failed, failed, failed]).reach).toBe('warm');
+  const times = (count: number, result: DemotionResult) => Array.from({ length: count }, () => result);
+
+  it('goes further when all candidates have been tried in vain, twice where the young filter has its first look', () => {
+    expect(effortAfter([failed]).reach).toBe('cold');
+    expect(effortAfter(times(2, failed)).reach).toBe('cold');
+    expect(effortAfter(times(3, failed)).reach).toBe('warm');
+  });
+
+  it('not before, however many passes that takes', () => {
+    const oneOfMany = pass({ movedBytes: 0, candidateBytes: 10 * 64 * MIB });
+    expect(effortAfter(times(9, oneOfMany)).reach).toBe('idle');
+    expect(effortAfter(times(10, oneOfMany)).reach).toBe('cold');
+    expect(effortAfter(times(29, oneOfMany)).reach).toBe('cold');
+    expect(effortAfter(times(30, oneOfMany)).reach).toBe('warm');
+  });
+
+  it('a pass that moved something starts the round anew', () => {
+    const oneOfTwo = pass({ movedBytes: 0, candidateBytes: 2 * 64 * MIB });
+    const some = pass({ movedBytes: 16 * MIB, candidateBytes: 2 * 64 * MIB });
+    for (const success of [pass(), some]) {
+      expect(effortAfter([oneOfTwo, success, oneOfTwo]).reach).toBe('idle');
+    }
+    expect(effortAfter([oneOfTwo, oneOfTwo]).reach).toBe('cold');
+  });
+
+  it('hot memory is tried once before it gives up, as it is moved without another look', () => {
+    const any = pass({ movedBytes: 0, furthest: 'any' });
+    expect(effortAfter(times(5, any)).reach).toBe('any');
+    expect(effortAfter(times(6, any))).toMatchObject({ reach: 'idle', restUntilMs: 6000 });
   });
 
   it('goes further when the pattern has run dry, though not for want of a pass', () => {
@@ -160,14 +208,14 @@ describe('demotion effort', () => {
   });
 
   it('rests when the furthest fails too, twice as long each time, and starts again with what is surely cold', () => {
-    const round = (nowMs: number) => Array.from({ length: 8 }, () => ({ ...failed, nowMs }));
+    const round = (nowMs: number) => times(5, { ...failed, nowMs });
     const first = effortAfter(round(1000));
     expect(first).toMatchObject({ reach: 'idle', restUntilMs: 6000 });
     expect(effortAfter(round(6000), first)).toMatchObject({ reach: 'idle', restUntilMs: 16_000 });
   });
 
   it('forgets how far it had to go once nothing has been wanted for a while', () => {
-    const far = effortAfter([failed, failed]);
+    const far = effortAfter([failed]);
     const quiet = (nowMs: number) => pass({ nowMs, orderedBytes: 0, triedBytes: 0, movedBytes: 0 });
     expect(effortAfter([quiet(5000)], far).reach).toBe('cold');
     expect(effortAfter([quiet(12_000)], far).reach).toBe('idle');
@@ -180,7 +228,7 @@ describe('demotion effort', () => {
 
   it('knows which share of its tries moves', () => {
     const half = pass({ movedBytes: 32 * MIB });
-    expect(effortAfter(Array.from({ length: 10 }, () => half)).efficiency).toBeCloseTo(0.5, 1);
+    expect(effortAfter(times(10, half)).efficiency).toBeCloseTo(0.5, 1);
   });
 });
 
