@@ -4,6 +4,7 @@ import { HotplugWatcher } from '../numa/hotplug.ts';
 import type { SysFs } from '../numa/sysfs.ts';
 import type { Topology } from '../numa/topology.ts';
 import { resolveScope, sameScope } from './cgroup-scope.ts';
+import { findConflicts } from './conflicts.ts';
 import { AccessTrace } from './damon/access-trace.ts';
 import type { RunningKdamond } from './damon/driver.ts';
 import { DamonDriver } from './damon/driver.ts';
@@ -63,6 +64,8 @@ const MOVING_FOR_MS = 5_000;
  * pass off to the next: a snapshot this soon after the commit, in aggregations, cannot show the pass.
  */
 const SETTLE_SHARE = 0.2;
+/** Sampling intervals end a little late, all of them. */
+const AGGREGATION_SLACK_MS = 20;
 const FIRST_RETRY_MS = 2_000;
 const MAX_RETRY_MS = 60_000;
 
@@ -99,6 +102,7 @@ class Controller implements TieringRuntime {
   #pingPongBytes = 0;
   #problem: string | undefined;
   #stopped = false;
+  #starting: Promise<void> = Promise.resolve();
   #loop: Promise<void> = Promise.resolve();
   readonly #startedAt = new Date();
   /** By node: when its kdamond took the last change, and the last order that lets something move. */
@@ -130,7 +134,12 @@ class Controller implements TieringRuntime {
     });
   }
 
-  async start(): Promise<void> {
+  start(): Promise<void> {
+    this.#starting = this.#start();
+    return this.#starting;
+  }
+
+  async #start(): Promise<void> {
     const { sysfs, tiers } = this.#options;
     this.#topology = await discoverTopology(sysfs, tiers === undefined ? {} : { tiers });
     if (this.#topology.tiers.length < 2) throw new NoTiersError(this.#topology.nodes.map((node) => node.nodeId));
@@ -138,6 +147,7 @@ class Controller implements TieringRuntime {
     const { features, adopted, restarted } = await this.#prepare();
     requireMigration(features);
     this.#features = features;
+    for (const conflict of await findConflicts(sysfs)) this.#logger.warn({}, conflict);
     try {
       await this.#begin(adopted, restarted);
     } catch (error) {
@@ -171,6 +181,8 @@ class Controller implements TieringRuntime {
     if (this.#stopped) return;
     this.#stopped = true;
     this.#abort.abort();
+    // A start under way must not take DAMON after it was released.
+    await this.#starting.catch(() => undefined);
     await this.#hotplug.stop();
     await this.#loop;
     await this.#between.run(() => this.#release());
@@ -290,13 +302,22 @@ class Controller implements TieringRuntime {
   async #run(): Promise<void> {
     const { signal } = this.#abort;
     while (!signal.aborted) {
-      const { aggregationIntervalMs } = this.#policy.monitoring;
-      await sleep(Math.min(200, Math.max(20, aggregationIntervalMs / 10)), undefined, { signal }).catch(
-        () => undefined,
-      );
+      await sleep(this.#untilNextLookMs(), undefined, { signal }).catch(() => undefined);
       if (signal.aborted) return;
       await this.#between.run(() => this.#tick()).catch((error: unknown) => this.#failed(error));
     }
+  }
+
+  /** Until the next aggregation should be over; then often, as a kdamond that migrates is late. Waking up is what an idle daemon costs. */
+  #untilNextLookMs(): number {
+    const { aggregationIntervalMs } = this.#policy.monitoring;
+    const often = Math.min(200, Math.max(20, aggregationIntervalMs / 8));
+    const nowMs = monotonicMs();
+    const due = this.#driver.kdamonds.map(
+      ({ desired }) => (this.#observer.snapshots.get(desired.nodeId)?.takenAtMs ?? nowMs) + aggregationIntervalMs,
+    );
+    const lastDueMs = Math.max(nowMs, ...due) + AGGREGATION_SLACK_MS - nowMs;
+    return Math.min(aggregationIntervalMs + AGGREGATION_SLACK_MS, Math.max(often, lastDueMs));
   }
 
   async #tick(): Promise<void> {

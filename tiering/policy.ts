@@ -82,7 +82,7 @@ const DemotionSchema = Type.Object(
   { ...closed, description: 'What is moved down, and how fast.' },
 );
 
-const cgroupPath = Type.String({ pattern: '^/[^\\n]*$', maxLength: 4096 });
+const cgroupPath = Type.String({ pattern: '^/(?!(.*/)?\\.\\.(/|$))[^\\n]*$', maxLength: 4096 });
 
 const CgroupsSchema = Type.Object(
   {

@@ -15,7 +15,7 @@ export interface TieringService {
   snapshots(): readonly NodeSnapshot[];
 }
 
-/** `starting`: no full snapshot yet; `settled`: nothing is waiting to move; `moving`; `idle-dry-run`; `degraded`: see `problem`. */
+/** `starting`: no full snapshot yet; `moving`: some scheme may move memory; `settled`: none need; `degraded`: see `problem`. */
 export type EngineState = 'starting' | 'moving' | 'settled' | 'degraded' | 'stopped';
 
 export interface Status {

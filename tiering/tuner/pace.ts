@@ -1,11 +1,13 @@
 const MIB = 1024 * 1024;
-const MIN_STEP_BYTES = 8 * MIB;
+const MIN_STEP_BYTES = 16 * MIB;
 const FIRST_STEP_BYTES = 64 * MIB;
 
 /** While a kdamond migrates it does not watch: passes shall take no more than this share of an aggregation. */
 const PASS_SHARE = 0.75;
 /** Passes that moved less say little about how fast the machine copies. */
 const SIGNIFICANT_BYTES = 4 * MIB;
+/** A pass that moved less than this share of a step and yet was late was held up by something else. */
+const SLOWING_SHARE = 0.4;
 /** At most by this factor from pass to pass: one slow pass may be someone else's doing. */
 const MAX_CHANGE = 2;
 
@@ -51,7 +53,8 @@ export function nextPace(pace: Pace, pass: PassObservation): Pace {
   if (movedBytes >= SIGNIFICANT_BYTES && previousAtMs !== undefined) {
     const passMs = Math.max(1, snapshotAtMs - previousAtMs - aggregationIntervalMs);
     const fitting = (movedBytes / passMs) * PASS_SHARE * aggregationIntervalMs;
-    stepBytes = Math.min(stepBytes * MAX_CHANGE, Math.max(stepBytes / MAX_CHANGE, fitting));
+    const slowest = movedBytes >= SLOWING_SHARE * stepBytes ? stepBytes / MAX_CHANGE : stepBytes;
+    stepBytes = Math.min(stepBytes * MAX_CHANGE, Math.max(slowest, fitting));
   }
   return { stepBytes: clamp(stepBytes), lastSnapshotAtMs: snapshotAtMs };
 }

@@ -1,5 +1,5 @@
 import type { Policy } from '../policy.ts';
-import type { NodeSnapshot } from '../snapshot.ts';
+import type { NodeSnapshot, Region } from '../snapshot.ts';
 
 /**
  * How far a demotion reaches, from what is surely cold to everything:
@@ -70,15 +70,44 @@ export function bytesInReach(snapshot: NodeSnapshot, bounds: ReachBounds): numbe
   return bytes;
 }
 
-/** Bytes of a snapshot that the promotion thresholds call hot. */
-export function hotBytes(snapshot: NodeSnapshot, policy: Policy): number {
+/** Regions at least this hot, as a share of all hot bytes from the hottest down, are taken for hot through and through. */
+const WHOLLY_HOT_SHARE = 0.25;
+
+/** What the promotion thresholds call hot in a snapshot. */
+export interface HotMemory {
+  /** Bytes of hot regions: what a promotion would take. */
+  readonly bytes: number;
+  /**
+   * How many of them are hot themselves, as far as can be told: a region less hot than the hottest is taken for a mix of hot and cold pages, as it is while
+   * DAMON has not yet found the borders. What is demoted to make room must not be more than this.
+   */
+  readonly likelyBytes: number;
+}
+
+/** Hot memory of a snapshot. */
+export function hotMemory(snapshot: NodeSnapshot, policy: Policy): HotMemory {
   const threshold = hotThresholdNrAccesses(policy, snapshot.maxNrAccesses);
   const minAge = Math.ceil((policy.promotion.minAgeSeconds * 1000) / snapshot.aggregationIntervalMs);
-  let bytes = 0;
-  for (const region of snapshot.regions) {
-    if (region.nrAccesses >= threshold && region.age >= minAge) bytes += region.end - region.start;
+  const hot = snapshot.regions.filter((region) => region.nrAccesses >= threshold && region.age >= minAge);
+  const bytes = hot.reduce((total, region) => total + region.end - region.start, 0);
+  const wholly = hottestRate(hot, bytes * WHOLLY_HOT_SHARE);
+  const likelyBytes = hot.reduce(
+    (total, region) => total + (region.end - region.start) * Math.min(1, region.nrAccesses / wholly),
+    0,
+  );
+  return { bytes, likelyBytes };
+}
+
+/** The access count that the hottest `bytes` of the regions reach. */
+function hottestRate(regions: readonly Region[], bytes: number): number {
+  let seen = 0;
+  let rate = 1;
+  for (const region of regions.toSorted((a, b) => b.nrAccesses - a.nrAccesses)) {
+    rate = region.nrAccesses;
+    seen += region.end - region.start;
+    if (seen >= bytes) break;
   }
-  return bytes;
+  return rate;
 }
 
 /** The next further reach, or the same when it is `furthest` already. */

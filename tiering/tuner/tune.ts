@@ -9,7 +9,7 @@ import { firstPace, nextPace } from './pace.ts';
 import type { PingPongWatch } from './ping-pong.ts';
 import { NO_PING_PONG, watchPingPong } from './ping-pong.ts';
 import type { Reach } from './reach.ts';
-import { bytesInReach, further, hotBytes, REACHES, reachBounds } from './reach.ts';
+import { bytesInReach, further, hotMemory, REACHES, reachBounds } from './reach.ts';
 
 const MIB = 1024 * 1024;
 
@@ -106,7 +106,7 @@ export function tune(state: TunerState, observation: Observation, topology: Topo
         const sourceNode = source.promotionTarget === nodeId ? observed.get(source.nodeId) : undefined;
         const sourceTuning = learned.get(source.nodeId);
         if (sourceNode === undefined || sourceTuning === undefined) return [];
-        return [{ node: sourceNode, tuning: sourceTuning, hot: waitingOn(sourceNode, sourceTuning, policy) }];
+        return [{ node: sourceNode, tuning: sourceTuning, ...waitingOn(sourceNode, sourceTuning, policy) }];
       });
       const plan = orderFor({
         nowMs: observation.nowMs,
@@ -216,10 +216,12 @@ function watchedUntilMs({ lastSnapshotAtMs }: NodeTuning, { snapshot }: NodeObse
 }
 
 /** Hot bytes that still wait on a node: those of its snapshot but for what has been promoted since. */
-function waitingOn(node: NodeObservation, tuning: NodeTuning, policy: Policy): number {
-  if (node.snapshot === undefined) return 0;
-  const promoted = sum(tuning.unseenPromotions.map(({ bytes }) => bytes));
-  return Math.max(0, hotBytes(node.snapshot, policy) - promoted);
+function waitingOn(node: NodeObservation, tuning: NodeTuning, policy: Policy): Pick<Source, 'hot' | 'likelyHot'> {
+  if (node.snapshot === undefined) return { hot: 0, likelyHot: 0 };
+  const { bytes, likelyBytes } = hotMemory(node.snapshot, policy);
+  const promoted = sum(tuning.unseenPromotions.map((promotion) => promotion.bytes));
+  const hot = Math.max(0, bytes - promoted);
+  return { hot, likelyHot: bytes === 0 ? 0 : (hot * likelyBytes) / bytes };
 }
 
 /** Share of tried bytes that were promoted; drifts back to 1 while nothing is tried, so that a bad spell is forgotten. */
@@ -232,6 +234,8 @@ interface Source {
   readonly node: NodeObservation;
   readonly tuning: NodeTuning;
   readonly hot: number;
+  /** Of these, what is hot itself rather than mixed in; see HotMemory. */
+  readonly likelyHot: number;
 }
 
 interface OrderContext {
@@ -279,7 +283,8 @@ function orderFor(context: OrderContext): OrderPlan {
         sources
           .map((source) =>
             Math.min(
-              source.hot * source.tuning.promotionEfficiency - (promotions.get(source.node.nodeId)?.budgetBytes ?? 0),
+              source.likelyHot * source.tuning.promotionEfficiency -
+                (promotions.get(source.node.nodeId)?.budgetBytes ?? 0),
               source.tuning.promotionPace.stepBytes,
             ),
           )

@@ -4,7 +4,7 @@ import type { NodeObservation, Observation } from '../../../tiering/observation.
 import type { Policy } from '../../../tiering/policy.ts';
 import { DEFAULT_POLICY } from '../../../tiering/policy.ts';
 import { keepFreeBytes } from '../../../tiering/tuner/headroom.ts';
-import { hotBytes } from '../../../tiering/tuner/reach.ts';
+import { hotMemory } from '../../../tiering/tuner/reach.ts';
 import type { NodeOrders, TunerState } from '../../../tiering/tuner/tune.ts';
 import { FRESH_TUNER, tune } from '../../../tiering/tuner/tune.ts';
 import { numa2 } from './hosts.ts';
@@ -153,7 +153,7 @@ describe('whatever is observed', () => {
     forEveryTick((orders, observation, policy) => {
       for (const { nodeId, promotion } of orders) {
         const snapshot = nodeOf(observation, nodeId)?.snapshot;
-        const hot = snapshot === undefined ? 0 : hotBytes(snapshot, policy);
+        const hot = snapshot === undefined ? 0 : hotMemory(snapshot, policy).bytes;
         expect(promotion?.budgetBytes ?? 0).toBeLessThanOrEqual(hot);
       }
     });
@@ -164,7 +164,7 @@ describe('whatever is observed', () => {
       const fast = nodeOf(observation, 0);
       const slow = nodeOf(observation, 1);
       if (fast === undefined || fast.freeBytes < keepFreeBytes(fast, true, policy)) return;
-      if (slow?.snapshot !== undefined && hotBytes(slow.snapshot, policy) > 0) return;
+      if (slow?.snapshot !== undefined && hotMemory(slow.snapshot, policy).bytes > 0) return;
       expect(orders.find((order) => order.nodeId === 0)?.demotion?.budgetBytes ?? 0).toBe(0);
     });
   });

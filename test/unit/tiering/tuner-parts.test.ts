@@ -7,7 +7,7 @@ import type { PassObservation } from '../../../tiering/tuner/pace.ts';
 import { firstPace, nextPace } from '../../../tiering/tuner/pace.ts';
 import type { ExchangeFlow, PingPongWatch } from '../../../tiering/tuner/ping-pong.ts';
 import { NO_PING_PONG, watchPingPong } from '../../../tiering/tuner/ping-pong.ts';
-import { bytesInReach, further, hotBytes, nearer, reachBounds } from '../../../tiering/tuner/reach.ts';
+import { bytesInReach, further, hotMemory, nearer, reachBounds } from '../../../tiering/tuner/reach.ts';
 
 const MIB = 1024 * 1024;
 const GIB = 1024 * MIB;
@@ -76,14 +76,18 @@ describe('pace', () => {
 
   it('changes by a factor of two at most from pass to pass, as one pass may have been held up', () => {
     expect(paceAfter([moved(2000, 64 * MIB, 0)]).stepBytes).toBe(128 * MIB);
-    expect(paceAfter([moved(20_000, 8 * MIB, 17_000)]).stepBytes).toBe(32 * MIB);
+    expect(paceAfter([moved(20_000, 64 * MIB, 17_000)]).stepBytes).toBe(32 * MIB);
   });
 
   it('goes to the bandwidth limit while moving takes no time, and not to nothing while it takes long', () => {
     const fast = Array.from({ length: 20 }, (_, pass) => moved(1000 * pass + 1000, 64 * MIB, 0));
-    const slow = Array.from({ length: 20 }, (_, pass) => moved(60_000 * pass + 60_000, 8 * MIB, 59_000));
+    const slow = Array.from({ length: 20 }, (_, pass) => moved(60_000 * pass + 60_000, 64 * MIB, 59_000));
     expect(paceAfter(fast).stepBytes).toBe(10 * GIB);
-    expect(paceAfter(slow).stepBytes).toBe(8 * MIB);
+    expect(paceAfter(slow).stepBytes).toBe(16 * MIB);
+  });
+
+  it('is not slowed by a small pass that was late: something else held it up', () => {
+    expect(paceAfter([moved(20_000, 8 * MIB, 17_000)]).stepBytes).toBe(64 * MIB);
   });
 
   it('follows the bandwidth limit down at once, with or without a new snapshot', () => {
@@ -138,9 +142,9 @@ describe('reach', () => {
   });
 
   it('hot is what reaches the promotion threshold for long enough', () => {
-    expect(hotBytes(snapshot, policy)).toBe(10_000);
+    expect(hotMemory(snapshot, policy).bytes).toBe(10_000);
     const patient = { ...policy, promotion: { ...policy.promotion, minAgeSeconds: 6 } };
-    expect(hotBytes(snapshot, patient)).toBe(0);
+    expect(hotMemory(snapshot, patient).bytes).toBe(0);
   });
 
   it('goes further step by step, up to the furthest allowed', () => {
