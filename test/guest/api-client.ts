@@ -1,0 +1,102 @@
+import { request } from 'node:http';
+import type { Static, TSchema } from 'typebox';
+import { compileCheck } from '../../api/schema/check.ts';
+import { formatViolation } from '../../api/schema/violation.ts';
+import type { SchemesBody } from '../../api/views/schemes-view.ts';
+import { SchemesSchema } from '../../api/views/schemes-view.ts';
+import { SnapshotSchema } from '../../api/views/snapshot-view.ts';
+import type { StatusBody } from '../../api/views/status-view.ts';
+import { StatusSchema } from '../../api/views/status-view.ts';
+import type { TopologyBody } from '../../api/views/topology-view.ts';
+import { TopologySchema } from '../../api/views/topology-view.ts';
+import type { Policy } from '../../tiering/policy.ts';
+import { PolicySchema } from '../../tiering/policy.ts';
+
+export interface ApiAnswer {
+  readonly status: number;
+  readonly contentType: string;
+  readonly text: string;
+}
+
+export type SnapshotBody = Static<typeof SnapshotSchema>;
+
+const answerTimeoutMs = 60_000;
+
+const asStatus = reader(StatusSchema);
+const asTopology = reader(TopologySchema);
+const asPolicy = reader(PolicySchema);
+const asSchemes = reader(SchemesSchema);
+const asSnapshot = reader(SnapshotSchema);
+
+/** The REST API over its Unix socket, as a program would use it: every answer is checked against its published schema. */
+export class ApiClient {
+  readonly #socketPath: string;
+
+  constructor(socketPath: string) {
+    this.#socketPath = socketPath;
+  }
+
+  async status(): Promise<StatusBody> {
+    return asStatus(await this.send('GET', '/v1/status'));
+  }
+
+  async topology(): Promise<TopologyBody> {
+    return asTopology(await this.send('GET', '/v1/topology'));
+  }
+
+  async policy(): Promise<Policy> {
+    return asPolicy(await this.send('GET', '/v1/policy'));
+  }
+
+  async schemes(): Promise<SchemesBody> {
+    return asSchemes(await this.send('GET', '/v1/schemes'));
+  }
+
+  async snapshot(): Promise<SnapshotBody> {
+    return asSnapshot(await this.send('GET', '/v1/snapshot'));
+  }
+
+  async patchPolicy(patch: object): Promise<Policy> {
+    return asPolicy(await this.send('PATCH', '/v1/policy', { body: patch }));
+  }
+
+  /** Any request; an answer of any status resolves. */
+  send(
+    method: 'GET' | 'PATCH',
+    path: string,
+    { accept, body }: { readonly accept?: string; readonly body?: unknown } = {},
+  ): Promise<ApiAnswer> {
+    const headers = {
+      ...(accept === undefined ? {} : { accept }),
+      ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+    };
+    return new Promise((resolve, reject) => {
+      const outgoing = request({ socketPath: this.#socketPath, method, path, headers }, (incoming) => {
+        let text = '';
+        incoming.setEncoding('utf8');
+        incoming.on('data', (chunk: string) => {
+          text += chunk;
+        });
+        incoming.on('error', reject);
+        incoming.on('end', () =>
+          resolve({ status: incoming.statusCode ?? 0, contentType: incoming.headers['content-type'] ?? '', text }),
+        );
+      });
+      outgoing.setTimeout(answerTimeoutMs, () => outgoing.destroy(new Error(`no answer to ${method} ${path}`)));
+      outgoing.on('error', reject);
+      outgoing.end(body === undefined ? undefined : JSON.stringify(body));
+    });
+  }
+}
+
+function reader<S extends TSchema>(schema: S): (answer: ApiAnswer) => Static<S> {
+  const check = compileCheck(schema);
+  return ({ status, contentType, text }) => {
+    if (status !== 200 || !contentType.startsWith('application/json')) {
+      throw new Error(`the API answered ${status} (${contentType}): ${text.slice(0, 500)}`);
+    }
+    const checked = check(JSON.parse(text));
+    if (checked.ok) return checked.value;
+    throw new Error(`the answer is not what its schema says: ${checked.violations.map(formatViolation).join('; ')}`);
+  };
+}

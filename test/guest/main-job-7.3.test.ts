@@ -1,0 +1,3 @@
+import { mainJob } from './main-job.ts';
+
+mainJob('7.3');

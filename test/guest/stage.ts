@@ -1,0 +1,133 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Guest } from './guest.ts';
+import { nodeMemory } from './guest-memory.ts';
+import type { Measurement, MeasureOptions, Scenario } from './scenarios.ts';
+import { formatMeasurement, hotShareOf, measure, mib, place, samplesOf } from './scenarios.ts';
+import type { Tierd } from './tierd-in-guest.ts';
+import { TierdProcess } from './tierd-in-guest.ts';
+import type { Workload } from './workload/workload.ts';
+
+/** Free memory may be so much less than before a scenario: slabs, page cache in use. */
+const slackBytes = 48 * mib;
+
+/** A guest on which one scenario after the other is played: each finds it as empty as the first did. */
+export class Stage {
+  readonly guest: Guest;
+  readonly #nodeIds: readonly number[];
+  readonly #emptyBytes: ReadonlyMap<number, number>;
+  #workloads: Workload[] = [];
+  #tierd: Tierd | undefined;
+  #measured: Measurement | undefined;
+
+  private constructor(guest: Guest, emptyBytes: ReadonlyMap<number, number>) {
+    this.guest = guest;
+    this.#nodeIds = [...emptyBytes.keys()];
+    this.#emptyBytes = emptyBytes;
+  }
+
+  /** Takes a guest on which nothing runs yet. */
+  static async open(guest: Guest, nodeIds: readonly number[] = [0, 1]): Promise<Stage> {
+    await dropCaches(guest);
+    const empty = new Map<number, number>();
+    for (const nodeId of nodeIds) empty.set(nodeId, (await nodeMemory(guest, nodeId)).freeBytes);
+    return new Stage(guest, empty);
+  }
+
+  get workloads(): readonly Workload[] {
+    return this.#workloads;
+  }
+
+  /** Puts a scenario's memory in place. */
+  async place(scenario: Scenario): Promise<readonly Workload[]> {
+    this.#workloads.push(...(await place(this.guest, scenario)));
+    return this.#workloads;
+  }
+
+  /** Starts the daemon and waits until it is ready. */
+  async startTierd(config: object = {}): Promise<TierdProcess> {
+    return (await this.launchTierd(config)).waitForReady();
+  }
+
+  /** Starts the daemon. */
+  async launchTierd(config: object = {}): Promise<TierdProcess> {
+    const tierd = await TierdProcess.launch(this.guest, config);
+    this.#tierd = tierd;
+    return tierd;
+  }
+
+  /** Places a scenario, starts a daemon (of its own process when not told how), and measures. */
+  async play(
+    scenario: Scenario,
+    options: MeasureOptions,
+    start: () => Promise<Tierd> = () => this.startTierd(),
+  ): Promise<Measurement> {
+    await this.place(scenario);
+    const startTiering = async (): Promise<number> => {
+      this.#tierd = await start();
+      return this.#tierd.readyTime;
+    };
+    this.#measured = await measure(this.guest, scenario, this.#workloads, startTiering, options);
+    console.log(`${this.guest.kernel} ${this.guest.topology} ${formatMeasurement(this.#measured)}`);
+    return this.#measured;
+  }
+
+  /** Runs checks; when one fails, what was measured, the daemon's state and its log are told with it. */
+  async explain<T>(checks: () => T | Promise<T>): Promise<T> {
+    try {
+      return await checks();
+    } catch (error) {
+      if (error instanceof Error) error.message += `\n${await this.#describe()}`;
+      throw error;
+    }
+  }
+
+  async #describe(): Promise<string> {
+    const parts: string[] = [];
+    if (this.#measured !== undefined) parts.push(formatMeasurement(this.#measured));
+    if (this.#workloads.length > 0) {
+      const rows = samplesOf(this.#workloads, 0).map((sample) => {
+        const after = sample.time - (this.#tierd?.readyTime ?? 0);
+        return `${after.toFixed(1)} s: hot ${hotShareOf(sample).toFixed(3)} fast, cold ${Math.round(sample.coldFastBytes / mib)} MiB fast`;
+      });
+      const step = Math.max(1, Math.ceil(rows.length / 60));
+      parts.push(
+        `--- memory\n${rows.filter((_, index) => index % step === 0 || index === rows.length - 1).join('\n')}`,
+      );
+    }
+    if (this.#tierd !== undefined) parts.push(await this.#tierd.describe());
+    return parts.join('\n');
+  }
+
+  /** Ends the daemon and the workloads; throws when one of them did not end well, or memory does not come back. */
+  async clear(): Promise<void> {
+    const tierd = this.#tierd;
+    const workloads = this.#workloads;
+    this.#tierd = undefined;
+    this.#workloads = [];
+    this.#measured = undefined;
+    const ends = await Promise.allSettled([tierd?.stop(), ...workloads.map((workload) => workload.stop())]);
+    const failure = ends.find((end) => end.status === 'rejected');
+    await this.#waitUntilEmpty();
+    if (failure !== undefined) throw failure.reason;
+  }
+
+  async #waitUntilEmpty(): Promise<void> {
+    for (const deadline = Date.now() + 30_000; ; await sleep(500)) {
+      await dropCaches(this.guest);
+      const lacking: string[] = [];
+      for (const nodeId of this.#nodeIds) {
+        const { freeBytes } = await nodeMemory(this.guest, nodeId);
+        const empty = this.#emptyBytes.get(nodeId) ?? 0;
+        if (freeBytes < empty - slackBytes) {
+          lacking.push(`node ${nodeId}: ${Math.round(freeBytes / mib)} of ${Math.round(empty / mib)} MiB free`);
+        }
+      }
+      if (lacking.length === 0) return;
+      if (Date.now() > deadline) throw new Error(`the guest does not become empty again: ${lacking.join(', ')}`);
+    }
+  }
+}
+
+async function dropCaches(guest: Guest): Promise<void> {
+  await guest.check('sync; echo 3 >/proc/sys/vm/drop_caches');
+}

@@ -1,0 +1,235 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { bundleInto } from '../../scripts/bundle.ts';
+import { ApiClient } from './api-client.ts';
+import { messageOf } from './errors.ts';
+import type { BootOptions, ForwardedSocket, Guest } from './guest.ts';
+import { bootGuest } from './guest.ts';
+import type { GuestProcess } from './guest-process.ts';
+import { tail } from './host-process.ts';
+import { installWorkload } from './workload/workload.ts';
+
+const socket = '/run/tierd/tierd.sock';
+
+/** As the unit starts it. */
+const nodeCommand = 'MALLOC_ARENA_MAX=1 node --max-semi-space-size=1 --v8-pool-size=1 /opt/tierd/tierd.js';
+
+/** Pino's level of a warning. */
+const warning = 40;
+
+/** Boots a guest that has what `npm run build` leaves in dist/ as /opt/tierd, and the workload tool. */
+export async function bootWithTierd(options: Omit<BootOptions, 'buildDir'>): Promise<Guest> {
+  const build = mkdtempSync(join(tmpdir(), 'tierd-build-'));
+  try {
+    await bundleInto(build);
+    const guest = await bootGuest({ ...options, buildDir: build });
+    try {
+      await installWorkload(guest);
+    } catch (error) {
+      await guest.shutdown();
+      throw error;
+    }
+    return guest;
+  } finally {
+    rmSync(build, { recursive: true, force: true });
+  }
+}
+
+/** One line of the daemon's log. */
+export interface LogEntry {
+  /** Seconds since 1970, by the guest's clock. */
+  readonly time: number;
+  /** Pino's: 30 info, 40 warning, 50 error. */
+  readonly level: number;
+  readonly message: string;
+  readonly text: string;
+}
+
+/** A daemon in a guest, however it was started. */
+export abstract class Tierd {
+  readonly guest: Guest;
+  readonly api: ApiClient;
+  /** By the guest's clock, when the daemon said that it is ready; 0 before. */
+  readyTime = 0;
+
+  protected constructor(guest: Guest, api: ApiClient) {
+    this.guest = guest;
+    this.api = api;
+  }
+
+  /** Its log so far. */
+  abstract log(): Promise<readonly LogEntry[]>;
+
+  /** Ends it as an operator would, and waits until DAMON has been put back. */
+  abstract stop(): Promise<void>;
+
+  /** Waits for a log line. */
+  abstract waitForLog(matches: (entry: LogEntry) => boolean, timeoutMs: number): Promise<LogEntry>;
+
+  async waitForReady(timeoutMs = 120_000): Promise<this> {
+    this.readyTime = (await this.waitForLog(({ message }) => /^ready\b/.test(message), timeoutMs)).time;
+    return this;
+  }
+
+  /** Log lines that warn or worse. */
+  async complaints(): Promise<readonly string[]> {
+    return (await this.log()).filter(({ level }) => level >= warning).map(({ text }) => text);
+  }
+
+  /** What a person wants to see when a test fails: state, decisions and the end of the log. */
+  async describe(): Promise<string> {
+    const status = await this.api
+      .send('GET', '/v1/status?format=text')
+      .then(({ text }) => text)
+      .catch((error: unknown) => `no status: ${messageOf(error)}`);
+    const log = (await this.log()).map(({ time, text }) => `${(time - this.readyTime).toFixed(1)} ${text}`);
+    return `--- status of tierd\n${status}\n--- its log, seconds since it was ready\n${tail(log.join('\n'), 60)}`;
+  }
+}
+
+/** The daemon as a process of its own, with a configuration file of its own. */
+export class TierdProcess extends Tierd {
+  readonly #process: GuestProcess;
+  readonly #socket: ForwardedSocket;
+
+  private constructor(guest: Guest, child: GuestProcess, forwarded: ForwardedSocket) {
+    super(guest, new ApiClient(forwarded.socketPath));
+    this.#process = child;
+    this.#socket = forwarded;
+  }
+
+  /** Starts it; `config` is what the configuration file has. It is not ready yet. */
+  static async launch(guest: Guest, config: object = {}): Promise<TierdProcess> {
+    const file = '/etc/tierd/tierd.yaml';
+    // JSON is YAML too.
+    await guest.check(`mkdir -p /etc/tierd && cat >${file}`, { stdin: JSON.stringify(config) });
+    const forwarded = await guest.forwardSocket(socket);
+    return new TierdProcess(guest, guest.spawn(`${nodeCommand} run --config ${file}`), forwarded);
+  }
+
+  /** Starts it and waits until it is ready. */
+  static async start(guest: Guest, config: object = {}): Promise<TierdProcess> {
+    const tierd = await TierdProcess.launch(guest, config);
+    return tierd.waitForReady();
+  }
+
+  async log(): Promise<readonly LogEntry[]> {
+    return this.#process.lines.map(parseEntry).filter((entry) => entry !== undefined);
+  }
+
+  async waitForLog(matches: (entry: LogEntry) => boolean, timeoutMs: number): Promise<LogEntry> {
+    let found: LogEntry | undefined;
+    await this.#process.waitForLine((line) => {
+      const entry = parseEntry(line);
+      if (entry === undefined || !matches(entry)) return false;
+      found = entry;
+      return true;
+    }, timeoutMs);
+    if (found === undefined) throw new Error('unreachable');
+    return found;
+  }
+
+  /** What it wrote to its standard error. */
+  get stderr(): string {
+    return this.#process.stderr;
+  }
+
+  get exited(): boolean {
+    return this.#process.exited;
+  }
+
+  /** Waits for its end; gives the exit code. */
+  async exitCode(timeoutMs = 60_000): Promise<number> {
+    const late = sleep(timeoutMs, undefined, { ref: false });
+    const code = await Promise.race([this.#process.exitCode, late]);
+    if (code === undefined) throw new Error(`tierd still runs after ${timeoutMs / 1000} s\n${await this.describe()}`);
+    await this.#socket.close();
+    return code;
+  }
+
+  async signal(name: 'TERM' | 'KILL'): Promise<void> {
+    const { lines } = this.#process;
+    const start: unknown = JSON.parse(lines[0] ?? '{}');
+    if (typeof start !== 'object' || start === null || !('pid' in start)) throw new Error('tierd has not told its pid');
+    await this.guest.check(`kill -${name} ${Number(start.pid)}`);
+  }
+
+  async stop(): Promise<void> {
+    if (this.exited) return;
+    await this.signal('TERM');
+    const code = await this.exitCode();
+    if (code !== 0) throw new Error(`tierd ended with ${code}: ${this.stderr}\n${await this.describe()}`);
+  }
+
+  /** Ends it in a way that it cannot notice. */
+  async kill(): Promise<void> {
+    await this.signal('KILL');
+    await this.exitCode();
+  }
+}
+
+function parseEntry(line: string): LogEntry | undefined {
+  if (!line.startsWith('{')) return undefined;
+  const entry: Record<string, unknown> = JSON.parse(line);
+  const { time, level, msg, ...fields } = entry;
+  const details = Object.keys(fields).length === 0 ? '' : ` ${JSON.stringify(fields)}`;
+  const name = Number(level) >= 50 ? 'ERROR ' : Number(level) >= warning ? 'WARN ' : '';
+  const message = `${msg}`;
+  return { time: Number(time) / 1000, level: Number(level), message, text: `${name}${message}${details}` };
+}
+
+/** The daemon as the project's own systemd service. */
+export class TierdService extends Tierd {
+  readonly #socket: ForwardedSocket;
+
+  private constructor(guest: Guest, forwarded: ForwardedSocket) {
+    super(guest, new ApiClient(forwarded.socketPath));
+    this.#socket = forwarded;
+  }
+
+  /** Installs it with its own script, as on a host that the build was copied to, and starts it. systemd waits until it is ready. */
+  static async start(guest: Guest): Promise<TierdService> {
+    await guest.check(
+      'cp -r /opt/tierd /root/tierd-dist && umount /opt/tierd && sh /root/tierd-dist/systemd/install.sh && systemctl enable tierd',
+    );
+    const service = new TierdService(guest, await guest.forwardSocket(socket));
+    const started = await guest.run('systemctl start tierd', { timeoutMs: 180_000 });
+    if (started.exitCode !== 0) throw new Error(`the service did not start\n${await service.describe()}`);
+    return service.waitForReady(10_000);
+  }
+
+  async log(): Promise<readonly LogEntry[]> {
+    // Of the daemon itself, without systemd's words about it.
+    const journal = await this.guest.check('journalctl --no-pager -o json _SYSTEMD_UNIT=tierd.service');
+    return journal
+      .split('\n')
+      .filter((line) => line !== '')
+      .map((line) => {
+        const entry: Record<string, unknown> = JSON.parse(line);
+        const message = `${entry.MESSAGE}`;
+        // Syslog's priorities fall with severity: 4 is a warning.
+        const level = Number(entry.PRIORITY) <= 3 ? 50 : Number(entry.PRIORITY) === 4 ? warning : 30;
+        return { time: Number(entry.__REALTIME_TIMESTAMP) / 1e6, level, message, text: message };
+      });
+  }
+
+  async waitForLog(matches: (entry: LogEntry) => boolean, timeoutMs: number): Promise<LogEntry> {
+    for (const deadline = Date.now() + timeoutMs; ; await sleep(500)) {
+      const found = (await this.log()).find(matches);
+      if (found !== undefined) return found;
+      if (Date.now() > deadline) throw new Error(`no such line in the journal\n${await this.describe()}`);
+    }
+  }
+
+  /** A property of the unit, as `systemctl show` says. */
+  async property(name: string): Promise<string> {
+    return (await this.guest.check(`systemctl show -P ${name} tierd`)).trim();
+  }
+
+  async stop(): Promise<void> {
+    await this.guest.check('systemctl stop tierd');
+    await this.#socket.close();
+  }
+}
