@@ -1,0 +1,139 @@
+import { writeFileSync } from 'node:fs';
+import { cpus, loadavg } from 'node:os';
+import { bundleInto } from '../../scripts/bundle.ts';
+import { messageOf } from '../guest/errors.ts';
+import type { Guest } from '../guest/guest.ts';
+import { bootGuest } from '../guest/guest.ts';
+import { progressToStderr } from '../guest/progress.ts';
+import { formatMeasurement } from '../guest/scenarios.ts';
+import { Stage } from '../guest/stage.ts';
+import { installWorkload } from '../guest/workload/workload.ts';
+import { measureInGuest } from './daemon-cost.ts';
+import { measureNativeCost } from './native-cost.ts';
+import type { BenchOptions, Kernel, Part } from './options.ts';
+import { GUEST_PARTS, parseOptions, USAGE } from './options.ts';
+import { comparePlacement, PLACEMENTS } from './placement.ts';
+import { report } from './report.ts';
+import type { BenchResults } from './results.ts';
+import { removeScratch, scratchDirectory } from './scratch.ts';
+import { timeNativeSnapshots } from './snapshot-time.ts';
+
+const began = performance.now();
+const progress = (line: string): void =>
+  progressToStderr(`[${((performance.now() - began) / 1000).toFixed(0)} s] ${line}`);
+
+/** One run of the benchmark: what it has found so far, and what it must end. */
+class Bench {
+  readonly results: Mutable<BenchResults> = {
+    conditions: [],
+    placement: [],
+    daemonCost: [],
+    nativeCost: [],
+    snapshots: [],
+    failures: [],
+  };
+  readonly #options: BenchOptions;
+  #guest: Guest | undefined;
+  #interrupted = false;
+
+  constructor(options: BenchOptions) {
+    this.#options = options;
+    const [cpu] = cpus();
+    this.results.conditions.push(
+      `this machine: ${cpus().length} x ${cpu?.model.trim() ?? 'unknown CPU'}, Node ${process.version}, load ${loadavg()[0]?.toFixed(1)} when it began`,
+    );
+  }
+
+  async run(): Promise<void> {
+    // First, as a guest takes all CPUs.
+    await this.#part('native', async () => {
+      this.results.nativeCost.push(await measureNativeCost(progress));
+      this.results.snapshots.push(...(await timeNativeSnapshots(progress)));
+    });
+    if (!GUEST_PARTS.some((part) => this.#options.parts.has(part))) return;
+    const build = scratchDirectory();
+    await bundleInto(build);
+    for (const kernel of this.#options.kernels) await this.#onKernel(kernel, build);
+    removeScratch(build);
+  }
+
+  /** Ends the guest; what waits for it fails. */
+  async interrupt(): Promise<void> {
+    this.#interrupted = true;
+    this.results.conditions.push('interrupted: not all was measured');
+    await this.#guest?.shutdown();
+  }
+
+  async #onKernel(kernel: Kernel, buildDir: string): Promise<void> {
+    const guest = await bootGuest({ kernel, topology: 'numa2', buildDir, onProgress: progress });
+    this.#guest = guest;
+    try {
+      await installWorkload(guest);
+      this.results.conditions.push(
+        `guest ${kernel}: Linux ${guest.release}, 2 emulated CPUs (QEMU TCG, many times slower than hardware), 1 GiB DRAM and 1 GiB slower memory, placement sampled once a second`,
+      );
+      const stage = await Stage.open(guest);
+      for (const placement of PLACEMENTS) {
+        await this.#part(placement, async () => {
+          for await (const result of comparePlacement(stage, placement)) {
+            progress(`${kernel} ${result.mode}: ${formatMeasurement(result)}`);
+            this.results.placement.push(result);
+          }
+        });
+      }
+      await this.#part('daemon', async () => {
+        const { cost, snapshots } = await measureInGuest(stage, progress);
+        this.results.daemonCost.push(cost);
+        this.results.snapshots.push(...snapshots);
+      });
+    } finally {
+      await guest.shutdown();
+      this.#guest = undefined;
+    }
+  }
+
+  /** What fails is told, and the rest goes on. */
+  async #part(part: Part, work: () => Promise<void>): Promise<void> {
+    if (!this.#options.parts.has(part) || this.#interrupted) return;
+    try {
+      await work();
+    } catch (error) {
+      if (this.#interrupted) return;
+      const failure = `${part}${this.#guest === undefined ? '' : ` on ${this.#guest.kernel}`}: ${messageOf(error)}`;
+      progress(`failed: ${failure}`);
+      this.results.failures.push(failure);
+    }
+  }
+}
+
+type Mutable<T> = { -readonly [K in keyof T]: T[K] extends readonly (infer E)[] ? E[] : T[K] };
+
+function print({ results }: Bench, jsonFile: string | undefined): void {
+  process.stdout.write(`${report(results)}\n`);
+  if (jsonFile === undefined) process.stdout.write(`${JSON.stringify(results)}\n`);
+  else writeFileSync(jsonFile, `${JSON.stringify(results, null, 2)}\n`);
+}
+
+async function main(options: BenchOptions): Promise<number> {
+  const bench = new Bench(options);
+  const signal = new Promise<number>((resolve) => {
+    process.once('SIGINT', () => resolve(130));
+    process.once('SIGTERM', () => resolve(143));
+    process.once('SIGHUP', () => resolve(129));
+  });
+  const done = bench.run().then(() => (bench.results.failures.length === 0 ? 0 : 1));
+  const code = await Promise.race([done, signal]);
+  // A guest that is still booting ends with this process.
+  if (code > 1) await bench.interrupt();
+  print(bench, options.json);
+  return code;
+}
+
+try {
+  const options = parseOptions(process.argv.slice(2));
+  if (options === undefined) process.stdout.write(USAGE);
+  process.exit(options === undefined ? 0 : await main(options));
+} catch (error) {
+  process.stderr.write(`${messageOf(error)}\n`);
+  process.exit(1);
+}

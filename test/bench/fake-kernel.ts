@@ -1,0 +1,94 @@
+import { cpSync, mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { SysFs } from '../../numa/sysfs.ts';
+import { HostSysFs } from '../../numa/sysfs.ts';
+import { runHost } from '../guest/host-process.ts';
+import { FakeDamon } from '../unit/damon/fake-damon.ts';
+import { removeScratch, scratchDirectory } from './scratch.ts';
+
+const FIXTURE = join(import.meta.dirname, '../fixtures/7.3-numa2');
+const TRACING = '/sys/kernel/tracing';
+const DAMON_FOLDERS = ['/sys/kernel/mm/damon', '/sys/module/damon_stat', '/proc/sys/kernel/random'];
+const KDAMOND_NAME = /^\/proc\/\d+\/comm$/;
+const UPDATE_STATS = 'update_schemes_stats';
+
+/**
+ * A kernel for the engine to run over on a machine without any: the topology of a recorded guest, a DAMON in memory, and a tracefs of plain files in a
+ * scratch directory whose trace_pipe is a FIFO. Nothing of this machine's /sys is touched: every path goes to one of the three.
+ */
+export class FakeKernel implements SysFs {
+  readonly root: string;
+  readonly #damon = new FakeDamon('7.3');
+  readonly #scratch: HostSysFs;
+
+  constructor() {
+    this.root = scratchDirectory();
+    cpSync(FIXTURE, this.root, { recursive: true, verbatimSymlinks: true });
+    mkdirSync(join(this.root, TRACING, 'instances'), { recursive: true });
+    this.#scratch = new HostSysFs(this.root);
+  }
+
+  /** The FIFO that the engine reads as its trace pipe, once it traces. */
+  get tracePipe(): string {
+    return join(this.root, TRACING, `instances/tierd-${process.pid}/trace_pipe`);
+  }
+
+  remove(): void {
+    removeScratch(this.root);
+  }
+
+  read(path: string): Promise<string> {
+    return this.#of(path).read(path);
+  }
+
+  readIfPresent(path: string): Promise<string | undefined> {
+    return this.#of(path).readIfPresent(path);
+  }
+
+  list(path: string): Promise<readonly string[]> {
+    return this.#of(path).list(path);
+  }
+
+  directories(path: string): Promise<readonly string[]> {
+    return this.#of(path).directories(path);
+  }
+
+  link(path: string): Promise<string | undefined> {
+    return this.#of(path).link(path);
+  }
+
+  async write(path: string, value: string): Promise<void> {
+    if (value === UPDATE_STATS) this.#migrate(path.slice(0, path.lastIndexOf('/')));
+    await this.#of(path).write(path, value);
+  }
+
+  async makeDirectory(path: string): Promise<void> {
+    const folder = join(this.root, path);
+    mkdirSync(join(folder, 'events/damon/damon_aggregated'), { recursive: true });
+    mkdirSync(join(folder, 'per_cpu/cpu0'), { recursive: true });
+    mkdirSync(join(folder, 'options'), { recursive: true });
+    const files = ['trace_clock', 'buffer_size_kb', 'set_event_pid', 'options/irq-info'];
+    for (const file of [...files, 'events/damon/damon_aggregated/enable']) writeFileSync(join(folder, file), '');
+    const made = await runHost('mkfifo', [this.tracePipe]);
+    if (made.exitCode !== 0) throw new Error(`mkfifo failed: ${made.stderr}`);
+  }
+
+  #of(path: string): SysFs {
+    const isDamon = DAMON_FOLDERS.some((folder) => path.startsWith(folder)) || KDAMOND_NAME.test(path);
+    return isDamon ? this.#damon : this.#scratch;
+  }
+
+  /** As if each pass had moved all that its quota allows. */
+  #migrate(kdamond: string): void {
+    const { files } = this.#damon;
+    for (let scheme = 0; ; scheme += 1) {
+      const folder = `${kdamond}/contexts/0/schemes/${scheme}`;
+      const bytes = files.get(`${folder}/quotas/bytes`);
+      if (bytes === undefined) return;
+      for (const name of ['sz_tried', 'sz_applied']) {
+        const path = `${folder}/stats/${name}`;
+        files.set(path, `${Number(files.get(path) ?? 0) + (bytes === '1' ? 0 : Number(bytes))}`);
+      }
+    }
+  }
+}

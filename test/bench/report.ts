@@ -1,0 +1,137 @@
+import type { BenchResults, DaemonCostResult, NativeCostResult, PlacementResult, SnapshotResult } from './results.ts';
+
+type Row = readonly string[];
+
+/** All results as tables in Markdown, so that they can be pasted; parts that were not measured are left out. */
+export function report(results: BenchResults): string {
+  const parts = [
+    section(
+      'Placement: seconds from when tiering was at work (shift: from the swap) until 50/90/99 % of the hot bytes were fast',
+      placementTable(results.placement),
+    ),
+    section('The daemon at rest, in the guest (emulated CPU)', daemonCostTable(results.daemonCost)),
+    section("The daemon's code on this machine, kernel simulated", nativeCostTable(results.nativeCost)),
+    section('GET /v1/snapshot', snapshotTable(results.snapshots)),
+    section('Conditions', list(results.conditions)),
+    section('Failed', list(results.failures)),
+  ];
+  return parts.filter((part) => part !== '').join('\n');
+}
+
+/** A table with as wide columns as they need; the first column is text, the others are numbers. */
+export function table(head: Row, rows: readonly Row[]): string {
+  const widths = head.map((title, column) => Math.max(title.length, ...rows.map((row) => row[column]?.length ?? 0)));
+  const line = (row: Row): string =>
+    `| ${widths.map((width, column) => pad(row[column] ?? '', width, column > 0)).join(' | ')} |`;
+  const rule = `| ${widths.map((width, column) => (column > 0 ? `${'-'.repeat(width - 1)}:` : '-'.repeat(width))).join(' | ')} |`;
+  return `${[line(head), rule, ...rows.map(line)].join('\n')}\n`;
+}
+
+function pad(text: string, width: number, right: boolean): string {
+  return right ? text.padStart(width) : text.padEnd(width);
+}
+
+function section(title: string, body: string): string {
+  return body === '' ? '' : `${title}\n\n${body}`;
+}
+
+function list(lines: readonly string[]): string {
+  return lines.map((line) => `- ${line}\n`).join('');
+}
+
+function placementTable(results: readonly PlacementResult[]): string {
+  if (results.length === 0) return '';
+  const rows = results.map((result) => [
+    `${result.scenario}, ${result.kernel}, ${result.mode}`,
+    result.startSeconds.toFixed(1),
+    seconds(result.secondsTo[50]),
+    seconds(result.secondsTo[90]),
+    seconds(result.secondsTo[99]),
+    result.hotShareEnd.toFixed(2),
+    mib(result.migratedBytes),
+    mib(result.leastBytes),
+    `${result.seconds}`,
+  ]);
+  const head = [
+    'workload, kernel, mode',
+    'start s',
+    '50 %',
+    '90 %',
+    '99 %',
+    'hot share',
+    'MiB moved',
+    'least MiB',
+    'watched s',
+  ];
+  return table(head, rows);
+}
+
+function daemonCostTable(results: readonly DaemonCostResult[]): string {
+  if (results.length === 0) return '';
+  const rows = results.flatMap((result) => {
+    const { kernel, emulationFactor } = result;
+    const shares = (share: number): string[] => [percent(share), percent(share / emulationFactor)];
+    return [
+      [
+        `tierd, ${result.regions} regions, ${kernel}`,
+        result.residentMiB.toFixed(0),
+        result.privateMiB.toFixed(0),
+        ...shares(result.daemonCpu),
+      ],
+      [`  of it in the kernel, ${kernel}`, '', '', ...shares(result.daemonKernelCpu)],
+      [
+        `idle node ${result.nodeVersion}, ${kernel}`,
+        result.idleNodeResidentMiB.toFixed(0),
+        result.idleNodePrivateMiB.toFixed(0),
+        ...shares(result.idleNodeCpu),
+      ],
+      [`kdamonds, ${kernel}`, '', '', ...shares(result.kdamondCpu)],
+    ];
+  });
+  const factors = results.map(({ kernel, emulationFactor }) => `${kernel} ${emulationFactor.toFixed(0)}`).join(', ');
+  return `${table(['process', 'resident MiB', 'private MiB', '% of a core', '% / slowness'], rows)}
+Slowness: a Node program's CPU time in the guest over that on this machine (${factors}).
+`;
+}
+
+function nativeCostTable(results: readonly NativeCostResult[]): string {
+  return results
+    .map((result) => {
+      const { regions, nodeVersion } = result;
+      const shares = table(
+        ['process', '% of a core'],
+        [
+          [`engine, ${regions} regions, settled`, percent(result.settledCpu)],
+          [`engine, ${regions} regions, orders all the time`, percent(result.movingCpu)],
+          [`idle node ${nodeVersion}`, percent(result.idleNodeCpu)],
+        ],
+      );
+      const rows = Object.entries(result.stepsMs).map(([step, ms]) => [step, ms.toFixed(3)]);
+      return `${shares}\n${table([`one decision over ${regions} regions`, 'ms'], rows)}`;
+    })
+    .join('\n');
+}
+
+function snapshotTable(results: readonly SnapshotResult[]): string {
+  if (results.length === 0) return '';
+  const rows = results.map((result) => [
+    `${result.where}, ${result.format}`,
+    `${result.regions}`,
+    result.medianMs.toFixed(1),
+    result.slowestMs.toFixed(1),
+    (result.bytes / 1024).toFixed(0),
+  ]);
+  return table(['where, format', 'regions', 'median ms', 'slowest ms', 'KiB'], rows);
+}
+
+function seconds(value: number | null): string {
+  return value === null ? 'never' : value.toFixed(1);
+}
+
+function mib(bytes: number): string {
+  return (bytes / 2 ** 20).toFixed(0);
+}
+
+function percent(share: number): string {
+  return (share * 100).toFixed(2);
+}

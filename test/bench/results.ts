@@ -1,0 +1,71 @@
+import type { Measurement } from '../guest/scenarios.ts';
+
+/** What the benchmark found: plain values, printed as JSON as they are and as tables by report.ts. */
+
+export const MODES = ['none', 'numab2', 'tierd'] as const;
+export type Mode = (typeof MODES)[number];
+
+/** One workload under one way of tiering, from when it was at work (shift: from the swap). */
+export interface PlacementResult extends Measurement {
+  readonly kernel: string;
+  readonly mode: Mode;
+  /** Before all that: from its start until it was at work. */
+  readonly startSeconds: number;
+}
+
+/** The daemon at rest in a guest, and an idle Node of the same version beside it. */
+export interface DaemonCostResult {
+  readonly kernel: string;
+  readonly regions: number;
+  readonly samplingIntervalMs: number;
+  readonly aggregationIntervalMs: number;
+  readonly seconds: number;
+  readonly nodeVersion: string;
+  readonly residentMiB: number;
+  /** Of these, shared with no other process. */
+  readonly privateMiB: number;
+  readonly idleNodeResidentMiB: number;
+  readonly idleNodePrivateMiB: number;
+  /** Shares of one core. */
+  readonly daemonCpu: number;
+  /** Of these, in the kernel, which writes the trace as text there. */
+  readonly daemonKernelCpu: number;
+  readonly idleNodeCpu: number;
+  readonly kdamondCpu: number;
+  /** How many times slower a Node program is there than on this machine; shares on hardware are smaller by about that. */
+  readonly emulationFactor: number;
+}
+
+/** The daemon's own code on this machine: the real engine over a kernel that is simulated in memory. */
+export interface NativeCostResult {
+  readonly regions: number;
+  readonly aggregationIntervalMs: number;
+  readonly seconds: number;
+  readonly nodeVersion: string;
+  /** Shares of one core: nothing to move, and orders at every decision. */
+  readonly settledCpu: number;
+  readonly movingCpu: number;
+  readonly idleNodeCpu: number;
+  /** Milliseconds for one decision's work over all regions, by what is done. */
+  readonly stepsMs: Readonly<Record<string, number>>;
+}
+
+export interface SnapshotResult {
+  /** `this machine`, or a guest's kernel. */
+  readonly where: string;
+  readonly regions: number;
+  readonly format: 'json' | 'text';
+  readonly medianMs: number;
+  readonly slowestMs: number;
+  readonly bytes: number;
+}
+
+export interface BenchResults {
+  readonly conditions: readonly string[];
+  readonly placement: readonly PlacementResult[];
+  readonly daemonCost: readonly DaemonCostResult[];
+  readonly nativeCost: readonly NativeCostResult[];
+  readonly snapshots: readonly SnapshotResult[];
+  /** What could not be measured, and why. */
+  readonly failures: readonly string[];
+}

@@ -1,0 +1,117 @@
+import { describe, expect, test } from 'vitest';
+import { TraceParser } from '../../../tiering/damon/trace-parser.ts';
+import { parseOptions } from '../../bench/options.ts';
+import { cpuTimeOf, kibOf } from '../../bench/proc-text.ts';
+import { report, table } from '../../bench/report.ts';
+import type { BenchResults, PlacementResult } from '../../bench/results.ts';
+import { aggregationText, syntheticRegions } from '../../bench/trace-text.ts';
+
+const MIB = 2 ** 20;
+const NOTHING: BenchResults = {
+  conditions: [],
+  placement: [],
+  daemonCost: [],
+  nativeCost: [],
+  snapshots: [],
+  failures: [],
+};
+
+const FULL: PlacementResult = {
+  kernel: '7.3',
+  mode: 'numab2',
+  startSeconds: 0.2,
+  scenario: 'full',
+  secondsTo: { 50: 7.3, 90: null, 95: null, 99: null },
+  hotShareEnd: 0.822,
+  coldStayedShare: 0.5,
+  migratedBytes: 494 * MIB,
+  leastBytes: 550 * MIB,
+  oomKills: 0,
+  allocationStalls: 0,
+  memoryFailures: [],
+  seconds: 90,
+};
+
+describe('the report', () => {
+  test('columns are as wide as what is in them, numbers to the right', () => {
+    const rows = [
+      ['a long name', '1'],
+      ['b', '12345'],
+    ];
+    expect(table(['name', 'ms'], rows)).toBe(
+      '| name        |    ms |\n| ----------- | ----: |\n| a long name |     1 |\n| b           | 12345 |\n',
+    );
+  });
+
+  test('says "never" for a share that was not reached', () => {
+    const text = report({ ...NOTHING, placement: [FULL] });
+    expect(text).toMatch(
+      /\| full, 7\.3, numab2 +\| +0\.2 \| +7\.3 \| +never \| +never \| +0\.82 \| +494 \| +550 \| +90 \|/,
+    );
+  });
+
+  test('leaves out what was not measured, and ends with the conditions and what failed', () => {
+    expect(report(NOTHING)).toBe('');
+    expect(report({ ...NOTHING, conditions: ['a busy machine'], failures: ['many on 7.3: no memory'] })).toBe(
+      'Conditions\n\n- a busy machine\n\nFailed\n\n- many on 7.3: no memory\n',
+    );
+  });
+
+  test('shares of a core are percent', () => {
+    const text = report({
+      ...NOTHING,
+      nativeCost: [
+        {
+          regions: 1000,
+          aggregationIntervalMs: 500,
+          seconds: 15,
+          nodeVersion: 'v20.20.2',
+          settledCpu: 0.0157,
+          movingCpu: 0.0162,
+          idleNodeCpu: 0.0005,
+          stepsMs: { 'tune()': 0.026 },
+        },
+      ],
+    });
+    expect(text).toMatch(/engine, 1000 regions, settled +\| +1\.57 \|/);
+    expect(text).toMatch(/tune\(\) +\| 0\.026 \|/);
+  });
+});
+
+describe('the options', () => {
+  test('all by default', () => {
+    const options = parseOptions([]);
+    expect(options?.kernels).toEqual(['6.12', '7.3']);
+    expect([...(options?.parts ?? [])]).toEqual(['room', 'full', 'many', 'shift', 'daemon', 'native']);
+  });
+
+  test('lists, and what is not on them', () => {
+    const options = parseOptions(['--kernel', '7.3', '--only', 'shift,room', '--json', 'x.json']);
+    expect(options).toEqual({ kernels: ['7.3'], parts: new Set(['room', 'shift']), json: 'x.json' });
+    expect(() => parseOptions(['--only', 'romm'])).toThrow('--only takes room, full');
+    expect(() => parseOptions(['--kernel', '6.1'])).toThrow('not "6.1"');
+    expect(parseOptions(['--help'])).toBeUndefined();
+  });
+});
+
+describe('texts of the kernel', () => {
+  test('CPU time behind a name with spaces and parentheses', () => {
+    const stat = '366 (a) b (c) S 2 0 0 0 -1 2129984 0 0 0 0 250 50 0 0 20 0 1 0 2048 0 0';
+    expect(cpuTimeOf(stat)).toEqual({ user: 2.5, system: 0.5 });
+  });
+
+  test('memory by key', () => {
+    const text = 'VmHWM:\t   70000 kB\nVmRSS:\t   61440 kB\nPrivate_Clean:        1024 kB\n';
+    expect(kibOf(text, 'VmRSS')).toBe(61440);
+    expect(kibOf(text, 'Private_Clean')).toBe(1024);
+    expect(kibOf(text, 'Private')).toBeNaN();
+  });
+
+  test('the made-up trace is one that the parser takes', () => {
+    const regions = syntheticRegions({ start: 0x100000, end: 0x40000000 }, 500, 0.2, 10);
+    expect(regions.filter(({ nrAccesses }) => nrAccesses === 10)).toHaveLength(100);
+    expect(regions.at(-1)?.end).toBe(0x40000000);
+    const [aggregation] = new TraceParser().push(aggregationText(366, 0, 20.5, regions));
+    expect(aggregation).toEqual({ pid: 366, traceTimestamp: 20.5, regions });
+  });
+});
