@@ -9,6 +9,7 @@ export default defineConfig({
         test: {
           name: 'guest',
           include: ['test/guest/**/*.test.ts'],
+          globalSetup: ['test/guest/host-ready.ts'],
           fileParallelism: false,
           testTimeout: 300_000,
           hookTimeout: 600_000,
