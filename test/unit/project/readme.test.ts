@@ -1,0 +1,43 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { expect, test } from 'vitest';
+import { exitCodeOf } from '../../../daemon/exit-codes.ts';
+
+const root = new URL('../../../', import.meta.url);
+const read = (path: string): string => readFileSync(new URL(path, root), 'utf8');
+const readme = read('README.md');
+
+test('the README lists the exit code of every error', () => {
+  const codes = [...read('daemon/exit-codes.ts').matchAll(/'(TIERD_\w+)'/g)].map(([, code]) => code ?? '');
+  expect(codes.length).toBeGreaterThan(10);
+  const expected = codes.map((code) => [code, exitCodeOf(Object.assign(new Error(), { code }))]);
+  const rows = [...readme.matchAll(/^\| (\d+) \| (`TIERD_[^|]*) \|/gm)];
+  const listed = rows.flatMap(([, exitCode, names = '']) =>
+    [...names.matchAll(/`(\w+)`/g)].map(([, name]) => [name, Number(exitCode)]),
+  );
+  expect(listed.sort()).toEqual(expected.sort());
+});
+
+test('the README lists every request of the REST API', () => {
+  const sources = readdirSync(new URL('api/routes/', root)).map((name) => read(`api/routes/${name}`));
+  const routes = sources.flatMap((source) =>
+    [...source.matchAll(/\bapi\.(get|patch|put|post|delete)\('([^']+)'/g)].map(
+      ([, method = '', path]) => `${method.toUpperCase()} ${path}`,
+    ),
+  );
+  expect(routes.length).toBeGreaterThan(5);
+  const listed = [...readme.matchAll(/^\| `([A-Z]+ \/v1\/\w+)` \|/gm)].map(([, request]) => request);
+  expect(listed.sort()).toEqual(routes.sort());
+});
+
+test('the scripts that the README names are there', () => {
+  const { scripts } = JSON.parse(read('package.json'));
+  const named = [...readme.matchAll(/\bnpm (?:run )?([a-z][a-z:]+)\b/g)].map(([, name]) => name);
+  for (const name of new Set(named)) {
+    if (name !== 'ci') expect(Object.keys(scripts), `npm run ${name}`).toContain(name);
+  }
+});
+
+test('continuous integration runs the test command of the README', () => {
+  expect(readme).toContain('npm ci && npm test');
+  expect(read('.ci/run')).toMatch(/^npm ci\nnpm test$/m);
+});
