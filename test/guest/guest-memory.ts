@@ -1,5 +1,7 @@
 import { highWatermarks, parseZoneinfo } from '../../numa/zoneinfo.ts';
 import type { Guest } from './guest.ts';
+import type { GuestProcess } from './guest-process.ts';
+import { shellQuote } from './host-process.ts';
 
 /** Bytes of a page of x86. */
 export const pageBytes = 4096;
@@ -12,10 +14,8 @@ export interface NodeMemory {
 
 /** What the guest's kernel says of a node's memory at this moment. */
 export async function nodeMemory(guest: Guest, nodeId: number): Promise<NodeMemory> {
-  const [meminfo, zoneinfo] = await Promise.all([
-    guest.check(`cat /sys/devices/system/node/node${nodeId}/meminfo`),
-    guest.check('cat /proc/zoneinfo'),
-  ]);
+  const files = await guest.check(`cat /sys/devices/system/node/node${nodeId}/meminfo; echo ---; cat /proc/zoneinfo`);
+  const [meminfo = '', zoneinfo = ''] = files.split('---\n');
   const bytes = (key: string): number =>
     Number(new RegExp(`${key}:\\s+(\\d+) kB`).exec(meminfo)?.[1] ?? Number.NaN) * 1024;
   const watermarks = highWatermarks(parseZoneinfo(zoneinfo, '/proc/zoneinfo'), pageBytes);
@@ -24,6 +24,35 @@ export async function nodeMemory(guest: Guest, nodeId: number): Promise<NodeMemo
     freeBytes: bytes('MemFree'),
     highWatermarkBytes: watermarks.get(nodeId) ?? 0,
   };
+}
+
+/** A node's free memory over time. */
+export class FreeMemoryWatch {
+  readonly #process: GuestProcess;
+
+  private constructor(child: GuestProcess) {
+    this.#process = child;
+  }
+
+  /** Begins to look, four times a second, in a shell that starts no process for it. */
+  static start(guest: Guest, nodeId: number): FreeMemoryWatch {
+    const file = `/sys/devices/system/node/node${nodeId}/meminfo`;
+    const look = `while read -r _ _ key value _; do [[ $key == MemFree: ]] && break; done <${file}`;
+    const script = `while :; do ${look}; echo "$EPOCHREALTIME $value"; read -r -t 0.25; (($? > 128)) || exit 0; done`;
+    return new FreeMemoryWatch(guest.spawn(`exec bash -c ${shellQuote(script)}`));
+  }
+
+  /** Free bytes at the last look up to then (seconds since 1970 by the guest's clock). */
+  async freeBytesAt(time: number): Promise<number> {
+    await this.#process.waitForLine((line) => Number(line.split(' ')[0]) > time, 30_000);
+    const looks = this.#process.lines.map((line) => line.split(' ').map(Number));
+    const last = looks.findLast(([at = 0]) => at <= time) ?? looks[0];
+    return (last?.[1] ?? Number.NaN) * 1024;
+  }
+
+  async stop(): Promise<void> {
+    await this.#process.stop();
+  }
 }
 
 /** Counters of the guest's kernel since its boot. */

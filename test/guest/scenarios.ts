@@ -1,9 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { Policy } from '../../tiering/policy.ts';
 import { DEFAULT_POLICY } from '../../tiering/policy.ts';
 import { keepFreeBytes } from '../../tiering/tuner/headroom.ts';
 import type { Guest } from './guest.ts';
 import type { NodeMemory } from './guest-memory.ts';
-import { counters, memoryFailures, nodeMemory } from './guest-memory.ts';
+import { counters, FreeMemoryWatch, memoryFailures, nodeMemory } from './guest-memory.ts';
 import type { Workload, WorkloadOptions } from './workload/workload.ts';
 import { startWorkload } from './workload/workload.ts';
 
@@ -18,7 +19,7 @@ export interface Scenario {
   readonly name: string;
   /** For a person. */
   readonly title: string;
-  /** Processes, started one after the other: what fills up a node comes last. */
+  /** Processes; those that fill up a node are started last. */
   readonly processes: readonly WorkloadOptions[];
   /** Hot and cold memory of the first process swap roles when the daemon has had time to settle; what is measured begins there. */
   readonly swaps?: boolean;
@@ -60,10 +61,10 @@ export const scenarios = {
   },
   overcommit: {
     name: 'overcommit',
-    title: '600 MiB hot on slow, 500 MiB hot on fast: more than fast holds',
+    title: '600 MiB hot on slow, 500 MiB hot and 150 MiB cold on fast: more is hot than fast holds',
     processes: [
       { name: 'over-1', hot: slow(600) },
-      { name: 'over-2', hot: fast(500) },
+      { name: 'over-2', hot: fast(500), cold: fast(150) },
     ],
   },
   target: {
@@ -77,7 +78,14 @@ export const scenarios = {
 export async function place(guest: Guest, scenario: Scenario): Promise<Workload[]> {
   const workloads: Workload[] = [];
   try {
-    for (const process of scenario.processes) workloads.push(await startWorkload(guest, process));
+    // At the same time, but for what fills up a node, which must see the others' memory in place.
+    const fills = scenario.processes.filter(({ fillFreeBut }) => fillFreeBut !== undefined);
+    const others = scenario.processes.filter(({ fillFreeBut }) => fillFreeBut === undefined);
+    const started = await Promise.allSettled(others.map((process) => startWorkload(guest, process)));
+    for (const result of started) if (result.status === 'fulfilled') workloads.push(result.value);
+    const failure = started.find((result) => result.status === 'rejected');
+    if (failure !== undefined) throw failure.reason;
+    for (const process of fills) workloads.push(await startWorkload(guest, process));
   } catch (error) {
     await Promise.allSettled(workloads.map((workload) => workload.stop()));
     throw error;
@@ -139,10 +147,10 @@ export function hotShareOf(sample: Sample): number {
  * The fewest bytes that can be migrated to bring all hot memory to the fast node: the hot bytes that are elsewhere, which
  * must come up, and as many others that must go down for them as do not fit above what the daemon must keep free there.
  *
- * `fast` is the node before the daemon was started: the daemon's own memory, and pages of the system that come and go or
- * could be reclaimed, are not counted.
+ * `fast` is the node at the moment from which on is measured, when the daemon is ready: its own memory lies there already. Pages
+ * of the system are not counted: some could be reclaimed, but nobody has to.
  */
-export function leastBytes(start: Sample, fast: NodeMemory, policy = DEFAULT_POLICY): number {
+export function leastBytes(start: Sample, fast: NodeMemory, policy: Policy = DEFAULT_POLICY): number {
   const up = start.hotBytes - start.hotFastBytes;
   const room = fast.freeBytes - keepFreeBytes(fast, true, policy);
   return up + Math.max(0, up - room);
@@ -172,7 +180,7 @@ export interface MeasureOptions {
   readonly untilHotShare: number;
   /** ... or so much time has passed; */
   readonly timeoutMs: number;
-  /** and then for so long, to see what else moves. Default 20 s. */
+  /** and then for so long, to see what else moves. Default 15 s. */
   readonly watchMs?: number;
   /** Before roles are swapped. Default 10 s. */
   readonly settleMs?: number;
@@ -189,21 +197,23 @@ export async function measure(
   startTiering: () => Promise<number>,
   options: MeasureOptions,
 ): Promise<Measurement> {
-  let fast = await nodeMemory(guest, fastNode);
+  const fast = await nodeMemory(guest, fastNode);
   const failuresBefore = (await memoryFailures(guest)).length;
   let before = await counters(guest);
+  const watch = FreeMemoryWatch.start(guest, fastNode);
   let since = await startTiering();
   if (scenario.swaps === true) {
     await sleep(options.settleMs ?? 10_000);
-    fast = await nodeMemory(guest, fastNode);
     before = await counters(guest);
     const swapped = await workloads[0]?.swap();
     since = swapped?.time ?? since;
   }
+  const freeBytes = await watch.freeBytesAt(since);
+  await watch.stop();
   const start = firstSince(samplesOf(workloads, 0), since);
   const deadline = Date.now() + options.timeoutMs;
   while (hotShareOf(sampleNow(workloads)) < options.untilHotShare && Date.now() < deadline) await sleep(200);
-  await sleep(options.watchMs ?? 20_000);
+  await sleep(options.watchMs ?? 15_000);
 
   const after = await counters(guest);
   const samples = samplesOf(workloads, since);
@@ -219,7 +229,7 @@ export async function measure(
     hotShareEnd: hotShareOf(end),
     coldStayedShare: start.coldFastBytes === 0 ? 1 : coldAtLeast / start.coldFastBytes,
     migratedBytes: after.migratedBytes - before.migratedBytes,
-    leastBytes: leastBytes(start, fast),
+    leastBytes: leastBytes(start, { ...fast, freeBytes }),
     oomKills: after.oomKills - before.oomKills,
     allocationStalls: after.allocationStalls - before.allocationStalls,
     memoryFailures: (await memoryFailures(guest)).slice(failuresBefore),

@@ -1,0 +1,81 @@
+import type { Guest } from './guest.ts';
+
+const admin = '/sys/kernel/mm/damon/admin/kdamonds';
+const damonStat = '/sys/module/damon_stat/parameters/enabled';
+
+/** Every file below DAMON's kdamonds folder with its content: settings, states and pids. */
+export async function damonTree(guest: Guest): Promise<readonly string[]> {
+  const files = await guest.check(`cd ${admin} && find . -type f -perm /444 -exec grep -H '' {} +`);
+  return files.trimEnd().split('\n').sort();
+}
+
+/** Whether DAMON_STAT is on; undefined where the kernel has none. */
+export async function damonStatState(guest: Guest): Promise<string | undefined> {
+  const { stdout } = await guest.run(`cat ${damonStat}`);
+  return stdout.trim() === '' ? undefined : stdout.trim();
+}
+
+export async function switchDamonStat(guest: Guest, on: boolean): Promise<void> {
+  await guest.check(`test ! -e ${damonStat} || echo ${on ? 'Y' : 'N'} >${damonStat}`);
+}
+
+/** Makes a kdamond as an administrator's script would, with a value of its own nearly everywhere; it is off. */
+export async function makeKdamondByHand(guest: Guest): Promise<void> {
+  await guest.check(`
+set -e
+cd ${admin}
+echo 1 >nr_kdamonds
+cd 0/contexts
+echo 1 >nr_contexts
+cd 0
+echo paddr >operations
+echo 101000 >monitoring_attrs/intervals/sample_us
+echo 2020000 >monitoring_attrs/intervals/aggr_us
+echo 30300000 >monitoring_attrs/intervals/update_us
+echo 11 >monitoring_attrs/nr_regions/min
+echo 222 >monitoring_attrs/nr_regions/max
+echo 1 >targets/nr_targets
+echo 1 >targets/0/regions/nr_regions
+echo 1073741824 >targets/0/regions/0/start
+echo 1610612736 >targets/0/regions/0/end
+echo 2 >schemes/nr_schemes
+echo stat >schemes/0/action
+echo migrate_cold >schemes/1/action
+cd schemes/1
+echo 1 >target_nid
+echo 4040000 >apply_interval_us
+echo 8192 >access_pattern/sz/min
+echo 1048576 >access_pattern/sz/max
+echo 7 >access_pattern/nr_accesses/min
+echo 9 >access_pattern/nr_accesses/max
+echo 5000 >access_pattern/age/min
+echo 6000 >access_pattern/age/max
+echo 3 >quotas/ms
+echo 4096 >quotas/bytes
+echo 5050 >quotas/reset_interval_ms
+echo 600 >quotas/weights/nr_accesses_permil
+echo 400 >quotas/weights/age_permil
+filters=filters
+test ! -d ops_filters || filters=ops_filters
+echo 1 >$filters/nr_filters
+echo anon >$filters/0/type
+echo Y >$filters/0/matching
+`);
+}
+
+/** Switches the kdamond made by hand on or off. */
+export async function switchKdamond(guest: Guest, state: 'on' | 'off'): Promise<void> {
+  await guest.check(`echo ${state} >${admin}/0/state`);
+}
+
+export async function kdamondPids(guest: Guest): Promise<readonly number[]> {
+  const { stdout } = await guest.run(`cat ${admin}/*/pid`);
+  return stdout
+    .split('\n')
+    .filter((line) => line !== '' && line !== '-1')
+    .map(Number);
+}
+
+export async function removeKdamonds(guest: Guest): Promise<void> {
+  await guest.check(`echo 0 >${admin}/nr_kdamonds`);
+}
