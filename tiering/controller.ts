@@ -58,12 +58,14 @@ const WAIT_FOR_DAMON_MS = 2_000;
 const SCOPE_EVERY_MS = 5_000;
 const HEALTH_EVERY_MS = 5_000;
 /** Statistics are read this long after the last order, to catch a pass that was under way. */
-const MOVING_FOR_MS = 5_000;
+const MOVING_FOR_MS = 15_000;
 /**
  * A decision needs a snapshot from after the pass that followed the last commit. Linux 6.12 takes a commit at the end of an aggregation and puts the
  * pass off to the next: a snapshot this soon after the commit, in aggregations, cannot show the pass.
  */
 const SETTLE_SHARE = 0.2;
+/** How long the others are waited for, in aggregations. */
+const LATE_SHARE = 0.75;
 /** Sampling intervals end a little late, all of them. */
 const AGGREGATION_SLACK_MS = 20;
 const FIRST_RETRY_MS = 2_000;
@@ -351,6 +353,7 @@ class Controller implements TieringRuntime {
 
   /** A decision is due when every node has a snapshot from after its last change, or one has and the others are late. */
   #shouldDecide(nowMs: number): boolean {
+    const { aggregationIntervalMs } = this.#policy.monitoring;
     const kdamonds = this.#driver.kdamonds;
     if (kdamonds.length === 0) return false;
     const fresh = kdamonds.filter(({ desired }) => {
@@ -365,10 +368,12 @@ class Controller implements TieringRuntime {
     }
     if (fresh.length === kdamonds.length) return true;
     if (fresh.length === 0) return false;
-    const newestMs = Math.max(
+    // A node that was just changed is late only once the pass that followed could have been.
+    const dueMs = Math.max(
       ...fresh.map(({ desired }) => this.#observer.snapshots.get(desired.nodeId)?.takenAtMs ?? 0),
+      ...kdamonds.map(({ desired }) => (this.#appliedAtMs.get(desired.nodeId) ?? 0) + aggregationIntervalMs),
     );
-    return nowMs - newestMs > 0.75 * this.#policy.monitoring.aggregationIntervalMs;
+    return nowMs - dueMs > LATE_SHARE * aggregationIntervalMs;
   }
 
   /** Brings every kdamond to its desired state; nodes that came are started, nodes that went are stopped. */

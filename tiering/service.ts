@@ -16,7 +16,7 @@ export interface TieringService {
 }
 
 /** `starting`: no full snapshot yet; `moving`: some scheme may move memory; `settled`: none need; `degraded`: see `problem`. */
-export type EngineState = 'starting' | 'moving' | 'settled' | 'degraded' | 'stopped';
+type EngineState = 'starting' | 'moving' | 'settled' | 'degraded' | 'stopped';
 
 export interface Status {
   readonly state: EngineState;

@@ -53,6 +53,8 @@ export interface DemotionResult {
   readonly furthest: Reach;
   /** All that the current reach holds, whatever its age: a try sets the age back, so each pass takes others. */
   readonly candidateBytes: number;
+  /** With few samples `cold` may mean the same regions as `idle`. */
+  readonly isColdIdle: boolean;
 }
 
 /** The effort after a tick: goes further when a reach fails, rests (twice as long each time) when even the furthest allowed reach fails. */
@@ -78,7 +80,9 @@ export function nextEffort(effort: DemotionEffort, result: DemotionResult): Demo
   if (failedBytes < ROUNDS_TO_GO_FURTHER[current.reach] * result.candidateBytes) {
     return { ...current, efficiency, failedBytes, emptyTicks: 0 };
   }
-  return goFurther({ ...current, efficiency }, result);
+  const onward = goFurther({ ...current, efficiency }, result);
+  // All of them have just been tried, without the young filter even.
+  return current.reach === 'idle' && onward.reach === 'cold' && result.isColdIdle ? goFurther(onward, result) : onward;
 }
 
 function goFurther(effort: DemotionEffort, { nowMs, furthest }: DemotionResult): DemotionEffort {

@@ -19,6 +19,8 @@ interface Episode {
 }
 
 const EPISODE_MS = 30_000;
+/** After a hold the next try need not be as long to be told: each one costs copies. */
+const EPISODE_AFTER_HOLD_MS = 10_000;
 const FIRST_HOLD_MS = 30_000;
 const MAX_HOLD_MS = 600_000;
 /** Less than this share of the node in one episode is noise. */
@@ -45,7 +47,8 @@ export function watchPingPong(watch: PingPongWatch, flow: ExchangeFlow): PingPon
     promotedBytes: (watch.episode?.promotedBytes ?? 0) + flow.promotedBytes,
     demotedBytes: (watch.episode?.demotedBytes ?? 0) + flow.demotedBytes,
   };
-  if (flow.nowMs - episode.startedAtMs < EPISODE_MS) return { ...watch, episode };
+  const episodeMs = watch.holdMs > 0 ? EPISODE_AFTER_HOLD_MS : EPISODE_MS;
+  if (flow.nowMs - episode.startedAtMs < episodeMs) return { ...watch, episode };
 
   const helpedBytes = Math.max(0, episode.peakWaitingBytes - flow.waitingBytes);
   const returnedBytes = Math.min(episode.demotedBytes, Math.max(0, episode.promotedBytes - helpedBytes));

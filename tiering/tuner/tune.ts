@@ -13,8 +13,9 @@ import { bytesInReach, further, hotMemory, REACHES, reachBounds } from './reach.
 
 const MIB = 1024 * 1024;
 
-/** Promotions smaller than this are not worth a commit. */
+/** Promotions smaller than this are not worth a commit, and fewer hot bytes not worth beginning with. */
 const MIN_PROMOTION_BYTES = MIB / 2;
+const MIN_FIRST_PROMOTION_BYTES = 2 * MIB;
 /** Over the target by less than this is not worth moving: applications allocate and free all the time. */
 const SLACK_SHARE = 0.003;
 /** Fewer hot bytes waiting than this do not push others out; they wait for room. */
@@ -25,6 +26,8 @@ const MAX_PATIENCE_MS = 5_000;
 const WORTHWHILE_SHARE = 0.25;
 /** The least efficiency to count on when an order is raised for what will fail. */
 const MIN_EFFICIENCY = 0.5;
+/** What does not move costs next to nothing, so a step may try so much more; not without bound, as it may yet move. */
+const MIN_STEP_EFFICIENCY = 1 / 8;
 
 /** Budget of one node's promotion or demotion scheme for the next pass. 0 means off. */
 export interface Order {
@@ -140,11 +143,17 @@ export function tune(state: TunerState, observation: Observation, topology: Topo
   return { state: { nodes }, orders: [...orders.values()], hotBytesWaiting, pingPongBytes };
 }
 
+/** The bandwidth limit of demotions, as bytes of one pass. */
+function demotionLimit(node: NodeObservation, policy: Policy): number {
+  const intervalMs = node.snapshot?.aggregationIntervalMs ?? policy.monitoring.aggregationIntervalMs;
+  return (policy.demotion.maxMiBPerSecond * MIB * intervalMs) / 1000;
+}
+
 /** What the last orders taught: paces, efficiency, how far demotion must reach. A dry run moves nothing and so teaches nothing of failure. */
 function learn(before: NodeTuning | undefined, node: NodeObservation, policy: Policy, nowMs: number): NodeTuning {
   const intervalMs = node.snapshot?.aggregationIntervalMs ?? policy.monitoring.aggregationIntervalMs;
   const promotionCap = (policy.promotion.maxMiBPerSecond * MIB * intervalMs) / 1000;
-  const demotionCap = (policy.demotion.maxMiBPerSecond * MIB * intervalMs) / 1000;
+  const demotionCap = demotionLimit(node, policy);
   if (before === undefined) {
     return {
       promotionPace: firstPace(node.totalBytes, promotionCap),
@@ -192,6 +201,7 @@ function learn(before: NodeTuning | undefined, node: NodeObservation, policy: Po
         !isTooYoungToBeIdle(firstSnapshotAtMs, policy, nowMs),
       furthest: demotion?.furthest ?? 'warm',
       candidateBytes: candidatesOf(node, before.effort.reach, policy),
+      isColdIdle: node.snapshot !== undefined && reachBounds('cold', policy, node.snapshot).maxNrAccesses === 0,
     }),
     promotionEfficiency: smoothEfficiency(
       before.promotionEfficiency,
@@ -310,7 +320,8 @@ function promotionsInto(sources: readonly Source[], room: number, waitingBytes: 
   for (const { node, tuning, hot } of sources) {
     const share = waitingBytes > 0 ? (Math.max(0, room) * hot) / waitingBytes : 0;
     const budget = Math.floor(Math.min(hot, share, tuning.promotionPace.stepBytes));
-    const budgetBytes = budget >= MIN_PROMOTION_BYTES ? budget : 0;
+    const isUnderWay = (tuning.lastOrders.promotion?.budgetBytes ?? 0) > 0;
+    const budgetBytes = budget >= (isUnderWay ? MIN_PROMOTION_BYTES : MIN_FIRST_PROMOTION_BYTES) ? budget : 0;
     promotions.set(node.nodeId, { budgetBytes, reason: promotionReason(hot, room) });
   }
   return promotions;
@@ -351,7 +362,10 @@ function demotionOut(context: OrderContext, demand: DemotionDemand): { demotion:
     ? 'idle'
     : reachFor(node, tuning.effort.reach, demandBytes, furthest, policy);
   const efficiency = Math.max(MIN_EFFICIENCY, tuning.effort.efficiency);
-  const budgetBytes = Math.floor(Math.min(demandBytes / efficiency, tuning.demotionPace.stepBytes));
+  // Not for exchanges: each try sets ages back, and what is about to be idle would have to wait again.
+  const triesPerMove = demand.isOverTarget ? 1 / Math.max(MIN_STEP_EFFICIENCY, tuning.effort.efficiency) : 1;
+  const stepBytes = Math.min(demotionLimit(node, policy), tuning.demotionPace.stepBytes * triesPerMove);
+  const budgetBytes = Math.floor(Math.min(demandBytes / efficiency, stepBytes));
   const why = demand.isOverTarget
     ? `${mib(demand.overTarget)} over its target`
     : `room for ${mib(demand.waitingBytes)} hot that wait below`;

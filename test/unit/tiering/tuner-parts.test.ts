@@ -156,6 +156,7 @@ describe('reach', () => {
 
 describe('demotion effort', () => {
   const pass = (change: Partial<DemotionResult> = {}): DemotionResult => ({
+    isColdIdle: false,
     nowMs: 1000,
     orderedBytes: 64 * MIB,
     triedBytes: 64 * MIB,
