@@ -2,9 +2,8 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs, styleText } from 'node:util';
-import type { StatusBody } from '../../api/views/status-view.ts';
 import { bundleInto, ROOT } from '../../scripts/bundle.ts';
-import { askApi } from './demo/api-client.ts';
+import { ApiClient } from './api-client.ts';
 import type { Paint } from './demo/live-table.ts';
 import { liveLine, liveTitles } from './demo/live-table.ts';
 import type { Sample } from './demo/sample.ts';
@@ -24,6 +23,9 @@ const hotMib = 200;
 /** Room enough for the hot memory beside it; a lower fastUtilization makes it go. */
 const coldInDramMib = 350;
 const coldInCxlMib = 100;
+
+/** Placing memory takes seconds, or minutes on a machine that is busy otherwise. */
+const patienceMs = 600_000;
 
 /** So long tierd only watches: to see what is the matter before it is mended. */
 const watchSeconds = 8;
@@ -80,13 +82,17 @@ async function prepare(guest: Guest): Promise<{ readonly socketPath: string; rea
   );
   const { socketPath } = await guest.forwardSocket(guestSocket);
   const workload = await step(progress, 'placing the hot and cold memory of a program', () =>
-    startWorkload(guest, {
-      hot: [{ mib: hotMib, node: slowNode }],
-      cold: [
-        { mib: coldInDramMib, node: fastNode },
-        { mib: coldInCxlMib, node: slowNode },
-      ],
-    }),
+    startWorkload(
+      guest,
+      {
+        hot: [{ mib: hotMib, node: slowNode }],
+        cold: [
+          { mib: coldInDramMib, node: fastNode },
+          { mib: coldInCxlMib, node: slowNode },
+        ],
+      },
+      patienceMs,
+    ),
   );
   return { socketPath, workload };
 }
@@ -116,6 +122,7 @@ interface Watch {
 
 /** Prints live lines until the time is up or somebody has seen enough, then what came of it. */
 async function watch({ guest, workload, socketPath, seconds, ending }: Watch): Promise<void> {
+  const api = new ApiClient(socketPath);
   const began = performance.now();
   const elapsed = (): number => (performance.now() - began) / 1000;
   let first: Sample | undefined;
@@ -126,11 +133,11 @@ async function watch({ guest, workload, socketPath, seconds, ending }: Watch): P
   note('tierd only watches so far (dryRun: true)');
   for (let lines = 0; !ending.aborted && elapsed() < seconds; ) {
     if (allowedAt === undefined && elapsed() >= watchSeconds) {
-      await askApi(socketPath, '/v1/policy', { dryRun: false });
+      await api.patchPolicy({ dryRun: false });
       allowedAt = elapsed();
       note('PATCH /v1/policy {"dryRun": false}: from here on tierd moves memory');
     }
-    const sample = await look(workload, socketPath, elapsed);
+    const sample = await look(workload, api, elapsed);
     if (sample !== undefined) {
       if (lines % titlesEveryLines === 0) say(...liveTitles(paint));
       lines += 1;
@@ -151,8 +158,8 @@ async function watch({ guest, workload, socketPath, seconds, ending }: Watch): P
 }
 
 /** A busy guest may keep an answer waiting: the next line tells it then. */
-async function look(workload: Workload, socketPath: string, elapsed: () => number): Promise<Sample | undefined> {
-  const status = await askApi<StatusBody>(socketPath, '/v1/status').catch(() => undefined);
+async function look(workload: Workload, api: ApiClient, elapsed: () => number): Promise<Sample | undefined> {
+  const status = await api.status().catch(() => undefined);
   return status === undefined ? undefined : takeSample(elapsed(), status, workload.latest);
 }
 
