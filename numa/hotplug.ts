@@ -9,7 +9,7 @@ import type { SysFs } from './sysfs.ts';
 import type { Topology } from './topology.ts';
 
 /** The part of a pino logger the watcher uses. */
-export interface HotplugLog {
+interface HotplugLog {
   info(details: object, message: string): void;
   error(details: object, message: string): void;
 }

@@ -1,7 +1,7 @@
 import type { MemoryNode, MemoryTier, TierSource } from './topology.ts';
 
 /** Configured tiers that no machine like this one can have. */
-export class TierConfigurationError extends Error {
+class TierConfigurationError extends Error {
   readonly code: 'TIERD_TIERS_UNKNOWN_NODE' | 'TIERD_TIERS_DUPLICATE_NODE' | 'TIERD_TIERS_EMPTY';
   readonly nodeId?: number;
 

@@ -72,7 +72,7 @@ export type TierSource = 'kernel' | 'derived' | 'configured';
  * Where the nodes' physical ranges come from. `memory-blocks`: /proc/iomem hid its addresses (no CAP_SYS_ADMIN), so the
  * ranges are whole memory blocks and may hold firmware holes.
  */
-export type RangeSource = 'iomem' | 'memory-blocks';
+type RangeSource = 'iomem' | 'memory-blocks';
 
 /** Where a node's memory goes: up when hot, down when cold. */
 export interface MigrationPath {
