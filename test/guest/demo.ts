@@ -2,7 +2,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs, styleText } from 'node:util';
-import { bundleInto, ROOT } from '../../scripts/bundle.ts';
+import { bundleInto } from '../../scripts/bundle.ts';
 import { ApiClient } from './api-client.ts';
 import type { Paint } from './demo/live-table.ts';
 import { liveLine, liveTitles } from './demo/live-table.ts';
@@ -65,7 +65,6 @@ function note(text: string): void {
 const progress = (text: string): void => say(paint('dim', text));
 
 async function main(options: Options, ending: AbortSignal): Promise<void> {
-  await step(progress, 'building tierd', () => bundleInto(join(ROOT, 'dist')));
   const guest = await unlessEnded(ending, bootGuest({ kernel: options.kernel, topology: 'cxl', onProgress: progress }));
   try {
     const { socketPath, workload } = await unlessEnded(ending, prepare(guest));
@@ -77,10 +76,7 @@ async function main(options: Options, ending: AbortSignal): Promise<void> {
 }
 
 async function prepare(guest: Guest): Promise<{ readonly socketPath: string; readonly workload: Workload }> {
-  await step(progress, 'installing tierd as a systemd service', () =>
-    startTierdService(guest, join(ROOT, 'dist'), 'dryRun: true\n'),
-  );
-  const { socketPath } = await guest.forwardSocket(guestSocket);
+  // First the memory: it is placed in seconds while nothing watches.
   const workload = await step(progress, 'placing the hot and cold memory of a program', () =>
     startWorkload(
       guest,
@@ -94,6 +90,13 @@ async function prepare(guest: Guest): Promise<{ readonly socketPath: string; rea
       patienceMs,
     ),
   );
+  await step(progress, 'building tierd and installing it as a systemd service', async () => {
+    // With the guest's own files, which go when it goes.
+    const build = join(guest.directory, 'build');
+    await bundleInto(build);
+    await startTierdService(guest, build, 'dryRun: true\n');
+  });
+  const { socketPath } = await guest.forwardSocket(guestSocket);
   return { socketPath, workload };
 }
 
