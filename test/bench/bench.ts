@@ -114,12 +114,13 @@ function print({ results }: Bench, jsonFile: string | undefined): void {
   else writeFileSync(jsonFile, `${JSON.stringify(results, null, 2)}\n`);
 }
 
+const SIGNAL_CODES = { SIGHUP: 129, SIGINT: 130, SIGTERM: 143 };
+
 async function main(options: BenchOptions): Promise<number> {
   const bench = new Bench(options);
   const signal = new Promise<number>((resolve) => {
-    process.once('SIGINT', () => resolve(130));
-    process.once('SIGTERM', () => resolve(143));
-    process.once('SIGHUP', () => resolve(129));
+    // Not once: tsx hands on what the terminal has sent already, and a second one would end this before it has cleaned up.
+    for (const [name, code] of Object.entries(SIGNAL_CODES)) process.on(name, () => resolve(code));
   });
   const done = bench.run().then(() => (bench.results.failures.length === 0 ? 0 : 1));
   const code = await Promise.race([done, signal]);
