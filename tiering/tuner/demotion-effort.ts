@@ -87,7 +87,8 @@ export function nextEffort(effort: DemotionEffort, result: DemotionResult): Demo
 
 function goFurther(effort: DemotionEffort, { nowMs, furthest }: DemotionResult): DemotionEffort {
   const reach = further(effort.reach, furthest);
-  if (reach !== effort.reach) return { ...effort, reach, failedBytes: 0, emptyTicks: 0 };
+  // Other memory: what failed before says nothing of it.
+  if (reach !== effort.reach) return { ...effort, reach, failedBytes: 0, emptyTicks: 0, efficiency: 1 };
   const restMs = Math.min(MAX_REST_MS, Math.max(FIRST_REST_MS, effort.restMs * 2));
   return { ...effort, reach: 'idle', failedBytes: 0, emptyTicks: 0, restMs, restUntilMs: nowMs + restMs };
 }

@@ -16,6 +16,8 @@ const MIB = 1024 * 1024;
 /** Promotions smaller than this are not worth a commit, and fewer hot bytes not worth beginning with. */
 const MIN_PROMOTION_BYTES = MIB / 2;
 const MIN_FIRST_PROMOTION_BYTES = 2 * MIB;
+/** From here on a promotion begins at once; less must have been seen twice, as a few MiB flicker. */
+const SURE_PROMOTION_BYTES = 16 * MIB;
 /** Over the target by less than this is not worth moving: applications allocate and free all the time. */
 const SLACK_SHARE = 0.003;
 /** Fewer hot bytes waiting than this do not push others out; they wait for room. */
@@ -57,6 +59,8 @@ export interface NodeTuning {
   readonly promotionEfficiency: number;
   readonly lastOrders: NodeOrders;
   readonly lastSnapshotAtMs: number | undefined;
+  /** Hot bytes of the snapshot that the last tick saw. */
+  readonly lastHotBytes: number;
   /** Promotions that the newest snapshot may not show yet, with the tick that noticed them. */
   readonly unseenPromotions: readonly { readonly atMs: number; readonly bytes: number }[];
   /** When the first snapshot was taken: ages count from there. */
@@ -136,8 +140,13 @@ export function tune(state: TunerState, observation: Observation, topology: Topo
   const nodes = new Map<number, NodeTuning>();
   let pingPongBytes = 0;
   for (const [nodeId, tuning] of learned) {
-    const lastSnapshotAtMs = observed.get(nodeId)?.snapshot?.takenAtMs;
-    nodes.set(nodeId, { ...tuning, lastOrders: orders.get(nodeId) ?? { nodeId }, lastSnapshotAtMs });
+    const snapshot = observed.get(nodeId)?.snapshot;
+    nodes.set(nodeId, {
+      ...tuning,
+      lastOrders: orders.get(nodeId) ?? { nodeId },
+      lastSnapshotAtMs: snapshot?.takenAtMs,
+      lastHotBytes: snapshot === undefined ? 0 : hotMemory(snapshot, policy).bytes,
+    });
     pingPongBytes += tuning.pingPong.totalBytes;
   }
   return { state: { nodes }, orders: [...orders.values()], hotBytesWaiting, pingPongBytes };
@@ -163,6 +172,7 @@ function learn(before: NodeTuning | undefined, node: NodeObservation, policy: Po
       promotionEfficiency: 1,
       lastOrders: { nodeId: node.nodeId },
       lastSnapshotAtMs: undefined,
+      lastHotBytes: 0,
       unseenPromotions: [],
       firstSnapshotAtMs: node.snapshot?.takenAtMs,
     };
@@ -321,7 +331,9 @@ function promotionsInto(sources: readonly Source[], room: number, waitingBytes: 
     const share = waitingBytes > 0 ? (Math.max(0, room) * hot) / waitingBytes : 0;
     const budget = Math.floor(Math.min(hot, share, tuning.promotionPace.stepBytes));
     const isUnderWay = (tuning.lastOrders.promotion?.budgetBytes ?? 0) > 0;
-    const budgetBytes = budget >= (isUnderWay ? MIN_PROMOTION_BYTES : MIN_FIRST_PROMOTION_BYTES) ? budget : 0;
+    const isSure = hot >= SURE_PROMOTION_BYTES || tuning.lastHotBytes >= MIN_FIRST_PROMOTION_BYTES;
+    const least = isUnderWay ? MIN_PROMOTION_BYTES : isSure ? MIN_FIRST_PROMOTION_BYTES : SURE_PROMOTION_BYTES;
+    const budgetBytes = budget >= least ? budget : 0;
     promotions.set(node.nodeId, { budgetBytes, reason: promotionReason(hot, room) });
   }
   return promotions;
