@@ -25,7 +25,8 @@ import { Serial } from './serial.ts';
 import type { KdamondView, Status, TieringService } from './service.ts';
 import type { NodeSnapshot } from './snapshot.ts';
 import { nodeStatuses } from './status-view.ts';
-import type { NodeOrders, TunerState } from './tuner/tune.ts';
+import type { NodeOrders } from './tuner/order.ts';
+import type { TunerState } from './tuner/tune.ts';
 import { FRESH_TUNER, tune } from './tuner/tune.ts';
 
 export interface TieringOptions {

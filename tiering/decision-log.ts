@@ -1,6 +1,6 @@
 import type { Logger } from './logger.ts';
 import type { Policy } from './policy.ts';
-import type { NodeOrders, Order } from './tuner/tune.ts';
+import type { NodeOrders, Order } from './tuner/order.ts';
 
 type Direction = 'promotion' | 'demotion';
 

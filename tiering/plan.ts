@@ -9,8 +9,8 @@ import type {
   Quota,
   SchemeFilter,
 } from './scheme.ts';
+import type { DemotionOrder, NodeOrders, Order } from './tuner/order.ts';
 import { hotThresholdNrAccesses, reachBounds } from './tuner/reach.ts';
-import type { DemotionOrder, NodeOrders, Order } from './tuner/tune.ts';
 
 const PAGE_BYTES = 4096;
 const MIB = 1024 * 1024;

@@ -5,9 +5,9 @@ import { isPromotion, maxNrAccesses, plan } from '../../../tiering/plan.ts';
 import type { Policy } from '../../../tiering/policy.ts';
 import { DEFAULT_POLICY } from '../../../tiering/policy.ts';
 import type { DamonFeatures, DesiredKdamond } from '../../../tiering/scheme.ts';
+import type { NodeOrders } from '../../../tiering/tuner/order.ts';
 import type { Reach } from '../../../tiering/tuner/reach.ts';
 import { REACHES } from '../../../tiering/tuner/reach.ts';
-import type { NodeOrders } from '../../../tiering/tuner/tune.ts';
 import { ALL_FEATURES, machine } from './machines.ts';
 
 const MIB = 1024 * 1024;

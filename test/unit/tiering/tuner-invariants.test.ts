@@ -4,8 +4,9 @@ import type { NodeObservation, Observation } from '../../../tiering/observation.
 import type { Policy } from '../../../tiering/policy.ts';
 import { DEFAULT_POLICY } from '../../../tiering/policy.ts';
 import { keepFreeBytes } from '../../../tiering/tuner/headroom.ts';
+import type { NodeOrders } from '../../../tiering/tuner/order.ts';
 import { hotMemory } from '../../../tiering/tuner/reach.ts';
-import type { NodeOrders, TunerState } from '../../../tiering/tuner/tune.ts';
+import type { TunerState } from '../../../tiering/tuner/tune.ts';
 import { FRESH_TUNER, tune } from '../../../tiering/tuner/tune.ts';
 import { numa2 } from './hosts.ts';
 import { machine } from './machines.ts';

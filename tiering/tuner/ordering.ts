@@ -1,0 +1,203 @@
+import type { MigrationPath } from '../../numa/topology.ts';
+import type { NodeObservation } from '../observation.ts';
+import type { Policy } from '../policy.ts';
+import type { NodeTuning } from './node-tuning.ts';
+import { demotionLimit, isTooYoungToBeIdle } from './node-tuning.ts';
+import type { DemotionOrder, Order } from './order.ts';
+import type { PingPongWatch } from './ping-pong.ts';
+import { watchPingPong } from './ping-pong.ts';
+import type { Reach } from './reach.ts';
+import { bytesInReach, further, hotMemory, REACHES, reachBounds } from './reach.ts';
+
+const MIB = 1024 * 1024;
+
+/** Promotions smaller than this are not worth a commit, and fewer hot bytes not worth beginning with. */
+const MIN_PROMOTION_BYTES = MIB / 2;
+const MIN_FIRST_PROMOTION_BYTES = 2 * MIB;
+/** From here on a promotion begins at once; less must have been seen twice, as a few MiB flicker. */
+const SURE_PROMOTION_BYTES = 16 * MIB;
+/** Over the target by less than this is not worth moving: applications allocate and free all the time. */
+const SLACK_SHARE = 0.003;
+/** Fewer hot bytes waiting than this do not push others out; they wait for room. */
+const EXCHANGE_SHARE = 0.005;
+/** A reach whose candidates are less than this share of the demand is passed over. */
+const WORTHWHILE_SHARE = 0.25;
+/** The least efficiency to count on when an order is raised for what will fail. */
+const MIN_EFFICIENCY = 0.5;
+/** What does not move costs next to nothing, so a step may try so much more; not without bound, as it may yet move. */
+const MIN_STEP_EFFICIENCY = 1 / 8;
+
+/** Hot bytes that still wait on a node: those of its snapshot but for what has been promoted since. */
+export function waitingOn(
+  node: NodeObservation,
+  tuning: NodeTuning,
+  policy: Policy,
+): Pick<Source, 'hot' | 'likelyHot'> {
+  if (node.snapshot === undefined) return { hot: 0, likelyHot: 0 };
+  const { bytes, likelyBytes } = hotMemory(node.snapshot, policy);
+  const promoted = sum(tuning.unseenPromotions.map((promotion) => promotion.bytes));
+  const hot = Math.max(0, bytes - promoted);
+  return { hot, likelyHot: bytes === 0 ? 0 : (hot * likelyBytes) / bytes };
+}
+
+export interface Source {
+  readonly node: NodeObservation;
+  readonly tuning: NodeTuning;
+  readonly hot: number;
+  /** Of these, what is hot itself rather than mixed in; see HotMemory. */
+  readonly likelyHot: number;
+}
+
+interface OrderContext {
+  readonly nowMs: number;
+  readonly node: NodeObservation;
+  readonly tuning: NodeTuning;
+  readonly path: MigrationPath;
+  readonly sources: readonly Source[];
+  readonly keepFree: number;
+  readonly below: NodeObservation | undefined;
+  keepFreeBelow(below: NodeObservation): number;
+  readonly pushedDownBytes: number;
+  readonly policy: Policy;
+}
+
+interface OrderPlan {
+  readonly promotions: ReadonlyMap<number, Order>;
+  readonly demotion: DemotionOrder;
+  readonly waitingBytes: number;
+  /** Wanted to go down, but the node below has no room. */
+  readonly blockedBytes: number;
+  readonly pingPong: PingPongWatch;
+}
+
+/** Orders around one node: promotions into it and the demotion out of it, which share its room. */
+export function orderFor(context: OrderContext): OrderPlan {
+  const { node, tuning, sources, keepFree, nowMs } = context;
+  const room = node.freeBytes - keepFree;
+  const waitingBytes = sum(sources.map((source) => source.hot));
+  const pingPong = watchPingPong(tuning.pingPong, {
+    nowMs,
+    nodeTotalBytes: node.totalBytes,
+    waitingBytes,
+    promotedBytes: sum(sources.map((source) => source.node.promotedBytes)),
+    demotedBytes: node.demotedBytes,
+  });
+
+  const promotions = promotionsInto(sources, room, waitingBytes);
+  const promotedNext = sum([...promotions.values()].map((order) => order.budgetBytes));
+
+  const onHold = nowMs < pingPong.holdUntilMs;
+  const wantsExchange = waitingBytes >= EXCHANGE_SHARE * node.totalBytes && !onHold;
+  const nextPromotion = wantsExchange
+    ? sum(
+        sources
+          .map((source) =>
+            Math.min(
+              source.likelyHot * source.tuning.promotionEfficiency -
+                (promotions.get(source.node.nodeId)?.budgetBytes ?? 0),
+              source.tuning.promotionPace.stepBytes,
+            ),
+          )
+          .map((bytes) => Math.max(0, bytes)),
+      )
+    : 0;
+  const overTarget = Math.max(0, -room);
+  const slack = SLACK_SHARE * node.totalBytes;
+  const wanted = nextPromotion + context.pushedDownBytes - (room - promotedNext);
+  const demotion = demotionOut(context, {
+    demandBytes: nextPromotion + context.pushedDownBytes > 0 || overTarget > slack ? Math.max(0, wanted) : 0,
+    isOverTarget: overTarget > slack,
+    overTarget,
+    waitingBytes,
+    onHold,
+  });
+  return { promotions, waitingBytes, pingPong, ...demotion };
+}
+
+/** Hot bytes go up as far as there is room, shared among the nodes they wait on. */
+function promotionsInto(sources: readonly Source[], room: number, waitingBytes: number): Map<number, Order> {
+  const promotions = new Map<number, Order>();
+  for (const { node, tuning, hot } of sources) {
+    const share = waitingBytes > 0 ? (Math.max(0, room) * hot) / waitingBytes : 0;
+    const budget = Math.floor(Math.min(hot, share, tuning.promotionPace.stepBytes));
+    const isUnderWay = (tuning.lastOrders.promotion?.budgetBytes ?? 0) > 0;
+    const isSure = hot >= SURE_PROMOTION_BYTES || tuning.lastHotBytes >= MIN_FIRST_PROMOTION_BYTES;
+    const least = isUnderWay ? MIN_PROMOTION_BYTES : isSure ? MIN_FIRST_PROMOTION_BYTES : SURE_PROMOTION_BYTES;
+    const budgetBytes = budget >= least ? budget : 0;
+    promotions.set(node.nodeId, { budgetBytes, reason: promotionReason(hot, room) });
+  }
+  return promotions;
+}
+
+function promotionReason(hot: number, room: number): string {
+  if (hot === 0) return 'nothing hot waits';
+  return `${mib(hot)} hot wait, room for ${mib(Math.max(0, room))}`;
+}
+
+interface DemotionDemand {
+  readonly demandBytes: number;
+  readonly isOverTarget: boolean;
+  readonly overTarget: number;
+  readonly waitingBytes: number;
+  readonly onHold: boolean;
+}
+
+/** Coldest first, as far as the node below has room, and only as far up the scale as the demand allows. */
+function demotionOut(context: OrderContext, demand: DemotionDemand): { demotion: DemotionOrder; blockedBytes: number } {
+  const { node, tuning, below, policy, nowMs } = context;
+  const off = (reason: string, blockedBytes = 0) => ({
+    demotion: { budgetBytes: 0, reach: 'idle' as const, furthest: 'warm' as const, reason },
+    blockedBytes,
+  });
+  if (below === undefined || node.snapshot === undefined) return off('no snapshot yet');
+  if (demand.demandBytes === 0)
+    return off(demand.onHold ? 'on hold: what was demoted came straight back' : 'enough room');
+  if (nowMs < tuning.effort.restUntilMs) return off('resting: nothing that may move would move');
+
+  const roomBelow = Math.max(0, below.freeBytes - context.keepFreeBelow(below));
+  const demandBytes = Math.min(demand.demandBytes, roomBelow);
+  const blockedBytes = demand.demandBytes - demandBytes;
+  if (demandBytes < MIN_PROMOTION_BYTES) return off(`node ${below.nodeId} below has no room`, blockedBytes);
+
+  const furthest = demand.isOverTarget ? 'any' : 'warm';
+  const reach = isTooYoungToBeIdle(tuning.firstSnapshotAtMs, policy, nowMs)
+    ? 'idle'
+    : reachFor(node, tuning.effort.reach, demandBytes, furthest, policy);
+  const efficiency = Math.max(MIN_EFFICIENCY, tuning.effort.efficiency);
+  // Not for exchanges: each try sets ages back, and what is about to be idle would have to wait again.
+  const triesPerMove = demand.isOverTarget ? 1 / Math.max(MIN_STEP_EFFICIENCY, tuning.effort.efficiency) : 1;
+  const stepBytes = Math.min(demotionLimit(node, policy), tuning.demotionPace.stepBytes * triesPerMove);
+  const budgetBytes = Math.floor(Math.min(demandBytes / efficiency, stepBytes));
+  const why = demand.isOverTarget
+    ? `${mib(demand.overTarget)} over its target`
+    : `room for ${mib(demand.waitingBytes)} hot that wait below`;
+  return {
+    demotion: { budgetBytes, reach, furthest, reason: `${mib(demandBytes)} ${reach} wanted: ${why}` },
+    blockedBytes,
+  };
+}
+
+/**
+ * The nearest reach, from what has worked, with candidates worth a pass. It need not cover the demand: what is surely cold goes first, and
+ * the next pass sees what is left.
+ */
+function reachFor(node: NodeObservation, from: Reach, demandBytes: number, furthest: Reach, policy: Policy): Reach {
+  const { snapshot } = node;
+  if (snapshot === undefined) return from;
+  let reach = REACHES.indexOf(from) <= REACHES.indexOf(furthest) ? from : furthest;
+  while (
+    reach !== furthest &&
+    bytesInReach(snapshot, reachBounds(reach, policy, snapshot)) < WORTHWHILE_SHARE * demandBytes
+  ) {
+    reach = further(reach, furthest);
+  }
+  return reach;
+}
+
+function sum(values: readonly number[]): number {
+  return values.reduce((total, value) => total + value, 0);
+}
+
+function mib(bytes: number): string {
+  return `${Math.round(bytes / MIB)} MiB`;
+}
