@@ -23,7 +23,7 @@ export type SnapshotBody = Static<typeof SnapshotSchema>;
 const answerTimeoutMs = 60_000;
 
 const asStatus = reader(StatusSchema);
-const asTopology = reader(TopologySchema);
+export const asTopology = reader(TopologySchema);
 const asPolicy = reader(PolicySchema);
 const asSchemes = reader(SchemesSchema);
 const asSnapshot = reader(SnapshotSchema);

@@ -4,7 +4,7 @@ import type { GuestProcess } from './guest-process.ts';
 import { shellQuote } from './host-process.ts';
 
 /** Bytes of a page of x86. */
-export const pageBytes = 4096;
+const pageBytes = 4096;
 
 export interface NodeMemory {
   readonly totalBytes: number;

@@ -150,7 +150,7 @@ export function hotShareOf(sample: Sample): number {
  * `fast` is the node at the moment from which on is measured, when the daemon is ready: its own memory lies there already. Pages
  * of the system are not counted: some could be reclaimed, but nobody has to.
  */
-export function leastBytes(start: Sample, fast: NodeMemory, policy: Policy = DEFAULT_POLICY): number {
+function leastBytes(start: Sample, fast: NodeMemory, policy: Policy = DEFAULT_POLICY): number {
   const up = start.hotBytes - start.hotFastBytes;
   const room = fast.freeBytes - keepFreeBytes(fast, true, policy);
   return up + Math.max(0, up - room);

@@ -98,6 +98,13 @@ export class Stage {
     return parts.join('\n');
   }
 
+  /** Ends the workloads, and leaves the daemon at work. */
+  async clearWorkloads(): Promise<void> {
+    const workloads = this.#workloads;
+    this.#workloads = [];
+    for (const workload of workloads) await workload.stop();
+  }
+
   /** Ends the daemon and the workloads; throws when one of them did not end well, or memory does not come back. */
   async clear(): Promise<void> {
     const tierd = this.#tierd;

@@ -2,8 +2,10 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { bundleInto } from '../../scripts/bundle.ts';
-import { ApiClient } from './api-client.ts';
+import { build } from 'esbuild';
+import type { TopologyBody } from '../../api/views/topology-view.ts';
+import { bundleInto, ROOT } from '../../scripts/bundle.ts';
+import { ApiClient, asTopology } from './api-client.ts';
 import { messageOf } from './errors.ts';
 import type { BootOptions, ForwardedSocket, Guest } from './guest.ts';
 import { bootGuest } from './guest.ts';
@@ -21,10 +23,10 @@ const warning = 40;
 
 /** Boots a guest that has what `npm run build` leaves in dist/ as /opt/tierd, and the workload tool. */
 export async function bootWithTierd(options: Omit<BootOptions, 'buildDir'>): Promise<Guest> {
-  const build = mkdtempSync(join(tmpdir(), 'tierd-build-'));
+  const directory = mkdtempSync(join(tmpdir(), 'tierd-build-'));
   try {
-    await bundleInto(build);
-    const guest = await bootGuest({ ...options, buildDir: build });
+    await bundleInto(directory);
+    const guest = await bootGuest({ ...options, buildDir: directory });
     try {
       await installWorkload(guest);
     } catch (error) {
@@ -33,8 +35,32 @@ export async function bootWithTierd(options: Omit<BootOptions, 'buildDir'>): Pro
     }
     return guest;
   } finally {
-    rmSync(build, { recursive: true, force: true });
+    rmSync(directory, { recursive: true, force: true });
   }
+}
+
+/** The topology as tierd's discovery finds it in a guest, without a daemon (which needs a kernel that it can work on). */
+export async function discoverInGuest(guest: Guest): Promise<TopologyBody> {
+  const { outputFiles } = await build({
+    absWorkingDir: ROOT,
+    stdin: {
+      resolveDir: ROOT,
+      loader: 'ts',
+      contents: `
+        import { discoverTopology } from './numa/discover.ts';
+        import { HostSysFs } from './numa/sysfs.ts';
+        import { topologyView } from './api/views/topology-view.ts';
+        console.log(JSON.stringify(topologyView(await discoverTopology(new HostSysFs()))));`,
+    },
+    bundle: true,
+    platform: 'node',
+    format: 'esm',
+    write: false,
+    logLevel: 'warning',
+  });
+  const script = outputFiles[0]?.text ?? '';
+  const answer = await guest.check('cat >/root/discover.mjs && node /root/discover.mjs', { stdin: script });
+  return asTopology({ status: 200, contentType: 'application/json', text: answer });
 }
 
 /** One line of the daemon's log. */
