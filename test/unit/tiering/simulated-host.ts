@@ -1,4 +1,5 @@
 import type { MigrationPath, Topology } from '../../../numa/topology.ts';
+import { DecisionClock } from '../../../tiering/decision-clock.ts';
 import type { NodeObservation, Observation } from '../../../tiering/observation.ts';
 import { maxNrAccesses, plan } from '../../../tiering/plan.ts';
 import type { Policy } from '../../../tiering/policy.ts';
@@ -29,8 +30,6 @@ const UNMOVABLE = -2;
 const MAX_SCORE = 99;
 /** How often the daemon looks for new snapshots. */
 const POLL_MS = 50;
-/** A snapshot this soon after a commit, in aggregations, cannot show the pass that followed it. */
-const SETTLE_SHARE = 0.2;
 
 /** Share of samples in which a page of a buffer was accessed; may depend on where the buffer is and on the time. */
 export type AccessRate = number | ((nodeId: number, nowMs: number) => number);
@@ -149,7 +148,6 @@ interface Kdamond {
   publishedAtMs: number | undefined;
   isMigrating: boolean;
   skipsPass: boolean;
-  appliedAtMs: number;
   committed: string;
   readonly commits: { readonly sincePass: number; readonly schemes: readonly DesiredScheme[] }[];
 }
@@ -169,7 +167,7 @@ export class SimulatedHost {
   readonly #kdamonds = new Map<number, Kdamond>();
   readonly #buffers: Buffer[] = [];
   readonly #processes: { dueMs: number; readonly steps: Iterator<number, void> }[] = [];
-  readonly #decidedOnMs = new Map<number, number>();
+  readonly #clock = new DecisionClock();
   #tuner: TunerState = FRESH_TUNER;
 
   constructor(options: HostOptions) {
@@ -191,7 +189,6 @@ export class SimulatedHost {
         publishedAtMs: undefined,
         isMigrating: false,
         skipsPass: false,
-        appliedAtMs: Number.NEGATIVE_INFINITY,
         committed: '',
         commits: [],
       };
@@ -301,9 +298,7 @@ export class SimulatedHost {
     for (;;) {
       yield tickMs ?? POLL_MS;
       if (tickMs === undefined && !this.#shouldDecide()) continue;
-      for (const { node } of this.#kdamonds.values()) {
-        if (node.snapshot !== undefined) this.#decidedOnMs.set(node.nodeId, node.snapshot.takenAtMs);
-      }
+      this.#clock.decided(this.#snapshots());
       const observation = this.#observe();
       const tuning = tune(this.#tuner, observation, this.topology, this.policy);
       this.#tuner = tuning.state;
@@ -318,26 +313,19 @@ export class SimulatedHost {
         if (this.#options.commitPostponesPass === true) {
           while (kdamond.commits.length > 0) yield 10;
         }
-        kdamond.appliedAtMs = this.nowMs;
+        this.#clock.applied(desired.nodeId, this.nowMs);
       }
     }
   }
 
-  /** When every node has a snapshot from after its last commit, or one has and the others are late. */
   #shouldDecide(): boolean {
     const { aggregationIntervalMs } = this.policy.monitoring;
-    const kdamonds = [...this.#kdamonds.values()];
-    const fresh = kdamonds.flatMap(({ node: { nodeId, snapshot }, appliedAtMs }) =>
-      snapshot !== undefined &&
-      snapshot.takenAtMs > (this.#decidedOnMs.get(nodeId) ?? 0) &&
-      snapshot.takenAtMs >= appliedAtMs + SETTLE_SHARE * aggregationIntervalMs
-        ? [snapshot.takenAtMs]
-        : [],
-    );
-    if (fresh.length === kdamonds.length) return true;
-    // A node whose last commit awaits its pass is not late before that pass was due.
-    const passDueMs = kdamonds.map(({ appliedAtMs }) => appliedAtMs + aggregationIntervalMs);
-    return fresh.length > 0 && this.nowMs - Math.max(...fresh, ...passDueMs) > 0.75 * aggregationIntervalMs;
+    return this.#clock.isDue([...this.#kdamonds.keys()], this.#snapshots(), aggregationIntervalMs, this.nowMs);
+  }
+
+  #snapshots(): ReadonlyMap<number, NodeSnapshot> {
+    const snapshots = [...this.#kdamonds.values()].flatMap(({ node }) => node.snapshot ?? []);
+    return new Map(snapshots.map((snapshot) => [snapshot.nodeId, snapshot]));
   }
 
   #plan(orders: readonly NodeOrders[]) {
