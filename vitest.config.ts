@@ -4,7 +4,8 @@ import { defineConfig } from 'vitest/config';
 export default defineConfig({
   test: {
     projects: [
-      { test: { name: 'unit', include: ['test/unit/**/*.test.ts'] } },
+      // The simulated hosts run for simulated minutes; a busy machine may take longer than vitest's 5 s.
+      { test: { name: 'unit', include: ['test/unit/**/*.test.ts'], testTimeout: 60_000 } },
       {
         test: {
           name: 'guest',
@@ -12,7 +13,8 @@ export default defineConfig({
           globalSetup: ['test/guest/host-ready.ts'],
           fileParallelism: false,
           testTimeout: 300_000,
-          hookTimeout: 600_000,
+          // Guests queue for the machine, and the first one of a kernel builds its image.
+          hookTimeout: 1_800_000,
           // A guest is stateful: tests of one file share its boot and run in order.
           sequence: { concurrent: false },
         },
