@@ -69,7 +69,7 @@ const DemotionSchema = Type.Object(
     minAgeSeconds: Type.Number({
       minimum: 0,
       maximum: 3600,
-      default: 3,
+      default: 5,
       description: 'For how long its access rate must have been stable, in seconds.',
     }),
     maxMiBPerSecond: Type.Number({
@@ -130,7 +130,7 @@ export const DEFAULT_POLICY: Policy = {
   fastUtilization: 0.95,
   headroomMiB: 'auto',
   promotion: { minAccessRate: 0.2, minAgeSeconds: 0, maxMiBPerSecond: 1024 },
-  demotion: { maxAccessRate: 0.05, minAgeSeconds: 3, maxMiBPerSecond: 1024 },
+  demotion: { maxAccessRate: 0.05, minAgeSeconds: 5, maxMiBPerSecond: 1024 },
   monitoring: { samplingIntervalMs: 50, aggregationIntervalMs: 500, minRegions: 'auto', maxRegions: 'auto' },
   cgroups: { include: [], exclude: [] },
   dryRun: false,

@@ -60,11 +60,12 @@ export const scenarios = {
     swaps: true,
   },
   overcommit: {
+    // 8 accesses a second are hot; 20 would keep both emulated CPUs busy, and what then gets no turn looks idle.
     name: 'overcommit',
     title: '600 MiB hot on slow, 500 MiB hot and 150 MiB cold on fast: more is hot than fast holds',
     processes: [
-      { name: 'over-1', hot: slow(600) },
-      { name: 'over-2', hot: fast(500), cold: fast(150) },
+      { name: 'over-1', hot: slow(600), rate: 8 },
+      { name: 'over-2', hot: fast(500), cold: fast(150), rate: 8 },
     ],
   },
   target: {

@@ -208,7 +208,7 @@ describe('access patterns', () => {
   });
 
   it.each<[Reach, { nrAccesses: object; age: object; young: boolean }]>([
-    ['idle', { nrAccesses: { min: 0, max: 0 }, age: { min: 3, max: UNBOUNDED }, young: false }],
+    ['idle', { nrAccesses: { min: 0, max: 0 }, age: { min: 5, max: UNBOUNDED }, young: false }],
     ['cold', { nrAccesses: { min: 0, max: 1 }, age: { min: 1, max: UNBOUNDED }, young: true }],
     ['warm', { nrAccesses: { min: 1, max: 3 }, age: { min: 1, max: UNBOUNDED }, young: true }],
     ['any', { nrAccesses: { min: 1, max: 20 }, age: { min: 0, max: UNBOUNDED }, young: false }],
@@ -224,7 +224,7 @@ describe('access patterns', () => {
     const patternOf = (nodeId: number, orders: NodeOrders) =>
       onlySchemeOf(planned({ policy: { monitoring }, orders: [orders] }), nodeId).pattern;
 
-    expect(patternOf(0, demotion(0, MIB, 'idle')).age.min).toBe(6);
+    expect(patternOf(0, demotion(0, MIB, 'idle')).age.min).toBe(10);
     expect(patternOf(0, demotion(0, MIB, 'cold')).nrAccesses).toEqual({ min: 0, max: 0 });
     expect(patternOf(0, demotion(0, MIB, 'warm')).nrAccesses).toEqual({ min: 1, max: 1 });
     expect(patternOf(0, demotion(0, MIB, 'any')).nrAccesses).toEqual({ min: 1, max: 10 });

@@ -20,7 +20,7 @@ describe('overcommit: more hot memory than DRAM holds', () => {
     const cold = host.allocate('cold', 0, 300, COLD);
     host.allocate('hot below', 1, 800, HOT);
 
-    expect(host.runUntil(() => host.mibOn(cold, 0) <= 10, 120)).toBeLessThan(45);
+    expect(host.runUntil(() => host.mibOn(cold, 0) <= 10, 120)).toBeLessThan(60);
     host.run(60);
     const { movedMiB } = host;
     host.run(minutes * 60);
