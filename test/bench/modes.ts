@@ -18,7 +18,7 @@ export interface Tiering {
 export const TIERINGS: Readonly<Record<Mode, Tiering>> = {
   none: {
     // Nothing is waited for but the proof that nothing moves.
-    timeoutMs: 10_000,
+    timeoutMs: 5_000,
     start: ({ guest }) => guestTime(guest),
     stop: async () => undefined,
   },

@@ -21,7 +21,7 @@ export const USAGE = `Measures tierd on emulated hosts and on this machine; prin
   daemon                    memory and CPU of the daemon and its kdamonds at rest, snapshots of 1,000 and 10,000 regions
   native                    the daemon's own code on this machine, over a simulated kernel
 
-Both kernels take about 25 minutes. Progress goes to standard error. Ctrl-C ends it, prints what there is, and leaves nothing behind.
+Both kernels take about half an hour on a machine that does nothing else. Progress goes to standard error. Ctrl-C ends it, prints what there is, and leaves nothing behind.
 `;
 
 export interface BenchOptions {

@@ -1,5 +1,5 @@
 import type { Scenario } from '../guest/scenarios.ts';
-import { measure, scenarios } from '../guest/scenarios.ts';
+import { fastNode, measure, scenarios, slowNode } from '../guest/scenarios.ts';
 import type { Stage } from '../guest/stage.ts';
 import { TIERINGS } from './modes.ts';
 import type { Mode, PlacementResult } from './results.ts';
@@ -37,7 +37,16 @@ async function playUnder(stage: Stage, scenario: Scenario, mode: Mode): Promise<
     // A guest that is gone, as after Ctrl-C, has nothing to take back; the first error is the one to tell.
     if (guest.running) {
       await stop(guest);
-      await stage.clear();
+      await emptied(stage);
     }
   }
+}
+
+/** Makes the guest as it was before: what was demoted of the system's own memory comes back, too. */
+async function emptied(stage: Stage): Promise<void> {
+  await Promise.all(stage.workloads.map((workload) => workload.stop()));
+  const { guest } = stage;
+  // Kernel threads have no memory, and processes may end meanwhile: both fail without harm.
+  await guest.run(`for pid in $(ps -e -o pid=); do migratepages $pid ${slowNode} ${fastNode}; done 2>/dev/null`);
+  await stage.clear();
 }
