@@ -63,7 +63,12 @@ export class KdamondFleet {
       logger.info({}, `kdamond ${index} stopped: node ${current.nodeId} has nothing to watch any more`);
       changed = true;
     }
-    for (const kdamond of desired) {
+    // What is to move less goes first: a commit may wait for a busy kdamond, and the others go on with their old budgets meanwhile.
+    const growth = (kdamond: DesiredKdamond) => {
+      const before = driver.kdamonds.find((candidate) => candidate.desired.nodeId === kdamond.nodeId);
+      return budgetBytes(kdamond) - (before === undefined ? 0 : budgetBytes(before.desired));
+    };
+    for (const kdamond of desired.toSorted((a, b) => growth(a) - growth(b))) {
       const running = driver.kdamonds.find((candidate) => candidate.desired.nodeId === kdamond.nodeId);
       if (running === undefined) {
         logger.info({}, describeStart(await driver.startOne(kdamond)));
@@ -129,6 +134,10 @@ export class KdamondFleet {
     this.#trace = new AccessTrace({ sysfs: this.#options.sysfs, maxRegions, kdamonds: kdamonds.length });
     await this.#trace.start(pids);
   }
+}
+
+function budgetBytes(kdamond: DesiredKdamond): number {
+  return kdamond.schemes.reduce((total, scheme) => total + scheme.quota.bytes, 0);
 }
 
 function describeStart({ index, pid, desired }: RunningKdamond): string {

@@ -24,6 +24,8 @@ const EXCHANGE_SHARE = 0.005;
 const WORTHWHILE_SHARE = 0.25;
 /** The least efficiency to count on when an order is raised for what will fail. */
 const MIN_EFFICIENCY = 0.5;
+/** Demands this small are met in one go. */
+const SMALL_DEMAND_BYTES = 16 * MIB;
 /** What does not move costs next to nothing, so a step may try so much more; not without bound, as it may yet move. */
 const MIN_STEP_EFFICIENCY = 1 / 8;
 
@@ -167,7 +169,11 @@ function demotionOut(context: OrderContext, demand: DemotionDemand): { demotion:
   // Not for exchanges: each try sets ages back, and what is about to be idle would have to wait again.
   const triesPerMove = demand.isOverTarget ? 1 / Math.max(MIN_STEP_EFFICIENCY, tuning.effort.efficiency) : 1;
   const stepBytes = Math.min(demotionLimit(node, policy), tuning.demotionPace.stepBytes * triesPerMove);
-  const budgetBytes = Math.floor(Math.min(demandBytes / efficiency, stepBytes));
+  // An order stands until the next one, which a busy kdamond may take a pass late: half of what is over the target cannot become too much.
+  const wantedBytes = demand.isOverTarget
+    ? Math.max(demandBytes / 2, Math.min(demandBytes, SMALL_DEMAND_BYTES))
+    : demandBytes;
+  const budgetBytes = Math.floor(Math.min(wantedBytes / efficiency, stepBytes));
   const why = demand.isOverTarget
     ? `${mib(demand.overTarget)} over its target`
     : `room for ${mib(demand.waitingBytes)} hot that wait below`;
