@@ -19,10 +19,11 @@ import { startWorkload } from './workload/workload.ts';
 
 const fastNode = 0;
 const slowNode = 1;
-const hotMib = 200;
+/** Little, because QEMU emulates every single access to a CXL expander: copying from and to it goes at a few MB/s. */
+const hotMib = 64;
 /** Room enough for the hot memory beside it; a lower fastUtilization makes it go. */
 const coldInDramMib = 350;
-const coldInCxlMib = 100;
+const coldInCxlMib = 32;
 
 /** Placing memory takes seconds, or minutes on a machine that is busy otherwise. */
 const patienceMs = 600_000;
@@ -109,6 +110,7 @@ function introduce(guest: Guest, socketPath: string): void {
     '',
     `A program touches ${hotMib} MiB all the time, but they lie in slow CXL memory, while ${coldInDramMib} MiB that nobody`,
     'touches lie in DRAM. Nothing in this kernel would change that by itself: tierd does.',
+    'The emulated expander is a hundred times slower than a real one: it copies a few MB/s.',
     '',
     ...tryLines(socketPath, enterScript, paint),
     '',

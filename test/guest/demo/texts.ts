@@ -35,7 +35,7 @@ export function tryLines(socketPath: string, enterScript: string, paint: Paint):
     `  S=${socketPath}`,
     ...lines.map(([command, meaning]) => `  ${command.padEnd(68)}${paint('dim', `# ${meaning}`)}`),
     `  curl -s --unix-socket $S -X PATCH -H 'content-type: application/json' \\`,
-    `    ${`-d '{"fastUtilization": 0.6}' http://tierd/v1/policy`.padEnd(66)}${paint('dim', '# use less of DRAM')}`,
+    `    ${`-d '{"fastUtilization": 0.7}' http://tierd/v1/policy`.padEnd(66)}${paint('dim', '# use less of DRAM')}`,
     '',
     `  ${`sh ${enterScript} journalctl -fu tierd`.padEnd(68)}${paint('dim', '# its log, in the guest')}`,
   ];
