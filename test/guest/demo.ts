@@ -110,7 +110,7 @@ function introduce(guest: Guest, socketPath: string): void {
     '',
     `A program touches ${hotMib} MiB all the time, but they lie in slow CXL memory, while ${coldInDramMib} MiB that nobody`,
     'touches lie in DRAM. Nothing in this kernel would change that by itself: tierd does.',
-    'The emulated expander is a hundred times slower than a real one: it copies a few MB/s.',
+    'The emulated expander is far slower than a real one: it copies a few MB a second.',
     '',
     ...tryLines(socketPath, enterScript, paint),
     '',
