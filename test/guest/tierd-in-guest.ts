@@ -153,7 +153,7 @@ export class TierdProcess extends Tierd {
       found = entry;
       return true;
     }, timeoutMs);
-    if (found === undefined) throw new Error('unreachable');
+    if (found === undefined) throw new Error('the line waited for is none of the log');
     return found;
   }
 
@@ -221,8 +221,11 @@ export class TierdService extends Tierd {
       'cp -r /opt/tierd /root/tierd-dist && umount /opt/tierd && sh /root/tierd-dist/systemd/install.sh && systemctl enable tierd',
     );
     const service = new TierdService(guest, await guest.forwardSocket(socket));
-    const started = await guest.run('systemctl start tierd', { timeoutMs: 180_000 });
-    if (started.exitCode !== 0) throw new Error(`the service did not start\n${await service.describe()}`);
+    try {
+      await guest.check('systemctl start tierd', { timeoutMs: 120_000 });
+    } catch (error) {
+      throw new Error(`${messageOf(error)}\n${await service.describe()}`);
+    }
     return service.waitForReady(10_000);
   }
 
