@@ -24,6 +24,8 @@ const EXCHANGE_SHARE = 0.005;
 const WORTHWHILE_SHARE = 0.25;
 /** The least efficiency to count on when an order is raised for what will fail. */
 const MIN_EFFICIENCY = 0.5;
+/** Over the target by less than this, hot memory stays: it would only be promoted again. */
+const HOT_TOLERANCE_SHARE = 0.02;
 /** Demands this small are met in one go. */
 const SMALL_DEMAND_BYTES = 16 * MIB;
 /** What does not move costs next to nothing, so a step may try so much more; not without bound, as it may yet move. */
@@ -110,6 +112,7 @@ export function orderFor(context: OrderContext): OrderPlan {
     demandBytes: nextPromotion + context.pushedDownBytes > 0 || overTarget > slack ? Math.max(0, wanted) : 0,
     isOverTarget: overTarget > slack,
     overTarget,
+    mayTakeHot: overTarget > HOT_TOLERANCE_SHARE * node.totalBytes || node.freeBytes < node.highWatermarkBytes,
     waitingBytes,
     onHold,
   });
@@ -119,8 +122,9 @@ export function orderFor(context: OrderContext): OrderPlan {
 /** Hot bytes go up as far as there is room, shared among the nodes they wait on. */
 function promotionsInto(sources: readonly Source[], room: number, waitingBytes: number): Map<number, Order> {
   const promotions = new Map<number, Order>();
+  const roomNow = waitingBytes > room ? inTwo(Math.max(0, room)) : room;
   for (const { node, tuning, hot } of sources) {
-    const share = waitingBytes > 0 ? (Math.max(0, room) * hot) / waitingBytes : 0;
+    const share = waitingBytes > 0 ? (roomNow * hot) / waitingBytes : 0;
     const budget = Math.floor(Math.min(hot, share, tuning.promotionPace.stepBytes));
     const isUnderWay = (tuning.lastOrders.promotion?.budgetBytes ?? 0) > 0;
     const isSure = hot >= SURE_PROMOTION_BYTES || tuning.lastHotBytes >= MIN_FIRST_PROMOTION_BYTES;
@@ -129,6 +133,11 @@ function promotionsInto(sources: readonly Source[], room: number, waitingBytes: 
     promotions.set(node.nodeId, { budgetBytes, reason: promotionReason(hot, room) });
   }
   return promotions;
+}
+
+/** Half of a limit that must not be passed: an order stands until the next one and may serve two passes. */
+function inTwo(bytes: number): number {
+  return Math.max(bytes / 2, Math.min(bytes, SMALL_DEMAND_BYTES));
 }
 
 function promotionReason(hot: number, room: number): string {
@@ -140,6 +149,8 @@ interface DemotionDemand {
   readonly demandBytes: number;
   readonly isOverTarget: boolean;
   readonly overTarget: number;
+  /** So far over the target, or so short of free memory, that hot memory has to go if nothing colder is left. */
+  readonly mayTakeHot: boolean;
   readonly waitingBytes: number;
   readonly onHold: boolean;
 }
@@ -161,7 +172,7 @@ function demotionOut(context: OrderContext, demand: DemotionDemand): { demotion:
   const blockedBytes = demand.demandBytes - demandBytes;
   if (demandBytes < MIN_PROMOTION_BYTES) return off(`node ${below.nodeId} below has no room`, blockedBytes);
 
-  const furthest = demand.isOverTarget ? 'any' : 'warm';
+  const furthest = demand.mayTakeHot ? 'any' : 'warm';
   const reach = isTooYoungToBeIdle(tuning.firstSnapshotAtMs, policy, nowMs)
     ? 'idle'
     : reachFor(node, tuning.effort.reach, demandBytes, furthest, policy);
@@ -169,10 +180,9 @@ function demotionOut(context: OrderContext, demand: DemotionDemand): { demotion:
   // Not for exchanges: each try sets ages back, and what is about to be idle would have to wait again.
   const triesPerMove = demand.isOverTarget ? 1 / Math.max(MIN_STEP_EFFICIENCY, tuning.effort.efficiency) : 1;
   const stepBytes = Math.min(demotionLimit(node, policy), tuning.demotionPace.stepBytes * triesPerMove);
-  // An order stands until the next one, which a busy kdamond may take a pass late: half of what is over the target cannot become too much.
-  const wantedBytes = demand.isOverTarget
-    ? Math.max(demandBytes / 2, Math.min(demandBytes, SMALL_DEMAND_BYTES))
-    : demandBytes;
+  // Hot memory makes no room for other hot memory.
+  const neededBytes = reach === 'any' ? Math.min(demandBytes, demand.overTarget) : demandBytes;
+  const wantedBytes = demand.isOverTarget ? inTwo(neededBytes) : neededBytes;
   const budgetBytes = Math.floor(Math.min(wantedBytes / efficiency, stepBytes));
   const why = demand.isOverTarget
     ? `${mib(demand.overTarget)} over its target`
