@@ -4,6 +4,7 @@ import { bundleInto } from '../../scripts/bundle.ts';
 import { messageOf } from '../guest/errors.ts';
 import type { Guest } from '../guest/guest.ts';
 import { bootGuest } from '../guest/guest.ts';
+import { tail } from '../guest/host-process.ts';
 import { progressToStderr } from '../guest/progress.ts';
 import { formatMeasurement } from '../guest/scenarios.ts';
 import { Stage } from '../guest/stage.ts';
@@ -95,13 +96,26 @@ class Bench {
   /** What fails is told, and the rest goes on. */
   async #part(part: Part, work: () => Promise<void>): Promise<void> {
     if (!this.#options.parts.has(part) || this.#interrupted) return;
+    const guest = this.#guest;
+    if (guest?.running === false) {
+      this.results.failures.push(`${part} on ${guest.kernel}: not begun, the guest had ended`);
+      return;
+    }
+    let late = '';
+    // A guest that hangs would be waited for without end; without it, every wait ends.
+    const timer = setTimeout(() => {
+      late = `no end after ${PART_LIMIT_MS / 1000} s; the guest's last words:\n${tail(guest?.console ?? '', 10)}\n`;
+      void guest?.shutdown();
+    }, PART_LIMIT_MS);
     try {
       await work();
     } catch (error) {
       if (this.#interrupted) return;
-      const failure = `${part}${this.#guest === undefined ? '' : ` on ${this.#guest.kernel}`}: ${messageOf(error)}`;
+      const failure = `${part}${guest === undefined ? '' : ` on ${guest.kernel}`}: ${late}${messageOf(error)}`;
       progress(`failed: ${failure}`);
       this.results.failures.push(failure);
+    } finally {
+      clearTimeout(timer);
     }
   }
 }
@@ -113,6 +127,9 @@ function print({ results }: Bench, jsonFile: string | undefined): void {
   if (jsonFile === undefined) process.stdout.write(`${JSON.stringify(results)}\n`);
   else writeFileSync(jsonFile, `${JSON.stringify(results, null, 2)}\n`);
 }
+
+/** Three runs of a workload, or the daemon's hundred seconds and its snapshots, with all that is around them. */
+const PART_LIMIT_MS = 600_000;
 
 const SIGNAL_CODES = { SIGHUP: 129, SIGINT: 130, SIGTERM: 143 };
 
