@@ -5,6 +5,7 @@ import { hotShareOf, mib, sampleNow, scenarios, slowNode } from './scenarios.ts'
 import { Stage } from './stage.ts';
 import type { Tierd, TierdProcess } from './tierd-in-guest.ts';
 import { bootWithTierd, TierdService } from './tierd-in-guest.ts';
+import { startWorkload } from './workload/workload.ts';
 
 /** Guests are slow and noisy: waits are twice as long as what the daemon promises. */
 const patience = 2;
@@ -29,9 +30,12 @@ for (const kernel of ['6.12', '7.3']) {
     afterAll(() => guest?.shutdown());
 
     it('room: promotes hot memory and leaves cold memory alone', async () => {
+      const copySeconds = await secondsToMoveUp(guest, 200);
+      console.log(`${kernel} cxl: migratepages alone takes ${copySeconds.toFixed(1)} s for 200 MiB`);
+      const limitSeconds = patience * 15 + copySeconds;
       const measured = await stage.play(
         scenarios.room,
-        { untilHotShare: 0.95, timeoutMs: patience * 15_000 },
+        { untilHotShare: 0.95, timeoutMs: limitSeconds * 1000 },
         async () => {
           service = await TierdService.start(guest);
           return service;
@@ -39,7 +43,7 @@ for (const kernel of ['6.12', '7.3']) {
       );
       await stage.explain(async () => {
         expect(measured.secondsTo[95]).not.toBeNull();
-        expect(measured.secondsTo[95]).toBeLessThanOrEqual(patience * 15);
+        expect(measured.secondsTo[95]).toBeLessThanOrEqual(limitSeconds);
         expect(measured.coldStayedShare).toBeGreaterThanOrEqual(0.98);
         expect(measured.migratedBytes).toBeLessThanOrEqual(1.3 * measured.leastBytes);
         expect((await guest.check('stat -c "%U:%G %a" /run/tierd/tierd.sock')).trim()).toBe('root:tierd 660');
@@ -146,4 +150,20 @@ async function migrates(stage: Stage): Promise<void> {
   await eventually('hot memory is promoted again', patience * 30_000, () => {
     return hotShareOf(sampleNow(stage.workloads)) >= 0.95;
   });
+}
+
+/**
+ * How long the kernel alone takes to move so much memory from the expander to DRAM. QEMU runs each access to the emulated expander through its device
+ * model: copying from it takes tens of seconds where it would take milliseconds, and no daemon can be faster than that.
+ */
+async function secondsToMoveUp(guest: Guest, sizeMib: number): Promise<number> {
+  const workload = await startWorkload(guest, { name: 'floor', cold: [{ mib: sizeMib, node: slowNode }] });
+  const { pid } = workload.latest;
+  const time = await guest.check(`bash -c 'TIMEFORMAT=%R; time migratepages ${pid} ${slowNode} 0' 2>&1`, {
+    timeoutMs: 300_000,
+  });
+  await workload.stop();
+  const seconds = Number(time.trim().split('\n').at(-1));
+  if (!Number.isFinite(seconds)) throw new Error(`migratepages: ${time}`);
+  return seconds;
 }
