@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { eventually } from './eventually.ts';
 import type { Guest } from './guest.ts';
-import { hotShareOf, mib, sampleNow, scenarios, slowNode } from './scenarios.ts';
+import { hotShareOf, mib, sampleNow, slowNode } from './scenarios.ts';
 import { Stage } from './stage.ts';
 import type { Tierd, TierdProcess } from './tierd-in-guest.ts';
 import { bootWithTierd, TierdService } from './tierd-in-guest.ts';
@@ -12,6 +12,17 @@ const patience = 2;
 
 /** A few lines may tell of memory that goes and comes; an error storm is more. */
 const mostComplaints = 5;
+
+/**
+ * QEMU runs each access to the emulated expander through its device model: it copies some 5 MiB a second, and a guest stands still whose programs come to
+ * lie there. So less is moved here than on ordinary memory nodes, and enough of DRAM stays free for the system.
+ */
+const hotMib = 64;
+const cxlRoom = {
+  name: 'room',
+  title: '64 MiB hot in CXL memory, 200 MiB cold in DRAM, room to spare',
+  processes: [{ name: 'room', hot: [{ mib: hotMib, node: slowNode }], cold: [{ mib: 200, node: 0 }] }],
+};
 
 // Long, for the image may have to be built and another guest of this machine may have to end first.
 const bootLimitMs = 1_800_000;
@@ -30,17 +41,13 @@ for (const kernel of ['6.12', '7.3']) {
     afterAll(() => guest?.shutdown());
 
     it('room: promotes hot memory and leaves cold memory alone', async () => {
-      const copySeconds = await secondsToMoveUp(guest, 200);
-      console.log(`${kernel} cxl: migratepages alone takes ${copySeconds.toFixed(1)} s for 200 MiB`);
-      const limitSeconds = patience * 15 + copySeconds;
-      const measured = await stage.play(
-        scenarios.room,
-        { untilHotShare: 0.95, timeoutMs: limitSeconds * 1000 },
-        async () => {
-          service = await TierdService.start(guest);
-          return service;
-        },
-      );
+      const copySeconds = await secondsToMoveUp(guest, hotMib);
+      console.log(`${kernel} cxl: migratepages alone takes ${copySeconds.toFixed(1)} s for ${hotMib} MiB`);
+      const limitSeconds = patience * (15 + copySeconds);
+      const measured = await stage.play(cxlRoom, { untilHotShare: 0.95, timeoutMs: limitSeconds * 1000 }, async () => {
+        service = await TierdService.start(guest);
+        return service;
+      });
       await stage.explain(async () => {
         expect(measured.secondsTo[95]).not.toBeNull();
         expect(measured.secondsTo[95]).toBeLessThanOrEqual(limitSeconds);
@@ -97,8 +104,8 @@ for (const kernel of ['6.12', '7.3']) {
         const removed = await guest.run('daxctl offline-memory dax0.0', { timeoutMs: 120_000 });
         const left = await onlineBytes(guest);
         console.log(`${kernel} cxl half removed: exit code ${removed.exitCode}, ${left / mib} MiB left`);
-        expect(removed.exitCode).not.toBe(0);
-        expect(left).toBeGreaterThan(0);
+        // Whether pages of the kernel's own lie there, and in which blocks, is the kernel's choice.
+        expect(removed.exitCode === 0).toBe(left === 0);
         expect(left).toBeLessThan(512 * mib);
         await rangesFollow(guest, tierd);
 
@@ -145,17 +152,14 @@ async function rangesFollow(guest: Guest, { api }: Tierd): Promise<void> {
 
 /** Hot memory on the CXL node is promoted. */
 async function migrates(stage: Stage): Promise<void> {
-  const scenario = { name: 'resumed', title: '', processes: [{ hot: [{ mib: 150, node: slowNode }] }] };
+  const scenario = { name: 'resumed', title: '', processes: [{ hot: [{ mib: hotMib, node: slowNode }] }] };
   await stage.place(scenario);
-  await eventually('hot memory is promoted again', patience * 30_000, () => {
+  await eventually('hot memory is promoted again', patience * 60_000, () => {
     return hotShareOf(sampleNow(stage.workloads)) >= 0.95;
   });
 }
 
-/**
- * How long the kernel alone takes to move so much memory from the expander to DRAM. QEMU runs each access to the emulated expander through its device
- * model: copying from it takes tens of seconds where it would take milliseconds, and no daemon can be faster than that.
- */
+/** How long the kernel alone takes to move so much memory from the expander to DRAM: no daemon can be faster than that. */
 async function secondsToMoveUp(guest: Guest, sizeMib: number): Promise<number> {
   const workload = await startWorkload(guest, { name: 'floor', cold: [{ mib: sizeMib, node: slowNode }] });
   const { pid } = workload.latest;
