@@ -17,7 +17,7 @@ const MIN_FIRST_PROMOTION_BYTES = 2 * MIB;
 /** From here on a promotion begins at once; less must have been seen twice, as a few MiB flicker. */
 const SURE_PROMOTION_BYTES = 16 * MIB;
 /** Over the target by less than this is not worth moving: applications allocate and free all the time. */
-const SLACK_SHARE = 0.003;
+const SLACK_SHARE = 0.01;
 /** Fewer hot bytes waiting than this do not push others out; they wait for room. */
 const EXCHANGE_SHARE = 0.005;
 /** A reach whose candidates are less than this share of the demand is passed over. */
@@ -87,7 +87,7 @@ export function orderFor(context: OrderContext): OrderPlan {
     demotedBytes: node.demotedBytes,
   });
 
-  const promotions = promotionsInto(sources, room, waitingBytes);
+  const promotions = promotionsInto(sources, room, EXCHANGE_SHARE * node.totalBytes, waitingBytes);
   const promotedNext = sum([...promotions.values()].map((order) => order.budgetBytes));
 
   const onHold = nowMs < pingPong.holdUntilMs;
@@ -120,9 +120,15 @@ export function orderFor(context: OrderContext): OrderPlan {
 }
 
 /** Hot bytes go up as far as there is room, shared among the nodes they wait on. */
-function promotionsInto(sources: readonly Source[], room: number, waitingBytes: number): Map<number, Order> {
+function promotionsInto(
+  sources: readonly Source[],
+  room: number,
+  leastRoom: number,
+  waitingBytes: number,
+): Map<number, Order> {
   const promotions = new Map<number, Order>();
-  const roomNow = waitingBytes > room ? inTwo(Math.max(0, room)) : room;
+  // A few MiB of room come and go with every allocation: to fill them would be to demote again soon.
+  const roomNow = waitingBytes <= room ? room : room < leastRoom ? 0 : inTwo(room);
   for (const { node, tuning, hot } of sources) {
     const share = waitingBytes > 0 ? (roomNow * hot) / waitingBytes : 0;
     const budget = Math.floor(Math.min(hot, share, tuning.promotionPace.stepBytes));
