@@ -178,7 +178,9 @@ function demotionOut(context: OrderContext, demand: DemotionDemand): { demotion:
   const blockedBytes = demand.demandBytes - demandBytes;
   if (demandBytes < MIN_PROMOTION_BYTES) return off(`node ${below.nodeId} below has no room`, blockedBytes);
 
-  const furthest = demand.mayTakeHot ? 'any' : 'warm';
+  // Once everything has been tried in vain, an exchange looks only for what is surely cold, until that is found again.
+  const forExchange = tuning.effort.restMs > 0 ? 'idle' : 'warm';
+  const furthest = demand.mayTakeHot ? 'any' : forExchange;
   const reach = isTooYoungToBeIdle(tuning.firstSnapshotAtMs, policy, nowMs)
     ? 'idle'
     : reachFor(node, tuning.effort.reach, demandBytes, furthest, policy);
