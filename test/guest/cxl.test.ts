@@ -101,14 +101,17 @@ for (const kernel of ['6.12', '7.3']) {
     it('follows what went and what stayed, and when it comes back', async () => {
       const tierd: TierdProcess = await stage.startTierd();
       await stage.explain(async () => {
+        // By itself the kernel keeps pages of its own there on some boots only.
+        const pinned = await startWorkload(guest, { name: 'pinned', pin: { mib: 1, node: slowNode } });
         const removed = await guest.run('daxctl offline-memory dax0.0', { timeoutMs: 120_000 });
         const left = await onlineBytes(guest);
         console.log(`${kernel} cxl half removed: exit code ${removed.exitCode}, ${left / mib} MiB left`);
-        // Whether pages of the kernel's own lie there, and in which blocks, is the kernel's choice.
-        expect(removed.exitCode === 0).toBe(left === 0);
+        expect(removed.exitCode).not.toBe(0);
+        expect(left).toBeGreaterThan(0);
         expect(left).toBeLessThan(512 * mib);
         await rangesFollow(guest, tierd);
 
+        await pinned.stop();
         await guest.run('daxctl online-memory --no-movable dax0.0', { timeoutMs: 120_000 });
         expect(await onlineBytes(guest)).toBe(512 * mib);
         await rangesFollow(guest, tierd);

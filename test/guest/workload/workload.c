@@ -20,7 +20,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { MAX_BUFFERS = 16, MAX_NODES = 16, DUMMY_PAGES = 64, QUERY_PAGES = 4096 };
+enum { MAX_BUFFERS = 16, MAX_NODES = 16, DUMMY_PAGES = 64, QUERY_PAGES = 4096, PIPE_PAGES = 16 };
 static const size_t PAGE = 4096;
 static const size_t MIB = 1024 * 1024;
 static const size_t HUGE_PAGE = 2 * 1024 * 1024;
@@ -32,6 +32,7 @@ static const char usage[] =
     "  --hot MIB@NODE             a buffer that is touched all the time (may be repeated)\n"
     "  --cold MIB@NODE            a buffer that is written once (may be repeated)\n"
     "  --fill-free-but MIB@NODE   a cold buffer that leaves only so much of the node free\n"
+    "  --pin MIB@NODE             pages of the kernel's own, which cannot be moved: what unread pipes hold\n"
     "  --rate full|PASSES         passes a second over the hot memory, one access a 4 KiB page (default 20)\n"
     "  --write                    hot accesses write (default: read)\n"
     "  --swap-after SECONDS       hot and cold change roles once (SIGUSR1 does so at any time)\n"
@@ -60,6 +61,8 @@ static double report_seconds = 1;
 static double swap_after;
 static bool swap_repeats, use_huge_pages, writes, until_stdin_closes;
 static bool flushes = true;
+static size_t pin_bytes;
+static int pin_node;
 static char *dummy;
 static uint64_t passes;
 static uint64_t accesses_checksum;
@@ -177,6 +180,25 @@ static void place(struct buffer *buffer)
     set_policy(buffer, POLICY_BIND);
     touch(buffer->start, buffer->bytes);
     set_policy(buffer, POLICY_DEFAULT);
+}
+
+// The kernel takes a pipe's pages by the policy of whoever writes. Only the write is bound: a program whose own pages came
+// to lie in slow emulated memory would stand still.
+static void pin(size_t bytes, int node)
+{
+    static char block[PIPE_PAGES * 4096];
+    unsigned long mask = 1UL << node;
+    for (size_t pinned = 0; pinned < bytes; pinned += sizeof block) {
+        int ends[2];
+        if (pipe(ends) != 0)
+            fail("pipe: %s", strerror(errno));
+        if (syscall(SYS_set_mempolicy, POLICY_BIND, &mask, 64UL) != 0)
+            fail("set_mempolicy to node %d: %s", node, strerror(errno));
+        ssize_t written = write(ends[1], block, sizeof block);
+        syscall(SYS_set_mempolicy, POLICY_DEFAULT, NULL, 0UL);
+        if (written != (ssize_t)sizeof block)
+            fail("a pipe took %zd of %zu bytes", written, sizeof block);
+    }
 }
 
 // Makes the CPU forget all translations of this process.
@@ -316,16 +338,21 @@ static void run(double started)
     }
 }
 
-static void add_buffer(const char *text, bool hot, bool is_fill)
+static size_t parse_placement(const char *text, int *node)
 {
     double mib;
-    int node;
     char rest;
-    if (sscanf(text, "%lf@%d%c", &mib, &node, &rest) != 2 || mib <= 0 || node < 0 || node >= MAX_NODES)
+    if (sscanf(text, "%lf@%d%c", &mib, node, &rest) != 2 || mib <= 0 || *node < 0 || *node >= MAX_NODES)
         fail("\"%s\" is not MIB@NODE", text);
+    return (size_t)(mib * (double)MIB) & ~(PAGE - 1);
+}
+
+static void add_buffer(const char *text, bool hot, bool is_fill)
+{
+    int node;
+    size_t bytes = parse_placement(text, &node);
     if (buffer_count == MAX_BUFFERS)
         fail("more than %d buffers", MAX_BUFFERS);
-    size_t bytes = (size_t)(mib * (double)MIB) & ~(PAGE - 1);
     buffers[buffer_count++] = (struct buffer){.bytes = bytes, .node = node, .hot = hot, .fill = is_fill};
 }
 
@@ -340,11 +367,12 @@ static double number(const char *text)
 
 static void parse(int argc, char **argv)
 {
-    enum { HOT = 1, COLD, FILL, RATE, WRITE, SWAP_AFTER, SWAP_EVERY, REPORT, HUGE, NO_FLUSH, NAME, STDIN, HELP };
+    enum { HOT = 1, COLD, FILL, PIN, RATE, WRITE, SWAP_AFTER, SWAP_EVERY, REPORT, HUGE, NO_FLUSH, NAME, STDIN, HELP };
     static const struct option options[] = {
         {"hot", required_argument, NULL, HOT},
         {"cold", required_argument, NULL, COLD},
         {"fill-free-but", required_argument, NULL, FILL},
+        {"pin", required_argument, NULL, PIN},
         {"rate", required_argument, NULL, RATE},
         {"write", no_argument, NULL, WRITE},
         {"swap-after", required_argument, NULL, SWAP_AFTER},
@@ -362,6 +390,7 @@ static void parse(int argc, char **argv)
         case HOT: add_buffer(optarg, true, false); break;
         case COLD: add_buffer(optarg, false, false); break;
         case FILL: add_buffer(optarg, false, true); break;
+        case PIN: pin_bytes = parse_placement(optarg, &pin_node); break;
         case RATE: rate = strcmp(optarg, "full") == 0 ? 0 : number(optarg); break;
         case WRITE: writes = true; break;
         case SWAP_AFTER: swap_after = number(optarg); break;
@@ -375,7 +404,7 @@ static void parse(int argc, char **argv)
         default: fputs(usage, stderr); exit(2);
         }
     }
-    if (optind != argc || buffer_count == 0) {
+    if (optind != argc || (buffer_count == 0 && pin_bytes == 0)) {
         fputs(usage, stderr);
         exit(2);
     }
@@ -396,6 +425,8 @@ int main(int argc, char **argv)
     madvise(dummy, DUMMY_PAGES * PAGE, MADV_NOHUGEPAGE);
     for (int i = 0; i < buffer_count; i++)
         place(&buffers[i]);
+    if (pin_bytes > 0)
+        pin(pin_bytes, pin_node);
     double started = now();
     report("ready", started);
     run(started);

@@ -22,6 +22,8 @@ export interface WorkloadOptions {
   readonly cold?: readonly Placement[];
   /** Cold buffers that leave only so much of a node free. */
   readonly fillFreeBut?: readonly Placement[];
+  /** Pages of the kernel's own on a node, which cannot be moved. */
+  readonly pin?: Placement;
   /** Passes a second over the hot memory (default 20), or as many as go. */
   readonly rate?: number | 'full';
   readonly write?: boolean;
@@ -97,6 +99,7 @@ export function workloadCommand(options: WorkloadOptions): string {
     for (const { mib, node } of list ?? []) args.push(option, `${mib}@${node}`);
   }
   const settings: readonly [string, string | number | undefined][] = [
+    ['--pin', options.pin === undefined ? undefined : `${options.pin.mib}@${options.pin.node}`],
     ['--name', options.name === undefined ? undefined : shellQuote(options.name)],
     ['--rate', options.rate],
     ['--swap-after', options.swapAfterSeconds],
