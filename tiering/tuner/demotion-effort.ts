@@ -15,7 +15,16 @@ const ROUNDS_TO_GO_FURTHER = { idle: 1, cold: 2, warm: 2, any: 1 } as const;
 /** Passes with hardly a candidate tried: the pattern has run dry. */
 const EMPTY_TICKS_TO_GO_FURTHER = 3;
 const FIRST_REST_MS = 5_000;
+/** A node over its target is tried again soon: memory must go. */
 const MAX_REST_MS = 120_000;
+/**
+ * An exchange can wait: its second rest is this long and further ones longer, unless idle memory appears meanwhile. Each try costs passes over all
+ * that cannot move, and finds some of the system's memory that was used only a minute ago.
+ */
+const EXCHANGE_REST_MS = 120_000;
+const MAX_EXCHANGE_REST_MS = 600_000;
+/** So much more of a kind of memory than what was tried in vain is worth another try, and so much moved ends the caution; as a share of the node. */
+const NEW_SHARE = 0.02;
 /** After so long without demand the next one starts with what is surely cold again. */
 const FORGET_MS = 10_000;
 
@@ -26,10 +35,20 @@ export interface DemotionEffort {
   readonly failedBytes: number;
   readonly emptyTicks: number;
   readonly restUntilMs: number;
+  /** Length of the last rest; 0 once enough has moved since. */
   readonly restMs: number;
+  /** What there was when the last try ended in vain. */
+  readonly inVain: ColdMemory;
+  readonly movedSinceRestBytes: number;
   readonly lastDemandAtMs: number;
   /** Share of tried bytes that really moved, smoothed. */
   readonly efficiency: number;
+}
+
+/** Memory that may make room, whatever its age: without any access, and all that is less than hot. */
+export interface ColdMemory {
+  readonly idleBytes: number;
+  readonly belowHotBytes: number;
 }
 
 export const FRESH_EFFORT: DemotionEffort = {
@@ -38,6 +57,8 @@ export const FRESH_EFFORT: DemotionEffort = {
   emptyTicks: 0,
   restUntilMs: 0,
   restMs: 0,
+  inVain: { idleBytes: 0, belowHotBytes: 0 },
+  movedSinceRestBytes: 0,
   lastDemandAtMs: Number.NEGATIVE_INFINITY,
   efficiency: 1,
 };
@@ -53,6 +74,8 @@ export interface DemotionResult {
   readonly furthest: Reach;
   /** All that the current reach holds, whatever its age: a try sets the age back, so each pass takes others. */
   readonly candidateBytes: number;
+  readonly coldMemory: ColdMemory;
+  readonly nodeTotalBytes: number;
   /** With few samples `cold` may mean the same regions as `idle`. */
   readonly isColdIdle: boolean;
 }
@@ -61,9 +84,18 @@ export interface DemotionResult {
 export function nextEffort(effort: DemotionEffort, result: DemotionResult): DemotionEffort {
   if (result.orderedBytes === 0) {
     if (result.nowMs - effort.lastDemandAtMs < FORGET_MS || result.nowMs < effort.restUntilMs) return effort;
-    return { ...FRESH_EFFORT, restUntilMs: effort.restUntilMs, restMs: effort.restMs, efficiency: effort.efficiency };
+    if (result.nowMs - effort.lastDemandAtMs > MAX_EXCHANGE_REST_MS) return FRESH_EFFORT;
+    return { ...effort, reach: 'idle', failedBytes: 0, emptyTicks: 0 };
   }
-  const current = { ...effort, lastDemandAtMs: result.nowMs, reach: nearer(effort.reach, result.furthest) };
+  const movedSinceRestBytes = effort.movedSinceRestBytes + result.movedBytes;
+  const current = {
+    ...effort,
+    lastDemandAtMs: result.nowMs,
+    reach: nearer(effort.reach, result.furthest),
+    movedSinceRestBytes,
+    // A few MiB now and then are no sign that exchanges succeed again.
+    restMs: movedSinceRestBytes >= NEW_SHARE * result.nodeTotalBytes ? 0 : effort.restMs,
+  };
   if (result.triedBytes < Math.min(SIGNIFICANT_BYTES, result.orderedBytes / 2)) {
     if (!result.hadPass) return current;
     const emptyTicks = current.emptyTicks + 1;
@@ -72,7 +104,7 @@ export function nextEffort(effort: DemotionEffort, result: DemotionResult): Demo
   const share = result.movedBytes / result.triedBytes;
   const efficiency = 0.5 * current.efficiency + 0.5 * Math.min(1, share);
   if (result.movedBytes >= 0.5 * result.triedBytes) {
-    return { ...current, efficiency, failedBytes: 0, emptyTicks: 0, restMs: 0 };
+    return { ...current, efficiency, failedBytes: 0, emptyTicks: 0 };
   }
   if (result.triedBytes < SIGNIFICANT_BYTES || share >= FAILED_SHARE)
     return { ...current, efficiency, failedBytes: 0, emptyTicks: 0 };
@@ -85,10 +117,36 @@ export function nextEffort(effort: DemotionEffort, result: DemotionResult): Demo
   return current.reach === 'idle' && onward.reach === 'cold' && result.isColdIdle ? goFurther(onward, result) : onward;
 }
 
-function goFurther(effort: DemotionEffort, { nowMs, furthest }: DemotionResult): DemotionEffort {
+/** Whether to wait before the next try: a rest ends early when more memory has become idle than what was tried in vain. */
+export function isResting(effort: DemotionEffort, nowMs: number, idleBytes: number, nodeTotalBytes: number): boolean {
+  return nowMs < effort.restUntilMs && idleBytes < effort.inVain.idleBytes + NEW_SHARE * nodeTotalBytes;
+}
+
+/** How far an exchange may reach: after one in vain only to idle memory, until enough has moved or much more is colder than hot than was tried then. */
+export function exchangeReach(effort: DemotionEffort, belowHotBytes: number, nodeTotalBytes: number): Reach {
+  const isCautious = effort.restMs > 0 && belowHotBytes < effort.inVain.belowHotBytes + NEW_SHARE * nodeTotalBytes;
+  return isCautious ? 'idle' : 'warm';
+}
+
+function goFurther(effort: DemotionEffort, { nowMs, furthest, coldMemory }: DemotionResult): DemotionEffort {
   const reach = further(effort.reach, furthest);
   // Other memory: what failed before says nothing of it.
   if (reach !== effort.reach) return { ...effort, reach, failedBytes: 0, emptyTicks: 0, efficiency: 1 };
-  const restMs = Math.min(MAX_REST_MS, Math.max(FIRST_REST_MS, effort.restMs * 2));
-  return { ...effort, reach: 'idle', failedBytes: 0, emptyTicks: 0, restMs, restUntilMs: nowMs + restMs };
+  const restMs = nextRestMs(effort.restMs, furthest === 'any');
+  return {
+    ...effort,
+    reach: 'idle',
+    failedBytes: 0,
+    emptyTicks: 0,
+    restMs,
+    restUntilMs: nowMs + restMs,
+    inVain: coldMemory,
+    movedSinceRestBytes: 0,
+  };
+}
+
+function nextRestMs(restMs: number, isOverTarget: boolean): number {
+  if (restMs === 0) return FIRST_REST_MS;
+  if (isOverTarget) return Math.min(MAX_REST_MS, restMs * 2);
+  return Math.min(MAX_EXCHANGE_REST_MS, Math.max(EXCHANGE_REST_MS, restMs * 2));
 }

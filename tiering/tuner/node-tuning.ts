@@ -1,6 +1,6 @@
 import type { NodeObservation } from '../observation.ts';
 import type { Policy } from '../policy.ts';
-import type { DemotionEffort } from './demotion-effort.ts';
+import type { ColdMemory, DemotionEffort } from './demotion-effort.ts';
 import { FRESH_EFFORT, nextEffort } from './demotion-effort.ts';
 import type { NodeOrders } from './order.ts';
 import type { Pace } from './pace.ts';
@@ -8,7 +8,7 @@ import { firstPace, nextPace } from './pace.ts';
 import type { PingPongWatch } from './ping-pong.ts';
 import { NO_PING_PONG } from './ping-pong.ts';
 import type { Reach } from './reach.ts';
-import { bytesInReach, reachBounds } from './reach.ts';
+import { bytesInReach, hotThresholdNrAccesses, reachBounds } from './reach.ts';
 
 const MIB = 1024 * 1024;
 
@@ -90,6 +90,8 @@ export function learn(
         !isTooYoungToBeIdle(firstSnapshotAtMs, policy, nowMs),
       furthest: demotion?.furthest ?? 'warm',
       candidateBytes: candidatesOf(node, before.effort.reach, policy),
+      coldMemory: coldMemoryOf(node, policy),
+      nodeTotalBytes: node.totalBytes,
       isColdIdle: node.snapshot !== undefined && reachBounds('cold', policy, node.snapshot).maxNrAccesses === 0,
     }),
     promotionEfficiency: smoothEfficiency(
@@ -103,6 +105,20 @@ export function learn(
 /** All that a reach would take once it is old enough. */
 function candidatesOf({ snapshot }: NodeObservation, reach: Reach, policy: Policy): number {
   return snapshot === undefined ? 0 : bytesInReach(snapshot, { ...reachBounds(reach, policy, snapshot), minAge: 0 });
+}
+
+/** What is colder than hot now. */
+export function coldMemoryOf({ snapshot }: NodeObservation, policy: Policy): ColdMemory {
+  if (snapshot === undefined) return { idleBytes: 0, belowHotBytes: 0 };
+  const below = {
+    minNrAccesses: 0,
+    minAge: 0,
+    maxNrAccesses: hotThresholdNrAccesses(policy, snapshot.maxNrAccesses) - 1,
+  };
+  return {
+    idleBytes: bytesInReach(snapshot, { ...below, maxNrAccesses: 0 }),
+    belowHotBytes: bytesInReach(snapshot, below),
+  };
 }
 
 /** Until when the newest snapshot looked at memory; a pass follows the look, so the snapshot shows what that pass has moved since. */

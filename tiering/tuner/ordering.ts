@@ -1,8 +1,9 @@
 import type { MigrationPath } from '../../numa/topology.ts';
 import type { NodeObservation } from '../observation.ts';
 import type { Policy } from '../policy.ts';
+import { exchangeReach, isResting } from './demotion-effort.ts';
 import type { NodeTuning } from './node-tuning.ts';
-import { demotionLimit, isTooYoungToBeIdle } from './node-tuning.ts';
+import { coldMemoryOf, demotionLimit, isTooYoungToBeIdle } from './node-tuning.ts';
 import type { DemotionOrder, Order } from './order.ts';
 import type { PingPongWatch } from './ping-pong.ts';
 import { watchPingPong } from './ping-pong.ts';
@@ -171,16 +172,17 @@ function demotionOut(context: OrderContext, demand: DemotionDemand): { demotion:
   if (below === undefined || node.snapshot === undefined) return off('no snapshot yet');
   if (demand.demandBytes === 0)
     return off(demand.onHold ? 'on hold: what was demoted came straight back' : 'enough room');
-  if (nowMs < tuning.effort.restUntilMs) return off('resting: nothing that may move would move');
+  const idleBytes = bytesInReach(node.snapshot, reachBounds('idle', policy, node.snapshot));
+  if (isResting(tuning.effort, nowMs, idleBytes, node.totalBytes))
+    return off('resting: nothing that may move would move');
 
   const roomBelow = Math.max(0, below.freeBytes - context.keepFreeBelow(below));
   const demandBytes = Math.min(demand.demandBytes, roomBelow);
   const blockedBytes = demand.demandBytes - demandBytes;
   if (demandBytes < MIN_PROMOTION_BYTES) return off(`node ${below.nodeId} below has no room`, blockedBytes);
 
-  // Once everything has been tried in vain, an exchange looks only for what is surely cold, until that is found again.
-  const forExchange = tuning.effort.restMs > 0 ? 'idle' : 'warm';
-  const furthest = demand.mayTakeHot ? 'any' : forExchange;
+  const { belowHotBytes } = coldMemoryOf(node, policy);
+  const furthest = demand.mayTakeHot ? 'any' : exchangeReach(tuning.effort, belowHotBytes, node.totalBytes);
   const reach = isTooYoungToBeIdle(tuning.firstSnapshotAtMs, policy, nowMs)
     ? 'idle'
     : reachFor(node, tuning.effort.reach, demandBytes, furthest, policy);

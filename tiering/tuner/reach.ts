@@ -60,7 +60,7 @@ export function hotThresholdNrAccesses(policy: Policy, maxNrAccesses: number): n
 }
 
 /** Bytes of a snapshot within a reach. */
-export function bytesInReach(snapshot: NodeSnapshot, bounds: ReachBounds): number {
+export function bytesInReach(snapshot: NodeSnapshot, bounds: Omit<ReachBounds, 'checkYoung'>): number {
   let bytes = 0;
   for (const region of snapshot.regions) {
     const { nrAccesses, age } = region;

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { DEFAULT_POLICY } from '../../../tiering/policy.ts';
 import type { DemotionEffort, DemotionResult } from '../../../tiering/tuner/demotion-effort.ts';
-import { FRESH_EFFORT, nextEffort } from '../../../tiering/tuner/demotion-effort.ts';
+import { exchangeReach, FRESH_EFFORT, isResting, nextEffort } from '../../../tiering/tuner/demotion-effort.ts';
 import { keepFreeBytes } from '../../../tiering/tuner/headroom.ts';
 import type { PassObservation } from '../../../tiering/tuner/pace.ts';
 import { firstPace, nextPace } from '../../../tiering/tuner/pace.ts';
@@ -164,6 +164,8 @@ describe('demotion effort', () => {
     hadPass: true,
     furthest: 'warm',
     candidateBytes: 64 * MIB,
+    coldMemory: { idleBytes: 50 * MIB, belowHotBytes: 80 * MIB },
+    nodeTotalBytes: GIB,
     ...change,
   });
   const effortAfter = (passes: readonly DemotionResult[], effort: DemotionEffort = FRESH_EFFORT) =>
@@ -212,11 +214,36 @@ describe('demotion effort', () => {
     expect(effortAfter([waiting, waiting, waiting, waiting]).reach).toBe('idle');
   });
 
-  it('rests when the furthest fails too, twice as long each time, and starts again with what is surely cold', () => {
-    const round = (nowMs: number) => times(5, { ...failed, nowMs });
-    const first = effortAfter(round(1000));
+  const round = (nowMs: number, furthest: DemotionResult['furthest']) =>
+    times(furthest === 'any' ? 6 : 5, { ...failed, nowMs, furthest });
+
+  it('rests when the furthest fails too, twice as long each time over the target, and starts again with what is surely cold', () => {
+    const first = effortAfter(round(1000, 'any'));
     expect(first).toMatchObject({ reach: 'idle', restUntilMs: 6000 });
-    expect(effortAfter(round(6000), first)).toMatchObject({ reach: 'idle', restUntilMs: 16_000 });
+    expect(effortAfter(round(6000, 'any'), first)).toMatchObject({ reach: 'idle', restUntilMs: 16_000 });
+  });
+
+  it('an exchange that fails a second time can wait for minutes', () => {
+    const first = effortAfter(round(1000, 'warm'));
+    expect(first).toMatchObject({ reach: 'idle', restUntilMs: 6000 });
+    expect(effortAfter(round(6000, 'warm'), first)).toMatchObject({ reach: 'idle', restUntilMs: 126_000 });
+  });
+
+  it('a rest ends early when more memory is idle than what was tried in vain', () => {
+    const resting = effortAfter(round(1000, 'warm'));
+    expect(isResting(resting, 2000, 60 * MIB, GIB)).toBe(true);
+    expect(isResting(resting, 2000, 75 * MIB, GIB)).toBe(false);
+    expect(isResting(resting, 6000, 60 * MIB, GIB)).toBe(false);
+  });
+
+  it('after an exchange in vain only idle memory is taken, until enough has moved or much more is less than hot', () => {
+    const cautious = effortAfter(round(1000, 'warm'));
+    expect(exchangeReach(FRESH_EFFORT, 0, GIB)).toBe('warm');
+    expect(exchangeReach(cautious, 90 * MIB, GIB)).toBe('idle');
+    expect(exchangeReach(cautious, 110 * MIB, GIB)).toBe('warm');
+    const few = effortAfter([pass({ nowMs: 7000, triedBytes: 8 * MIB, movedBytes: 8 * MIB })], cautious);
+    expect(exchangeReach(few, 90 * MIB, GIB)).toBe('idle');
+    expect(exchangeReach(effortAfter([pass({ nowMs: 8000 })], few), 90 * MIB, GIB)).toBe('warm');
   });
 
   it('forgets how far it had to go once nothing has been wanted for a while', () => {
