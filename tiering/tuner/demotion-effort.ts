@@ -122,10 +122,9 @@ export function isResting(effort: DemotionEffort, nowMs: number, idleBytes: numb
   return nowMs < effort.restUntilMs && idleBytes < effort.inVain.idleBytes + NEW_SHARE * nodeTotalBytes;
 }
 
-/** How far an exchange may reach: after one in vain only to idle memory, until enough has moved or much more is colder than hot than was tried then. */
-export function exchangeReach(effort: DemotionEffort, belowHotBytes: number, nodeTotalBytes: number): Reach {
-  const isCautious = effort.restMs > 0 && belowHotBytes < effort.inVain.belowHotBytes + NEW_SHARE * nodeTotalBytes;
-  return isCautious ? 'idle' : 'warm';
+/** Whether the last exchange was in vain, and neither has enough moved since nor is much more memory colder than hot than was tried then. */
+export function isCautious(effort: DemotionEffort, belowHotBytes: number, nodeTotalBytes: number): boolean {
+  return effort.restMs > 0 && belowHotBytes < effort.inVain.belowHotBytes + NEW_SHARE * nodeTotalBytes;
 }
 
 function goFurther(effort: DemotionEffort, { nowMs, furthest, coldMemory }: DemotionResult): DemotionEffort {

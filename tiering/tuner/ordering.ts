@@ -1,7 +1,7 @@
 import type { MigrationPath } from '../../numa/topology.ts';
 import type { NodeObservation } from '../observation.ts';
 import type { Policy } from '../policy.ts';
-import { exchangeReach, isResting } from './demotion-effort.ts';
+import { isCautious, isResting } from './demotion-effort.ts';
 import type { NodeTuning } from './node-tuning.ts';
 import { coldMemoryOf, demotionLimit, isTooYoungToBeIdle } from './node-tuning.ts';
 import type { DemotionOrder, Order } from './order.ts';
@@ -88,7 +88,9 @@ export function orderFor(context: OrderContext): OrderPlan {
     demotedBytes: node.demotedBytes,
   });
 
-  const promotions = promotionsInto(sources, room, EXCHANGE_SHARE * node.totalBytes, waitingBytes);
+  const cautious = isCautiousOn(node, tuning, context.policy);
+  const usableRoom = usableOf(room, waitingBytes, cautious, node.totalBytes);
+  const promotions = promotionsInto(sources, room, usableRoom, waitingBytes);
   const promotedNext = sum([...promotions.values()].map((order) => order.budgetBytes));
 
   const onHold = nowMs < pingPong.holdUntilMs;
@@ -124,14 +126,12 @@ export function orderFor(context: OrderContext): OrderPlan {
 function promotionsInto(
   sources: readonly Source[],
   room: number,
-  leastRoom: number,
+  usableRoom: number,
   waitingBytes: number,
 ): Map<number, Order> {
   const promotions = new Map<number, Order>();
-  // A few MiB of room come and go with every allocation: to fill them would be to demote again soon.
-  const roomNow = waitingBytes <= room ? room : room < leastRoom ? 0 : inTwo(room);
   for (const { node, tuning, hot } of sources) {
-    const share = waitingBytes > 0 ? (roomNow * hot) / waitingBytes : 0;
+    const share = waitingBytes > 0 ? (usableRoom * hot) / waitingBytes : 0;
     const budget = Math.floor(Math.min(hot, share, tuning.promotionPace.stepBytes));
     const isUnderWay = (tuning.lastOrders.promotion?.budgetBytes ?? 0) > 0;
     const isSure = hot >= SURE_PROMOTION_BYTES || tuning.lastHotBytes >= MIN_FIRST_PROMOTION_BYTES;
@@ -140,6 +140,20 @@ function promotionsInto(
     promotions.set(node.nodeId, { budgetBytes, reason: promotionReason(hot, room) });
   }
   return promotions;
+}
+
+/**
+ * How much of the room to fill now. A few MiB come and go with every allocation: to fill them would be to demote again soon, all the more when exchanges
+ * were in vain, as all room is then what programs have freed and will want again.
+ */
+function usableOf(room: number, waitingBytes: number, isCautious: boolean, nodeTotalBytes: number): number {
+  if (waitingBytes <= room) return room;
+  if (room < (isCautious ? SLACK_SHARE : EXCHANGE_SHARE) * nodeTotalBytes) return 0;
+  return isCautious ? room / 2 : inTwo(room);
+}
+
+function isCautiousOn(node: NodeObservation, tuning: NodeTuning, policy: Policy): boolean {
+  return isCautious(tuning.effort, coldMemoryOf(node, policy).belowHotBytes, node.totalBytes);
 }
 
 /** Half of a limit that must not be passed: an order stands until the next one and may serve two passes. */
@@ -181,8 +195,8 @@ function demotionOut(context: OrderContext, demand: DemotionDemand): { demotion:
   const blockedBytes = demand.demandBytes - demandBytes;
   if (demandBytes < MIN_PROMOTION_BYTES) return off(`node ${below.nodeId} below has no room`, blockedBytes);
 
-  const { belowHotBytes } = coldMemoryOf(node, policy);
-  const furthest = demand.mayTakeHot ? 'any' : exchangeReach(tuning.effort, belowHotBytes, node.totalBytes);
+  const forExchange = isCautiousOn(node, tuning, policy) ? 'idle' : 'warm';
+  const furthest = demand.mayTakeHot ? 'any' : forExchange;
   const reach = isTooYoungToBeIdle(tuning.firstSnapshotAtMs, policy, nowMs)
     ? 'idle'
     : reachFor(node, tuning.effort.reach, demandBytes, furthest, policy);

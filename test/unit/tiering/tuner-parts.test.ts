@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { DEFAULT_POLICY } from '../../../tiering/policy.ts';
 import type { DemotionEffort, DemotionResult } from '../../../tiering/tuner/demotion-effort.ts';
-import { exchangeReach, FRESH_EFFORT, isResting, nextEffort } from '../../../tiering/tuner/demotion-effort.ts';
+import { FRESH_EFFORT, isCautious, isResting, nextEffort } from '../../../tiering/tuner/demotion-effort.ts';
 import { keepFreeBytes } from '../../../tiering/tuner/headroom.ts';
 import type { PassObservation } from '../../../tiering/tuner/pace.ts';
 import { firstPace, nextPace } from '../../../tiering/tuner/pace.ts';
@@ -236,14 +236,14 @@ describe('demotion effort', () => {
     expect(isResting(resting, 6000, 60 * MIB, GIB)).toBe(false);
   });
 
-  it('after an exchange in vain only idle memory is taken, until enough has moved or much more is less than hot', () => {
+  it('is cautious after an exchange in vain, until enough has moved or much more is less than hot', () => {
     const cautious = effortAfter(round(1000, 'warm'));
-    expect(exchangeReach(FRESH_EFFORT, 0, GIB)).toBe('warm');
-    expect(exchangeReach(cautious, 90 * MIB, GIB)).toBe('idle');
-    expect(exchangeReach(cautious, 110 * MIB, GIB)).toBe('warm');
+    expect(isCautious(FRESH_EFFORT, 0, GIB)).toBe(false);
+    expect(isCautious(cautious, 90 * MIB, GIB)).toBe(true);
+    expect(isCautious(cautious, 110 * MIB, GIB)).toBe(false);
     const few = effortAfter([pass({ nowMs: 7000, triedBytes: 8 * MIB, movedBytes: 8 * MIB })], cautious);
-    expect(exchangeReach(few, 90 * MIB, GIB)).toBe('idle');
-    expect(exchangeReach(effortAfter([pass({ nowMs: 8000 })], few), 90 * MIB, GIB)).toBe('warm');
+    expect(isCautious(few, 90 * MIB, GIB)).toBe(true);
+    expect(isCautious(effortAfter([pass({ nowMs: 8000 })], few), 90 * MIB, GIB)).toBe(false);
   });
 
   it('forgets how far it had to go once nothing has been wanted for a while', () => {

@@ -1,0 +1,260 @@
+import type { SysFs } from '../../../../numa/sysfs.ts';
+import { SysFsError } from '../../../../numa/sysfs.ts';
+import type { MovePages, MovePagesRequest } from '../../../../numa/syscalls/move-pages.ts';
+import type { JobClock } from '../../../../tiering/jobs/job-clock.ts';
+import type { Moment } from '../../../../tiering/jobs/job-record.ts';
+
+export const MIB = 1024 * 1024;
+const PAGES_PER_MIB = 256;
+const HUGE_PAGES = 512;
+
+const EACCES = -13;
+const EBUSY = -16;
+const ENOENT = -2;
+
+interface FakeArea {
+  readonly startPage: number;
+  readonly pages: number;
+  /** Of 512 pages each. */
+  readonly isHuge?: boolean;
+  /** Of 512 pages each, counted and moved by its first page. */
+  readonly isHugetlb?: boolean;
+}
+
+/** A process of the fake machine: where each of its pages is. */
+export class FakeProcess {
+  readonly pid: number;
+  readonly areas: FakeArea[] = [];
+  readonly nodeOf = new Map<number, number>();
+  /** Pages that refuse, with the status the kernel gives, and how often they still do. */
+  readonly stubborn = new Map<number, { status: number; times: number }>();
+  startTime = '4711';
+  cgroup = '/';
+  /** Still in the process table, but without memory. */
+  isZombie = false;
+
+  constructor(pid: number) {
+    this.pid = pid;
+  }
+
+  /** Maps memory that lies on one node. */
+  map(startPage: number, mib: number, nodeId: number, kind: 'small' | 'huge' | 'hugetlb' = 'small'): this {
+    const pages = mib * PAGES_PER_MIB;
+    this.areas.push({ startPage, pages, isHuge: kind === 'huge', isHugetlb: kind === 'hugetlb' });
+    for (let page = startPage; page < startPage + pages; page++) this.nodeOf.set(page, nodeId);
+    return this;
+  }
+
+  /** Address space without memory. */
+  reserve(startPage: number, mib: number): this {
+    this.areas.push({ startPage, pages: mib * PAGES_PER_MIB });
+    return this;
+  }
+
+  bytesOn(nodeId: number): number {
+    return [...this.nodeOf.values()].filter((node) => node === nodeId).length * 4096;
+  }
+
+  areaOf(page: number): FakeArea | undefined {
+    return this.areas.find(({ startPage, pages }) => page >= startPage && page < startPage + pages);
+  }
+
+  maps(): string {
+    return this.areas
+      .map(({ startPage, pages }) => `${address(startPage)}-${address(startPage + pages)} rw-p 00000000 00:00 0 \n`)
+      .join('');
+  }
+
+  numaMaps(): string {
+    return this.areas
+      .map((area) => {
+        const counts = new Map<number, number>();
+        const step = area.isHugetlb === true ? HUGE_PAGES : 1;
+        for (let page = area.startPage; page < area.startPage + area.pages; page += step) {
+          const node = this.nodeOf.get(page);
+          if (node !== undefined) counts.set(node, (counts.get(node) ?? 0) + 1);
+        }
+        const words = [...counts].map(([node, count]) => ` N${node}=${count}`).join('');
+        return `${address(area.startPage)} default anon=1${words} kernelpagesize_kB=${4 * step}\n`;
+      })
+      .join('');
+  }
+}
+
+function address(page: number): string {
+  return `${page.toString(16).padStart(9, '0')}000`;
+}
+
+/** What move_pages(2) fails with as a whole. */
+class FakeSyscallError extends Error {
+  readonly errno: string;
+
+  constructor(errno: string) {
+    super(`move_pages: ${errno}`);
+    this.errno = errno;
+  }
+}
+
+/** Two nodes and some processes, behind the files and the system call that migrations use. Time passes only in sleeps. */
+export class FakeMachine {
+  readonly processes = new Map<number, FakeProcess>();
+  readonly freeBytes = new Map([
+    [0, 1024 * MIB],
+    [1, 1024 * MIB],
+  ]);
+  readonly highWatermarkBytes = 4 * MIB;
+  readonly cgroups = new Set(['/']);
+  /** Calls that were to move, in order. */
+  readonly moves: MovePagesRequest[] = [];
+  readonly queries: MovePagesRequest[] = [];
+  /** Runs after each moving call. */
+  afterMove: (nrMoves: number) => void = () => undefined;
+  nowMs = 0;
+  /** Out of memory as a whole, with nothing moved, from this moving call on. */
+  outOfMemoryFrom = Number.POSITIVE_INFINITY;
+
+  add(pid: number, cgroup = '/'): FakeProcess {
+    const process = new FakeProcess(pid);
+    process.cgroup = cgroup;
+    this.cgroups.add(cgroup);
+    this.processes.set(pid, process);
+    return process;
+  }
+
+  /** As after wait(2) of its parent. */
+  exit(pid: number): void {
+    this.processes.delete(pid);
+  }
+
+  readonly clock: JobClock = {
+    now: (): Moment => ({ date: new Date(this.nowMs), monotonicMs: this.nowMs }),
+    sleep: async (ms, signal) => {
+      if (!signal.aborted) this.nowMs += ms;
+      await new Promise((resolve) => setImmediate(resolve));
+    },
+  };
+
+  readonly movePages: MovePages = async (request) => {
+    // Other work has its turn, as during a real call.
+    await new Promise((resolve) => setImmediate(resolve));
+    const process = this.processes.get(request.pid);
+    if (process === undefined) throw new FakeSyscallError('ESRCH');
+    if (process.isZombie) throw new FakeSyscallError('EINVAL');
+    const { targetNodeId } = request;
+    if (targetNodeId === undefined) {
+      this.queries.push(request);
+      return Int32Array.from(request.pages, (page) => process.nodeOf.get(page) ?? ENOENT);
+    }
+    this.moves.push({ ...request, pages: request.pages.slice() });
+    if (this.moves.length >= this.outOfMemoryFrom) throw new FakeSyscallError('ENOMEM');
+    const statuses = this.#move(process, request.pages, targetNodeId);
+    this.afterMove(this.moves.length);
+    return statuses;
+  };
+
+  /** Like the kernel: gives up at the first page that stays, and says EBUSY of a huge page's parts after the first. */
+  #move(process: FakeProcess, pages: Float64Array, to: number): Int32Array {
+    const statuses = new Int32Array(pages.length).fill(to);
+    for (const [index, page] of pages.entries()) {
+      if (process.nodeOf.get(page) === to) {
+        statuses[index] = EBUSY;
+        continue;
+      }
+      const stubborn = process.stubborn.get(page);
+      if (stubborn !== undefined && stubborn.times > 0) {
+        stubborn.times--;
+        statuses[index] = stubborn.status;
+        // What was not reached keeps a status that says nothing.
+        break;
+      }
+      const area = process.areaOf(page);
+      const isWhole = area?.isHuge === true || area?.isHugetlb === true;
+      const first = isWhole ? Math.floor(page / HUGE_PAGES) * HUGE_PAGES : page;
+      for (let part = first; part < first + (isWhole ? HUGE_PAGES : 1); part++) this.#place(process, part, to);
+    }
+    return statuses;
+  }
+
+  #place(process: FakeProcess, page: number, to: number): void {
+    const from = process.nodeOf.get(page);
+    if (from === undefined) return;
+    process.nodeOf.set(page, to);
+    this.freeBytes.set(from, (this.freeBytes.get(from) ?? 0) + 4096);
+    this.freeBytes.set(to, (this.freeBytes.get(to) ?? 0) - 4096);
+  }
+
+  readonly sysfs: SysFs = {
+    root: '/',
+    read: async (path) => {
+      const text = this.#file(path);
+      if (text === undefined) throw new SysFsError('read', path, Object.assign(new Error(), { code: 'ENOENT' }));
+      return text;
+    },
+    readIfPresent: async (path) => this.#file(path)?.trim(),
+    list: async (path) => (this.cgroups.has(cgroupOf(path)) ? ['cgroup.procs'] : []),
+    directories: async (path) => {
+      const prefix = cgroupOf(path) === '/' ? '/' : `${cgroupOf(path)}/`;
+      const below = [...this.cgroups].filter((cgroup) => cgroup.startsWith(prefix) && cgroup !== prefix);
+      return [...new Set(below.map((cgroup) => cgroup.slice(prefix.length).split('/')[0] ?? ''))].sort();
+    },
+    link: async () => undefined,
+    write: async () => undefined,
+    makeDirectory: async () => undefined,
+  };
+
+  #file(path: string): string | undefined {
+    if (path === '/proc/zoneinfo') return this.#zoneinfo();
+    const node = /^\/sys\/devices\/system\/node\/node(\d+)\/meminfo$/.exec(path)?.[1];
+    if (node !== undefined) return this.#meminfo(Number(node));
+    if (path.startsWith('/sys/fs/cgroup')) {
+      const cgroup = cgroupOf(path.replace(/\/cgroup\.procs$/, ''));
+      const inside = [...this.processes.values()].filter((process) => process.cgroup === cgroup);
+      return this.cgroups.has(cgroup) ? inside.map(({ pid }) => `${pid}\n`).join('') : undefined;
+    }
+    const [, pid, name] = /^\/proc\/(\d+)\/(\w+)$/.exec(path) ?? [];
+    const process = this.processes.get(Number(pid));
+    if (process === undefined) return undefined;
+    const hasMemory = !process.isZombie;
+    switch (name) {
+      case 'stat':
+        return `${pid} (a) b) S ${'1 '.repeat(18)}${process.startTime} 0 0\n`;
+      case 'maps':
+        return hasMemory ? process.maps() : '';
+      case 'numa_maps':
+        return hasMemory ? process.numaMaps() : '';
+      default:
+        return undefined;
+    }
+  }
+
+  #meminfo(nodeId: number): string | undefined {
+    const free = this.freeBytes.get(nodeId);
+    if (free === undefined) return undefined;
+    return `Node ${nodeId} MemTotal: ${2 ** 21} kB\nNode ${nodeId} MemFree: ${free / 1024} kB\n`;
+  }
+
+  #zoneinfo(): string {
+    const zone = (nodeId: number): string =>
+      [
+        `Node ${nodeId}, zone   Normal`,
+        `        high     ${this.highWatermarkBytes / 4096}`,
+        '        spanned  524288',
+        '        managed  524288',
+        '  start_pfn:           0',
+      ].join('\n');
+    return [...this.freeBytes.keys()].map(zone).join('\n');
+  }
+}
+
+/** The status of a page that other processes map, too. */
+export const SHARED = { status: EACCES, times: Number.POSITIVE_INFINITY };
+
+/** A page that is busy for some tries. */
+export function busyFor(times: number): { status: number; times: number } {
+  return { status: EBUSY, times };
+}
+
+function cgroupOf(path: string): string {
+  const cgroup = path.replace('/sys/fs/cgroup', '');
+  return cgroup === '' ? '/' : cgroup;
+}
