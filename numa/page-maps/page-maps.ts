@@ -1,0 +1,286 @@
+import { setImmediate } from 'node:timers/promises';
+import type { SysFs } from '../sysfs.ts';
+import { SysFsError } from '../sysfs.ts';
+import type { AddressRange } from '../topology.ts';
+import { AddressSpace } from './address-space.ts';
+import { PageMapsUnavailableError } from './errors.ts';
+import type { PageRun } from './extent-store.ts';
+import { ExtentStore } from './extent-store.ts';
+import type { RankedProcess } from './order.ts';
+import { rankByYield } from './order.ts';
+import { ProcessReader } from './process-reader.ts';
+import type { UserProcess } from './processes.ts';
+import { isExited, userProcesses } from './processes.ts';
+
+export type { PageRun } from './extent-store.ts';
+
+export interface PageMapsOptions {
+  readonly sysfs: SysFs;
+  /** Default 4096. */
+  readonly pageBytes?: number;
+  /** Memory for what is known, in bytes (ExtentStore says how much that is); default 64 MiB. One read (256 KiB) may exceed it. */
+  readonly maxBytes?: number;
+}
+
+export interface RefreshOptions {
+  /** Physical addresses in bytes. */
+  readonly wanted: readonly AddressRange[];
+  /** Only these processes; by default all but our own. */
+  readonly pids?: ReadonlySet<number> | undefined;
+  /** The clock by which ages are told. */
+  readonly nowMs: number;
+  readonly maxAgeMs: number;
+  /** Time to work for; one read (about a millisecond) may exceed it. */
+  readonly budgetMs: number;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/**
+ * Why a process is not up to date: `exited` or runs another program now, `denied` to us, no time left (`budget`), no memory left
+ * (`memory`).
+ */
+export type SkipReason = 'exited' | 'denied' | 'budget' | 'memory';
+
+export interface RefreshReport {
+  /** Processes read to the end. */
+  readonly processesRead: number;
+  /** Processes that were up to date before. */
+  readonly processesFresh: number;
+  readonly pagesScanned: number;
+  readonly bytesHeld: number;
+  readonly elapsedMs: number;
+  readonly skipped: readonly { readonly pid: number; readonly reason: SkipReason }[];
+}
+
+const DEFAULT_MAX_BYTES = 64 * 1024 * 1024;
+/** Making room goes on to here, so that it is not made again at once. */
+const ROOM_SHARE = 0.9;
+/** The event loop is never held for longer by what can be interrupted. */
+const SLICE_MS = 2;
+
+/** A process that was given up for want of memory, and what that freed. */
+interface GivenUp {
+  readonly pid: number;
+  readonly startTime: number;
+  readonly bytes: number;
+}
+
+/**
+ * Which process's virtual pages lie in which physical memory, from /proc/PID/maps and /proc/PID/pagemap. Kept between calls:
+ * only what is old, new, changed or moved is read again, and only what reads differently is stored again.
+ */
+export class PageMaps {
+  readonly #sysfs: SysFs;
+  readonly #pageBytes: number;
+  readonly #maxBytes: number;
+  readonly #store = new ExtentStore();
+  readonly #reader: ProcessReader;
+  readonly #spaces = new Map<number, AddressSpace>();
+  readonly #givenUp = new Map<number, GivenUp>();
+  #refreshing: Promise<unknown> = Promise.resolve();
+
+  constructor(options: PageMapsOptions) {
+    this.#sysfs = options.sysfs;
+    this.#pageBytes = options.pageBytes ?? 4096;
+    this.#maxBytes = options.maxBytes ?? DEFAULT_MAX_BYTES;
+    this.#reader = new ProcessReader(this.#sysfs, this.#store, this.#pageBytes);
+  }
+
+  /** Memory held, in bytes. */
+  get bytesHeld(): number {
+    let bytes = this.#store.bytes;
+    for (const space of this.#spaces.values()) bytes += space.bytes;
+    return bytes;
+  }
+
+  /**
+   * Brings the maps up to date, processes first that give most wanted pages for a page scanned, until `budgetMs` are used or all
+   * are fresh. Processes that exit, exec, map or unmap meanwhile are retried next time. Calls at the same time queue.
+   * Throws PageMapsUnavailableError when this process may not see page frames, and SysFsError when /proc cannot be read at all.
+   */
+  refresh(options: RefreshOptions): Promise<RefreshReport> {
+    const report = this.#refreshing.then(() => this.#refresh(options));
+    this.#refreshing = report.catch(() => undefined);
+    return report;
+  }
+
+  /**
+   * Runs of the wanted ranges in the order given, up to `maxBytes`, of these processes (by default of all); a page shared by
+   * several processes comes once, a huge page whole (when at least half of it is wanted, or the range lies in it). The ranges
+   * must not overlap. Looks up what is known, without input or output, as far as the result is iterated over.
+   */
+  find(
+    wanted: readonly AddressRange[],
+    options: { readonly maxBytes: number; readonly pids?: ReadonlySet<number> | undefined },
+  ): Iterable<PageRun> {
+    return this.#store.find(wanted, this.#pageBytes, options.maxBytes / this.#pageBytes, options.pids);
+  }
+
+  /** These virtual pages have moved: what is known around them (2 MiB) is void until the next refresh, which reads it again. */
+  moved(pid: number, startPage: number, pages: number): void {
+    this.#spaces.get(pid)?.moved(startPage, pages);
+  }
+
+  async #refresh(options: RefreshOptions): Promise<RefreshReport> {
+    const startedMs = performance.now();
+    const isOver = () => options.signal?.aborted === true || performance.now() - startedMs >= options.budgetMs;
+    const scannedBefore = this.#reader.pagesScanned;
+    const skipped: { pid: number; reason: SkipReason }[] = [];
+    const processes = (await userProcesses(this.#sysfs, options.pids)).filter(
+      ({ pid }) => options.pids !== undefined || pid !== process.pid,
+    );
+    this.#forgetExited(processes, options.pids);
+    const stale = new Map(
+      processes.filter(({ pid }) => !this.#isFresh(pid, options)).map((process) => [process.pid, process]),
+    );
+    const ranking = stale.size === 0 ? [] : await this.#rank(stale, options.wanted);
+    let deniedPath: string | undefined;
+    try {
+      for (const ranked of ranking) {
+        const process = stale.get(ranked.pid);
+        if (process === undefined) continue;
+        const reason = isOver() ? 'budget' : await this.#readProcess(process, ranked, ranking, options, isOver);
+        if (reason !== undefined) skipped.push({ pid: process.pid, reason });
+        if (reason === 'denied') deniedPath = `/proc/${process.pid}/pagemap`;
+      }
+    } finally {
+      await this.#reader.close();
+    }
+    if (deniedPath !== undefined && this.#spaces.size === 0) {
+      throw new PageMapsUnavailableError('CAP_SYS_PTRACE', deniedPath, 'permission denied');
+    }
+    return {
+      processesRead: stale.size - skipped.length,
+      processesFresh: processes.length - stale.size,
+      pagesScanned: this.#reader.pagesScanned - scannedBefore,
+      bytesHeld: this.bytesHeld,
+      elapsedMs: performance.now() - startedMs,
+      skipped,
+    };
+  }
+
+  /** Undefined when the process is up to date now. */
+  async #readProcess(
+    { pid, startTime, residentPages }: UserProcess,
+    { expectedYield }: RankedProcess,
+    ranking: readonly RankedProcess[],
+    { nowMs, maxAgeMs }: RefreshOptions,
+    isOver: () => boolean,
+  ): Promise<SkipReason | undefined> {
+    const lessUseful = () =>
+      ranking.findLast((other) => other.expectedYield < expectedYield && this.#spaces.has(other.pid))?.pid;
+    const before = this.#givenUp.get(pid);
+    if (before !== undefined && this.bytesHeld + before.bytes > this.#maxBytes && lessUseful() === undefined) {
+      return 'memory';
+    }
+    const space = this.#spaces.get(pid) ?? new AddressSpace(this.#store, pid, startTime);
+    this.#spaces.set(pid, space);
+    let stopped: SkipReason = 'memory';
+    const mayGoOn = async () => {
+      if (isOver()) {
+        stopped = 'budget';
+        return false;
+      }
+      return this.#makeRoom(lessUseful, () => space.closeOlder(nowMs - maxAgeMs));
+    };
+    try {
+      switch (await this.#reader.read(space, residentPages, { nowMs, maxAgeMs, mayGoOn })) {
+        case 'done':
+          this.#givenUp.delete(pid);
+          return undefined;
+        case 'stopped':
+          return stopped;
+        case 'gone':
+          this.#forget(pid);
+          return 'exited';
+      }
+    } catch (error) {
+      this.#forget(pid);
+      if (isExited(error)) return 'exited';
+      if (error instanceof SysFsError && (error.errno === 'EACCES' || error.errno === 'EPERM')) return 'denied';
+      throw error;
+    }
+  }
+
+  /**
+   * Within the bound on memory: first what no longer counts goes, then processes that are less useful, then what is old of the
+   * process being read itself, so that its maps at least roll through its memory. False when all that is not enough.
+   */
+  async #makeRoom(lessUseful: () => number | undefined, closeOld: () => void): Promise<boolean> {
+    if (this.bytesHeld <= this.#maxBytes) return true;
+    const enoughBytes = this.#maxBytes * ROOM_SHARE;
+    await inSlices(this.#store.sweep());
+    while (this.bytesHeld > enoughBytes) {
+      const pid = lessUseful();
+      if (pid === undefined) {
+        closeOld();
+        await inSlices(this.#store.sweep());
+        return this.bytesHeld <= enoughBytes;
+      }
+      await this.#giveUp(pid);
+    }
+    return true;
+  }
+
+  /** Forgets a process for want of memory. */
+  async #giveUp(pid: number): Promise<void> {
+    const space = this.#spaces.get(pid);
+    if (space === undefined) return;
+    const { startTime } = space;
+    const before = this.bytesHeld;
+    this.#forget(pid);
+    await inSlices(this.#store.sweep());
+    this.#givenUp.set(pid, { pid, startTime, bytes: before - this.bytesHeld });
+  }
+
+  async #rank(
+    stale: ReadonlyMap<number, UserProcess>,
+    wanted: readonly AddressRange[],
+  ): Promise<readonly RankedProcess[]> {
+    const wantedPages = new Map<number, number>();
+    await inSlices(this.#store.count(wanted, this.#pageBytes, wantedPages));
+    const pids = new Set([...stale.keys(), ...this.#spaces.keys()]);
+    return rankByYield(
+      [...pids].map((pid) => {
+        const space = this.#spaces.get(pid);
+        return {
+          pid,
+          residentPages: stale.get(pid)?.residentPages ?? space?.pages ?? 0,
+          known:
+            space === undefined
+              ? undefined
+              : { wantedPages: wantedPages.get(pid) ?? 0, scannedPages: space.scannedPages },
+        };
+      }),
+    );
+  }
+
+  #isFresh(pid: number, { nowMs, maxAgeMs }: RefreshOptions): boolean {
+    const space = this.#spaces.get(pid);
+    return space !== undefined && !space.dirty && nowMs - space.readMs <= maxAgeMs;
+  }
+
+  /** Forgets processes that are no more; those that are not asked about stay. */
+  #forgetExited(processes: readonly UserProcess[], asked: ReadonlySet<number> | undefined): void {
+    const startTimes = new Map(processes.map(({ pid, startTime }) => [pid, startTime]));
+    const isNoMore = ({ pid, startTime }: { readonly pid: number; readonly startTime: number }) =>
+      (asked === undefined || asked.has(pid)) && startTimes.get(pid) !== startTime;
+    for (const space of [...this.#spaces.values()]) if (isNoMore(space)) this.#forget(space.pid);
+    for (const given of [...this.#givenUp.values()]) if (isNoMore(given)) this.#givenUp.delete(given.pid);
+  }
+
+  #forget(pid: number): void {
+    this.#spaces.get(pid)?.clear();
+    this.#spaces.delete(pid);
+  }
+}
+
+/** Runs it to its end, letting others have the event loop in between. */
+async function inSlices(steps: Generator<void>): Promise<void> {
+  let sliceMs = performance.now();
+  for (const _ of steps) {
+    if (performance.now() - sliceMs < SLICE_MS) continue;
+    await setImmediate();
+    sliceMs = performance.now();
+  }
+}

@@ -1,0 +1,237 @@
+import type { SysFs } from '../sysfs.ts';
+import type { AddressSpace, WindowTask } from './address-space.ts';
+import type { PageSpan } from './areas.ts';
+import { parseAreas } from './areas.ts';
+import { PageMapsUnavailableError } from './errors.ts';
+import type { ExtentStore } from './extent-store.ts';
+import { ALL_BLOCKS, WINDOW_BLOCKS, WINDOW_PAGES } from './extent-store.ts';
+import { HugePages } from './huge-pages.ts';
+import { PageFile, READ_PAGES } from './page-files.ts';
+import { BLOCK_PAGES, decodeRuns, RunBuffer } from './pagemap-runs.ts';
+import { userProcess } from './processes.ts';
+
+/** How reading a process ended. `stopped`: the caller said so; `gone`: it ended, or runs another program now. */
+export type ReadEnd = 'done' | 'stopped' | 'gone';
+
+export interface ReadOptions {
+  readonly nowMs: number;
+  readonly maxAgeMs: number;
+  /** Asked before every read; false ends the reading. */
+  mayGoOn(): Promise<boolean>;
+}
+
+/** Windows that share a read of pagemap. */
+const WINDOWS_A_READ = READ_PAGES / WINDOW_PAGES;
+/** What the search for pages in giant areas reads in vain at most, a process and refresh: 32 GiB of address space in 64 MiB of entries. */
+const SEARCHED_PAGES = 2 ** 23;
+/** Less often when no page is missing. */
+const IDLE_SEARCHED_PAGES = SEARCHED_PAGES / 16;
+/** A search that has come to its end starts again after this many times the greatest age. */
+const SEARCH_AGES = 8;
+/** Resident pages that may be unknown before a process's giant areas are searched in earnest. */
+const KNOWN_SHARE = 0.95;
+
+interface FoundBlock {
+  /** Of its window. */
+  readonly number: number;
+  readonly block: number;
+  readonly firstRun: number;
+  readonly endRun: number;
+  readonly pages: number;
+  readonly hash: number;
+}
+
+/** Reads /proc/PID/maps and /proc/PID/pagemap into an address space. One process at a time: buffers are used again. */
+export class ProcessReader {
+  readonly #sysfs: SysFs;
+  readonly #store: ExtentStore;
+  readonly #pageBytes: number;
+  readonly #runs = new RunBuffer();
+  #hugePages: HugePages | undefined;
+  /** Pages scanned since the reader was made. */
+  pagesScanned = 0;
+
+  constructor(sysfs: SysFs, store: ExtentStore, pageBytes: number) {
+    this.#sysfs = sysfs;
+    this.#store = store;
+    this.#pageBytes = pageBytes;
+  }
+
+  /**
+   * Brings the address space up to date: areas that are new, changed, dirty or older than `maxAgeMs`. Throws SysFsError (also
+   * when the process exits meanwhile) and PageMapsUnavailableError.
+   */
+  async read(space: AddressSpace, residentPages: number, options: ReadOptions): Promise<ReadEnd> {
+    const path = `/proc/${space.pid}/maps`;
+    // Opened first: after exec it reads nothing, so that old areas and new pages never mix.
+    const pagemap = await PageFile.open(this.#sysfs.root, `/proc/${space.pid}/pagemap`);
+    try {
+      const areas = parseAreas(await this.#sysfs.read(path), this.#pageBytes, path);
+      if ((await userProcess(this.#sysfs, space.pid))?.startTime !== space.startTime) return 'gone';
+      space.setAreas(areas);
+      // What moves from here on makes it dirty again.
+      space.dirty = false;
+      const end = await this.#readAll(pagemap, space, residentPages, options);
+      if (end === 'done') space.readMs = options.nowMs;
+      else space.dirty = true;
+      return end;
+    } finally {
+      await pagemap.close();
+    }
+  }
+
+  async close(): Promise<void> {
+    await this.#hugePages?.close();
+    this.#hugePages = undefined;
+  }
+
+  async #readAll(
+    pagemap: PageFile,
+    space: AddressSpace,
+    residentPages: number,
+    options: ReadOptions,
+  ): Promise<ReadEnd> {
+    const { nowMs, maxAgeMs } = options;
+    const stale = space.staleTasks(nowMs - maxAgeMs);
+    const end = await this.#readTasks(pagemap, space, stale, options, {
+      mostInVain: Number.POSITIVE_INFINITY,
+      onRead: (next) => space.resumeAt(next),
+    });
+    if (end !== 'done') return end;
+    space.resumeAt(0);
+    return this.#readTasks(pagemap, space, space.searchTasks(nowMs - SEARCH_AGES * maxAgeMs, nowMs), options, {
+      mostInVain: space.pages < residentPages * KNOWN_SHARE ? SEARCHED_PAGES : IDLE_SEARCHED_PAGES,
+      onRead: (next) => space.searchFrom(next),
+    });
+  }
+
+  async #readTasks(
+    pagemap: PageFile,
+    space: AddressSpace,
+    tasks: Iterable<WindowTask>,
+    options: ReadOptions,
+    { mostInVain, onRead }: { readonly mostInVain: number; readonly onRead: (nextWindow: number) => void },
+  ): Promise<ReadEnd> {
+    let inVain = 0;
+    for (const group of groupsOf(tasks)) {
+      if (inVain > mostInVain) return 'done';
+      if (!(await options.mayGoOn())) return 'stopped';
+      const spans = group.map((task) => space.spans(task));
+      const first = spans.find((list) => list.length > 0)?.at(0)?.startPage;
+      const end = spans.findLast((list) => list.length > 0)?.at(-1)?.endPage;
+      const known = space.pages;
+      for (const task of group) {
+        // What is moved from here on is dirty again.
+        const window = space.window(task.number);
+        if (window !== undefined) window.dirtyBlocks &= ~task.blocks;
+      }
+      if (first === undefined || end === undefined) {
+        for (const task of group) this.#settle(space, task, options.nowMs);
+        continue;
+      }
+      const { words, pages } = await pagemap.read(first, end - first);
+      if (pages === 0) return 'gone';
+      this.pagesScanned += pages;
+      const found = this.#decode(words, { startPage: first, endPage: first + pages }, space, group, spans);
+      if (found.hiddenPages > 0 && found.pages === 0) {
+        throw new PageMapsUnavailableError(
+          'CAP_SYS_ADMIN',
+          `/proc/${space.pid}/pagemap`,
+          'every page frame reads as 0',
+        );
+      }
+      if (!(await this.#keep(space, found.changed))) return 'stopped';
+      for (const task of group) this.#settle(space, task, options.nowMs);
+      onRead((group.at(-1)?.number ?? 0) + 1);
+      if (space.pages === known) inVain += pages;
+    }
+    return 'done';
+  }
+
+  /** Decodes what was read of the group into runs, block by block. Blocks that hold just this already are left out. */
+  #decode(
+    words: Uint32Array,
+    read: PageSpan,
+    space: AddressSpace,
+    group: readonly WindowTask[],
+    spans: readonly (readonly PageSpan[])[],
+  ): { readonly changed: readonly FoundBlock[]; readonly pages: number; readonly hiddenPages: number } {
+    const runs = this.#runs;
+    runs.clear();
+    const changed: FoundBlock[] = [];
+    let allPages = 0;
+    let hiddenPages = 0;
+    for (const [i, task] of group.entries()) {
+      const window = space.window(task.number);
+      const areas = spans[i] ?? [];
+      let at = 0;
+      for (let block = 0; block < WINDOW_BLOCKS; block++) {
+        if ((task.blocks & (1 << block)) === 0) continue;
+        const start = task.number * WINDOW_PAGES + block * BLOCK_PAGES;
+        const end = start + BLOCK_PAGES;
+        const firstRun = runs.length;
+        let pages = 0;
+        let hash = 0;
+        for (let area = areas[at]; area !== undefined && area.startPage < end; area = areas[++at]) {
+          const from = Math.max(area.startPage, start);
+          const count = Math.min(area.endPage, end, read.endPage) - from;
+          if (count > 0) {
+            const decoded = decodeRuns(words, from - read.startPage, count, from, runs, hash);
+            pages += decoded.pages;
+            hiddenPages += decoded.hiddenPages;
+            hash = decoded.hash;
+          }
+          if (area.endPage > end) break;
+        }
+        allPages += pages;
+        const same = window === undefined ? pages === 0 : this.#store.holds(window, block, { pages, hash });
+        if (same) runs.length = firstRun;
+        else changed.push({ number: task.number, block, firstRun, endRun: runs.length, pages, hash });
+      }
+    }
+    return { changed, pages: allPages, hiddenPages };
+  }
+
+  /** Puts the blocks into the store; false when it has no room. */
+  async #keep(space: AddressSpace, changed: readonly FoundBlock[]): Promise<boolean> {
+    if (this.#pageBytes === 4096) {
+      this.#hugePages ??= await HugePages.open(this.#sysfs.root);
+      await this.#hugePages.mark(this.#runs);
+    }
+    for (const found of changed) {
+      const window = space.open(found.number);
+      if (window === undefined) return false;
+      // Moved while we read it.
+      if ((window.dirtyBlocks & (1 << found.block)) !== 0 && window.readMs > Number.NEGATIVE_INFINITY) continue;
+      if (this.#store.void(window, found.block)) {
+        this.#store.fill(window, found.block, this.#runs, found.firstRun, found.endRun, found);
+      } else {
+        space.close(window);
+      }
+    }
+    return true;
+  }
+
+  /** A window has been read. */
+  #settle(space: AddressSpace, task: WindowTask, nowMs: number): void {
+    const window = space.open(task.number);
+    if (window === undefined) return;
+    if (window.readMs === Number.NEGATIVE_INFINITY) window.dirtyBlocks = 0;
+    if (task.blocks === ALL_BLOCKS) window.readMs = nowMs;
+    space.closeIfEmpty(window);
+  }
+}
+
+/** Tasks whose windows follow one another, as many together as one read covers. */
+function* groupsOf(tasks: Iterable<WindowTask>): Generator<readonly WindowTask[]> {
+  let group: WindowTask[] = [];
+  for (const task of tasks) {
+    const last = group.at(-1);
+    if (last !== undefined && (group.length === WINDOWS_A_READ || task.number !== last.number + 1)) {
+      yield group;
+      group = [];
+    }
+    group.push(task);
+  }
+  if (group.length > 0) yield group;
+}

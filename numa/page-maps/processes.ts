@@ -1,0 +1,70 @@
+import { inBatches } from '../batches.ts';
+import { KernelFormatError } from '../errors.ts';
+import type { SysFs } from '../sysfs.ts';
+import { isGone, SysFsError } from '../sysfs.ts';
+
+/** A process that has memory of its own. */
+export interface UserProcess {
+  readonly pid: number;
+  /** In clock ticks since boot: with the pid it names a process for good. */
+  readonly startTime: number;
+  readonly residentPages: number;
+}
+
+/** Set in the flags of kernel threads (include/linux/sched.h). */
+const PF_KTHREAD = 0x0020_0000;
+
+/** /proc/PID/stat (proc_pid_stat(5)); undefined for kernel threads and zombies, which have no memory. Throws KernelFormatError. */
+export function parseStat(text: string, path: string): UserProcess | undefined {
+  // The name may hold spaces and parentheses.
+  const fields = text
+    .slice(text.lastIndexOf(')') + 1)
+    .trim()
+    .split(' ');
+  const pid = Number.parseInt(text, 10);
+  const [flags, startTime, residentPages] = [9, 22, 24].map((number) => Number(fields[number - 3]));
+  if (flags === undefined || startTime === undefined || residentPages === undefined) {
+    throw new Error('three fields give three numbers');
+  }
+  if (![pid, flags, startTime, residentPages].every(Number.isFinite)) {
+    throw new KernelFormatError(path, text, '"pid (name) state ..." with 24 fields or more');
+  }
+  if ((flags & PF_KTHREAD) !== 0 || residentPages <= 0) return undefined;
+  return { pid, startTime, residentPages };
+}
+
+/** True for the errors that mean that the process is no more (proc(5)): ESRCH is what its open files say. */
+export function isExited(error: unknown): boolean {
+  return isGone(error) || (error instanceof SysFsError && error.errno === 'ESRCH');
+}
+
+/** The process, or undefined when there is none with memory under this pid. Throws SysFsError. */
+export async function userProcess(sysfs: SysFs, pid: number): Promise<UserProcess | undefined> {
+  const path = `/proc/${pid}/stat`;
+  try {
+    return parseStat(await sysfs.read(path), path);
+  } catch (error) {
+    if (isExited(error)) return undefined;
+    throw error;
+  }
+}
+
+/** Those of the pids (by default of all) that have memory. Throws SysFsError. */
+export async function userProcesses(sysfs: SysFs, pids?: ReadonlySet<number>): Promise<readonly UserProcess[]> {
+  const candidates =
+    pids === undefined
+      ? (await sysfs.directories('/proc')).filter((name) => /^\d+$/.test(name)).map(Number)
+      : [...pids];
+  const processes = await inBatches(candidates, (pid) => userProcess(sysfs, pid));
+  return processes.filter((process) => process !== undefined);
+}
+
+/** Pids in the cgroups themselves, not in those below them (cgroup-v2.rst, cgroup.procs). A cgroup that is gone has none. */
+export async function cgroupProcesses(sysfs: SysFs, cgroupPaths: readonly string[]): Promise<Set<number>> {
+  const texts = await inBatches(cgroupPaths, (path) =>
+    sysfs.readIfPresent(`/sys/fs/cgroup${path === '/' ? '' : path}/cgroup.procs`),
+  );
+  const lines = texts.flatMap((text) => (text ?? '').split('\n'));
+  // 0 is a process outside our pid namespace.
+  return new Set(lines.map(Number).filter((pid) => pid > 0));
+}
