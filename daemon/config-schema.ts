@@ -1,5 +1,6 @@
 import type { Static } from 'typebox';
 import Type from 'typebox';
+import { ENGINE_NAMES } from '../tiering/engine.ts';
 import { PolicySchema } from '../tiering/policy.ts';
 
 const closed = { additionalProperties: false };
@@ -31,10 +32,10 @@ const absolutePath = { pattern: '^/[^\\n]*$', maxLength: 4096 };
 export const ConfigSchema = Type.Object(
   {
     ...PolicySchema.properties,
-    engine: Type.Union([Type.Literal('auto'), Type.Literal('damos')], {
+    engine: Type.Union([Type.Literal('auto'), ...ENGINE_NAMES.map((name) => Type.Literal(name))], {
       default: 'auto',
       description:
-        'What moves memory: DAMON\'s schemes in the kernel ("damos", Linux 6.11 or newer); "auto" takes the best there is.',
+        'What moves memory: DAMON\'s schemes in the kernel ("damos", Linux 6.11), or tierd with move_pages(2) ("move_pages", Linux 5.18); "auto" takes damos where there is.',
     }),
     tiers: TiersSchema,
     waitForDamon: Type.Boolean({

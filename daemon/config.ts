@@ -52,8 +52,8 @@ export function parseConfig(text: string, fileName: string): Config {
 
 /** The part of a configuration that is the engine's policy. */
 export function policyOf(config: Config): Policy {
-  const { fastUtilization, headroomMiB, promotion, demotion, monitoring, cgroups, dryRun } = config;
-  return { fastUtilization, headroomMiB, promotion, demotion, monitoring, cgroups, dryRun };
+  const { fastUtilization, headroomMiB, promotion, demotion, monitoring, movePages, cgroups, dryRun } = config;
+  return { fastUtilization, headroomMiB, promotion, demotion, monitoring, movePages, cgroups, dryRun };
 }
 
 /** An empty file, or a group whose keys are all commented out, is null in YAML and means "nothing said". */

@@ -22,12 +22,14 @@ export async function run(options: RunOptions, watch: EndingWatch): Promise<numb
     const runtime = await createTiering({
       sysfs: new HostSysFs(),
       policy: policyOf(config),
+      engine: config.engine,
       ...(config.tiers === 'auto' ? {} : { tiers: config.tiers }),
       waitForDamon: config.waitForDamon,
       switchOffDamonStat: config.switchOffDamonStat,
       logger,
       loadReceipt: () => receipt.load(),
       saveReceipt: (value) => receipt.save(value),
+      featureMask: featureMask(process.env),
     });
     return await runDaemon({
       runtime,
@@ -43,6 +45,11 @@ export async function run(options: RunOptions, watch: EndingWatch): Promise<numb
     logger.debug({ err: error }, 'tierd ends');
     throw error;
   }
+}
+
+/** For tests: what older kernels lack can be hidden, as TIERD_FEATURE_MASK=migrateActions,filters. */
+function featureMask({ TIERD_FEATURE_MASK: mask = '' }: NodeJS.ProcessEnv): readonly string[] {
+  return mask.split(',').filter((name) => name !== '');
 }
 
 /** The command line goes before the file. */

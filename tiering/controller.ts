@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { discoverTopology } from '../numa/discover.ts';
 import { HotplugWatcher } from '../numa/hotplug.ts';
+import { hostMovePages } from '../numa/syscalls/move-pages.ts';
 import type { SysFs } from '../numa/sysfs.ts';
 import type { Topology } from '../numa/topology.ts';
 import { resolveScope, sameScope } from './cgroup-scope.ts';
@@ -8,18 +9,20 @@ import { findConflicts } from './conflicts.ts';
 import { DamonDriver } from './damon/driver.ts';
 import { ExclusiveModuleError, ForeignKdamondError } from './damon/errors.ts';
 import type { ProbedFeatures } from './damon/features.ts';
-import { requireMigration } from './damon/features.ts';
 import type { Receipt } from './damon/receipt.ts';
+import { DamosEngine } from './damos-engine.ts';
 import { DecisionClock } from './decision-clock.ts';
 import { DecisionLog, policyChanges } from './decision-log.ts';
+import type { Engine, EngineName } from './engine.ts';
 import { NoTiersError } from './errors.ts';
+import { MigrationJobs } from './jobs/migration-jobs.ts';
 import { KdamondFleet } from './kdamond-fleet.ts';
 import type { Logger } from './logger.ts';
 import { monotonicMs } from './monotonic.ts';
+import { MovePagesEngine } from './move-pages/move-pages-engine.ts';
 import type { Observation } from './observation.ts';
 import { Observer } from './observer.ts';
-import type { CgroupScope } from './plan.ts';
-import { plan } from './plan.ts';
+import type { CgroupScope, PlanInput } from './plan.ts';
 import type { Policy } from './policy.ts';
 import type { DesiredKdamond } from './scheme.ts';
 import { Serial } from './serial.ts';
@@ -27,12 +30,15 @@ import type { KdamondView, Status, TieringService } from './service.ts';
 import type { NodeSnapshot } from './snapshot.ts';
 import { nodeStatuses } from './status-view.ts';
 import type { NodeOrders } from './tuner/order.ts';
+import { isOn } from './tuner/order.ts';
 import type { TunerState } from './tuner/tune.ts';
 import { FRESH_TUNER, tune } from './tuner/tune.ts';
 
 export interface TieringOptions {
   readonly sysfs: SysFs;
   readonly policy: Policy;
+  /** `auto`: damos where the kernel has migrate actions, else move_pages. */
+  readonly engine: EngineName | 'auto';
   /** Node ids from fast to slow; undefined: as the kernel says. */
   readonly tiers?: readonly (readonly number[])[];
   /** Wait while something else uses DAMON, rather than fail. */
@@ -58,8 +64,6 @@ export interface TieringRuntime extends TieringService {
 
 const WAIT_FOR_DAMON_MS = 2_000;
 const SCOPE_EVERY_MS = 5_000;
-/** Statistics are read this long after the last order, to catch a pass that was under way. */
-const MOVING_FOR_MS = 15_000;
 
 /** Makes the engine; nothing happens until start(). */
 export async function createTiering(options: TieringOptions): Promise<TieringRuntime> {
@@ -83,7 +87,8 @@ class Controller implements TieringRuntime {
   #isReady = false;
   #policy: Policy;
   #topology: Topology = { nodes: [], tiers: [], tierSource: 'kernel', paths: [] };
-  #features: ProbedFeatures | undefined;
+  /** From when it is known what the kernel can do. */
+  #engine: { readonly engine: Engine; readonly features: ProbedFeatures } | undefined;
   #scope: CgroupScope = { include: [], exclude: [] };
   #scopeAtMs = 0;
   #tuner: TunerState = FRESH_TUNER;
@@ -96,8 +101,7 @@ class Controller implements TieringRuntime {
   #starting: Promise<void> = Promise.resolve();
   #loop: Promise<void> = Promise.resolve();
   readonly #startedAt = new Date();
-  /** By node: the last order that let something move. */
-  readonly #orderedAtMs = new Map<number, number>();
+  readonly migrations: MigrationJobs;
 
   constructor(options: TieringOptions) {
     this.#options = options;
@@ -118,6 +122,8 @@ class Controller implements TieringRuntime {
       onApplied: (nodeId) => this.#clock.applied(nodeId, monotonicMs()),
     });
     this.#decisions = new DecisionLog(options.logger);
+    const { sysfs, logger } = options;
+    this.migrations = new MigrationJobs({ sysfs, logger, loadMovePages: hostMovePages });
     this.#hotplug = new HotplugWatcher(options.sysfs, {
       log: options.logger,
       ...(options.tiers && { tiers: options.tiers }),
@@ -140,8 +146,13 @@ class Controller implements TieringRuntime {
     this.#scope = await resolveScope(sysfs, this.#policy.cgroups);
     const { features, adopted, restarted } = await this.#prepare();
     try {
-      requireMigration(features);
-      this.#features = features;
+      const engine = this.#chooseEngine(features);
+      await engine.prepare(features);
+      this.#engine = { engine, features };
+      this.#logger.info(
+        {},
+        `engine ${engine.name}${this.#options.engine === 'auto' ? ', chosen by what the kernel can do' : ''}`,
+      );
       for (const conflict of await findConflicts(sysfs)) this.#logger.warn({}, conflict);
       await this.#fleet.start(this.#desired([]), adopted, restarted);
     } catch (error) {
@@ -156,16 +167,19 @@ class Controller implements TieringRuntime {
     if (this.#stopped) return;
     this.#stopped = true;
     this.#abort.abort();
+    await this.migrations.stop();
     // A start under way must not take DAMON after it was released.
     await this.#starting.catch(() => undefined);
     await this.#hotplug.stop();
     await this.#loop;
+    await this.#engine?.engine.stop();
     await this.#between.run(() => this.#fleet.stop());
   }
 
   status(): Status {
     const now = Date.now();
     const moving = this.#orders.some((order) => isOn(order));
+    const accounts = this.#engine?.engine.accounts();
     const state = this.#stopped
       ? 'stopped'
       : this.#problem !== undefined
@@ -178,7 +192,7 @@ class Controller implements TieringRuntime {
     return {
       state,
       ...(this.#problem !== undefined && { problem: this.#problem }),
-      engine: 'damos',
+      engine: this.#engine?.engine.name ?? this.#options.engine,
       dryRun: this.#policy.dryRun,
       startedAt: this.#startedAt.toISOString(),
       uptimeSeconds: Math.round((now - this.#startedAt.getTime()) / 1000),
@@ -187,7 +201,8 @@ class Controller implements TieringRuntime {
       demotedBytes: this.#observer.flows.demotedBytes,
       ...this.#observer.flows.rates(monotonicMs()),
       hotBytesWaiting: this.#hotBytesWaiting,
-      pingPongBytes: this.#pingPongBytes,
+      pingPongBytes: accounts?.pingPongBytes ?? this.#pingPongBytes,
+      ...(accounts && { pages: accounts }),
     };
   }
 
@@ -233,6 +248,7 @@ class Controller implements TieringRuntime {
         this.#scope = await resolveScope(this.#options.sysfs, policy.cgroups);
         // Orders were made for the old policy: off until the next tick.
         await this.#fleet.bring(this.#desired([]));
+        this.#engine?.engine.policyChanged();
       } catch (error) {
         this.#policy = before.policy;
         this.#scope = before.scope;
@@ -256,14 +272,26 @@ class Controller implements TieringRuntime {
   }
 
   #desired(orders: readonly NodeOrders[]): readonly DesiredKdamond[] {
-    if (this.#features === undefined) return [];
-    return plan({
-      topology: this.#topology,
-      policy: this.#policy,
-      features: this.#features,
-      scope: this.#scope,
-      orders,
-    });
+    if (this.#engine === undefined) return [];
+    const { engine, features } = this.#engine;
+    return engine.kdamonds(this.#planInput(features, orders));
+  }
+
+  #planInput(features: ProbedFeatures, orders: readonly NodeOrders[]): PlanInput {
+    return { topology: this.#topology, policy: this.#policy, features, scope: this.#scope, orders };
+  }
+
+  #chooseEngine({ migrateActions }: ProbedFeatures): Engine {
+    const { engine: wanted, sysfs } = this.#options;
+    if (wanted === 'damos' || (wanted === 'auto' && migrateActions)) {
+      return new DamosEngine({
+        driver: this.#driver,
+        observer: this.#observer,
+        fleet: this.#fleet,
+        nowMs: monotonicMs,
+      });
+    }
+    return new MovePagesEngine({ sysfs, nowMs: monotonicMs, flows: this.#observer.flows });
   }
 
   async #run(): Promise<void> {
@@ -282,12 +310,11 @@ class Controller implements TieringRuntime {
     this.#problem = (await this.#fleet.keepAlive(() => this.#desired([]), nowMs)) ?? this.#problem;
     await this.#keepScope(nowMs);
     this.#noteReadiness();
-    if (!this.#clock.isDue(...this.#watched(), nowMs)) return;
-    const moving = this.#driver.kdamonds.filter(
-      ({ desired }) => nowMs - (this.#orderedAtMs.get(desired.nodeId) ?? 0) < MOVING_FOR_MS,
-    );
+    if (this.#engine === undefined || !this.#clock.isDue(...this.#watched(), nowMs)) return;
+    const { engine, features } = this.#engine;
+    const flows = await engine.settle(nowMs);
     const nodeIds = this.#topology.nodes.map((node) => node.nodeId);
-    this.#observation = await this.#observer.observe(nodeIds, moving, nowMs);
+    this.#observation = await this.#observer.observe(nodeIds, flows, nowMs);
     this.#clock.decided(this.#observer.snapshots);
 
     const tuning = tune(this.#tuner, this.#observation, this.#topology, this.#policy);
@@ -299,8 +326,7 @@ class Controller implements TieringRuntime {
       const path = this.#topology.paths.find((candidate) => candidate.nodeId === nodeId);
       return direction === 'promotion' ? path?.promotionTarget : path?.demotionTarget;
     });
-    for (const order of tuning.orders) if (isOn(order)) this.#orderedAtMs.set(order.nodeId, nowMs);
-    await this.#fleet.bring(this.#desired(tuning.orders));
+    await engine.serve(this.#planInput(features, tuning.orders), this.#observer.snapshots);
     this.#problem = undefined;
   }
 
@@ -343,8 +369,4 @@ class Controller implements TieringRuntime {
     if (message !== this.#problem) this.#logger.error({ err: error }, `tick failed: ${message}`);
     this.#problem = message;
   }
-}
-
-function isOn(order: NodeOrders): boolean {
-  return (order.promotion?.budgetBytes ?? 0) > 0 || (order.demotion?.budgetBytes ?? 0) > 0;
 }

@@ -7,6 +7,9 @@ export interface Flow {
   readonly demotedBytes: number;
   readonly promotionTriedBytes: number;
   readonly demotionTriedBytes: number;
+  /** How long moving them took, where the engine knows; a kdamond that migrates shows it by late snapshots. */
+  readonly promotionMs?: number;
+  readonly demotionMs?: number;
 }
 
 export const NO_FLOW: Flow = { promotedBytes: 0, demotedBytes: 0, promotionTriedBytes: 0, demotionTriedBytes: 0 };
@@ -35,16 +38,21 @@ export class FlowLedger {
     const before = this.#totals.get(nodeId);
     this.#totals.set(nodeId, total);
     if (before === undefined) return NO_FLOW;
-    const flow: Flow = {
+    const flow = {
       promotedBytes: growth(before.promotedBytes, total.promotedBytes),
       demotedBytes: growth(before.demotedBytes, total.demotedBytes),
       promotionTriedBytes: growth(before.promotionTriedBytes, total.promotionTriedBytes),
       demotionTriedBytes: growth(before.demotionTriedBytes, total.demotionTriedBytes),
     };
+    this.add(flow, nowMs);
+    return flow;
+  }
+
+  /** Counts what has moved since the last call. */
+  add(flow: Flow, nowMs: number): void {
     this.promotedBytes += flow.promotedBytes;
     this.demotedBytes += flow.demotedBytes;
     if (flow.promotedBytes + flow.demotedBytes > 0) this.#samples.push({ atMs: nowMs, ...flow });
-    return flow;
   }
 
   /** Forgets a node whose kdamond is gone. */

@@ -15,6 +15,9 @@ export interface NodeObservation {
   /** Bytes the schemes tried to move since the last tick: moved, plus free, unmovable, filtered and failed. */
   readonly promotionTriedBytes: number;
   readonly demotionTriedBytes: number;
+  /** How long moving them took; undefined: as much as the newest snapshot came late. */
+  readonly promotionMs?: number;
+  readonly demotionMs?: number;
 }
 
 export interface Observation {

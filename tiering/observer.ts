@@ -61,17 +61,19 @@ export class Observer {
     this.flows.forget(nodeId);
   }
 
-  /**
-   * All that one tick knows. `moving` names the kdamonds whose statistics may have changed: reading them asks the kdamond, so settled ones are left
-   * in peace. Throws KdamondDiedError, SysFsError.
-   */
-  async observe(nodeIds: readonly number[], moving: readonly RunningKdamond[], nowMs: number): Promise<Observation> {
+  /** What the schemes of these kdamonds have moved since the last call, by node. Throws KdamondDiedError, SysFsError. */
+  async schemeFlows(kdamonds: readonly RunningKdamond[], nowMs: number): Promise<ReadonlyMap<number, Flow>> {
     const flows = new Map<number, Flow>();
-    for (const { index, desired } of moving) {
+    for (const { index, desired } of kdamonds) {
       const stats = await this.#driver.stats(index);
       this.#stats.set(desired.nodeId, stats);
       flows.set(desired.nodeId, this.flows.record(desired.nodeId, desired.schemes, stats, nowMs));
     }
+    return flows;
+  }
+
+  /** All that one tick knows, with what the engine has moved since the last one. Throws SysFsError. */
+  async observe(nodeIds: readonly number[], flows: ReadonlyMap<number, Flow>, nowMs: number): Promise<Observation> {
     if (nowMs - this.#watermarksAtMs > WATERMARKS_EVERY_MS) {
       this.#watermarks = await readHighWatermarks(this.#sysfs);
       this.#watermarksAtMs = nowMs;

@@ -28,6 +28,18 @@ const RESET_INTERVAL_MS = 1;
 /** Size says nothing about heat; the access rate counts most, age settles ties. */
 const WEIGHTS = { size: 0, nrAccesses: 700, age: 300 } as const;
 const BYTES_PER_MIN_REGION = 4 * MIB;
+const WATCHING: DesiredScheme = {
+  name: 'watch',
+  action: 'stat',
+  pattern: {
+    sizeBytes: { min: PAGE_BYTES, max: UNBOUNDED },
+    nrAccesses: { min: 0, max: UNBOUNDED },
+    age: { min: 0, max: UNBOUNDED },
+  },
+  // No quota: looking costs nothing.
+  quota: { bytes: 0, resetIntervalMs: 0, weights: WEIGHTS },
+  filters: [],
+};
 
 /** Cgroups in scope with all below them, as memcg filters match exactly one cgroup each. */
 export interface CgroupScope {
@@ -60,6 +72,16 @@ export function plan(input: PlanInput): readonly DesiredKdamond[] {
     ];
     if (schemes.length === 0) return [];
     return [{ nodeId: node.nodeId, ...monitoring(node, policy), ranges: node.ranges, schemes }];
+  });
+}
+
+/** The kdamonds of an engine that migrates by itself: they only watch, each with a `stat` scheme over all regions. Pure. */
+export function planWatching({ topology, policy }: PlanInput): readonly DesiredKdamond[] {
+  return topology.paths.flatMap((path) => {
+    const node = topology.nodes.find((candidate) => candidate.nodeId === path.nodeId);
+    const leadsNowhere = path.promotionTarget === undefined && path.demotionTarget === undefined;
+    if (node === undefined || node.ranges.length === 0 || leadsNowhere) return [];
+    return [{ nodeId: node.nodeId, ...monitoring(node, policy), ranges: node.ranges, schemes: [WATCHING] }];
   });
 }
 

@@ -82,6 +82,25 @@ const DemotionSchema = Type.Object(
   { ...closed, description: 'What is moved down, and how fast.' },
 );
 
+const MovePagesSchema = Type.Object(
+  {
+    settleSeconds: Type.Number({
+      minimum: 0,
+      maximum: 3600,
+      default: 20,
+      description: 'A page that was moved is not moved back for so long, in seconds.',
+    }),
+    maxCpuShare: Type.Number({
+      minimum: 0.01,
+      maximum: 1,
+      default: 0.5,
+      description:
+        'Most processor time that finding and moving pages may take while it goes on, as a share of one core.',
+    }),
+  },
+  { ...closed, description: 'How the move_pages engine works; the damos engine does not use it.' },
+);
+
 const cgroupPath = Type.String({ pattern: '^/(?!(.*/)?\\.\\.(/|$))[^\\n]*$', maxLength: 4096 });
 
 const CgroupsSchema = Type.Object(
@@ -118,6 +137,7 @@ export const PolicySchema = Type.Object(
     promotion: PromotionSchema,
     demotion: DemotionSchema,
     monitoring: MonitoringSchema,
+    movePages: MovePagesSchema,
     cgroups: CgroupsSchema,
     dryRun: Type.Boolean({ default: false, description: 'Watch and decide, log and report, but move nothing.' }),
   },
@@ -132,6 +152,7 @@ export const DEFAULT_POLICY: Policy = {
   promotion: { minAccessRate: 0.2, minAgeSeconds: 0, maxMiBPerSecond: 1024 },
   demotion: { maxAccessRate: 0.05, minAgeSeconds: 5, maxMiBPerSecond: 1024 },
   monitoring: { samplingIntervalMs: 50, aggregationIntervalMs: 500, minRegions: 'auto', maxRegions: 'auto' },
+  movePages: { settleSeconds: 20, maxCpuShare: 0.5 },
   cgroups: { include: [], exclude: [] },
   dryRun: false,
 };

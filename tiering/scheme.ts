@@ -76,6 +76,10 @@ export interface DamonFeatures {
   readonly migrateActions: boolean;
   readonly youngFilter: boolean;
   readonly memcgFilter: boolean;
+  /** Schemes have filters at all (6.3). */
+  readonly filters: boolean;
+  /** Schemes have an apply interval of their own (6.7); before, it is the aggregation interval. */
+  readonly applyInterval: boolean;
   /** Filters can also let pass (`allow` file, 6.14). */
   readonly allowFilters: boolean;
   /** Filters are split in `core_filters` and `ops_filters` (6.15); before, one `filters`. */

@@ -44,6 +44,20 @@ export const StatusSchema = Type.Object({
   demotedBytesPerSecond: Type.Number({ description: 'Over the last seconds.' }),
   hotBytesWaiting: Type.Number({ description: 'Hot bytes on nodes that have a faster one above them.' }),
   pingPongBytes: Type.Number({ description: 'Bytes that came straight back after a demotion, estimated since start.' }),
+  pages: Type.Optional(
+    Type.Object(
+      {
+        movedBytes: Type.Number(),
+        failedBytes: Type.Record(Type.String(), Type.Number(), {
+          description: 'Bytes that did not move, by errno name such as "EBUSY".',
+        }),
+        heldBackBytes: Type.Number({ description: 'Not moved back because they had been moved shortly before.' }),
+        pingPongBytes: Type.Number({ description: 'Moved back later than that, yet soon.' }),
+        pageMapBytes: Type.Number({ description: "Memory that knowing the processes' page maps takes." }),
+      },
+      { description: 'What became of single pages since start; only the move_pages engine knows.' },
+    ),
+  ),
   host: HostSchema,
 });
 

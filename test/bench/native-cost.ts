@@ -70,6 +70,7 @@ async function engineCpu(hotShare: number): Promise<number> {
   const kernel = new FakeKernel();
   const engine = await createTiering({
     sysfs: kernel,
+    engine: 'damos',
     policy: DEFAULT_POLICY,
     waitForDamon: false,
     switchOffDamonStat: true,

@@ -133,6 +133,8 @@ async function accepted(admin: DamonAdmin, path: string, names: readonly string[
 }
 
 interface SchemeLayout {
+  readonly filters: boolean;
+  readonly applyInterval: boolean;
   readonly splitFilters: boolean;
   readonly addrUnit: boolean;
   readonly effectiveBytes: boolean;
@@ -143,6 +145,8 @@ async function lookAtScheme(admin: DamonAdmin, folder: string): Promise<SchemeLa
   const files = await admin.list(folder);
   const context = folder.slice(0, folder.indexOf('/schemes/'));
   return {
+    filters: files.includes('filters') || files.includes('ops_filters'),
+    applyInterval: files.includes('apply_interval_us'),
     splitFilters: files.includes('ops_filters'),
     addrUnit: await admin.has(context, 'addr_unit'),
     effectiveBytes: await admin.has(`${folder}/quotas`, 'effective_bytes'),
@@ -175,6 +179,8 @@ async function lookAtExisting(admin: DamonAdmin): Promise<SchemeFeatures> {
     complete: false,
     actions: [],
     filterTypes: [],
+    filters: false,
+    applyInterval: false,
     splitFilters: false,
     allowFilters: false,
     addrUnit: false,
@@ -202,6 +208,8 @@ export function maskFeatures(features: ProbedFeatures, mask: readonly string[]):
       !hidden.has('migrate_cold'),
     youngFilter: features.youngFilter && !hidden.has('youngFilter') && !hidden.has('young'),
     memcgFilter: features.memcgFilter && !hidden.has('memcgFilter') && !hidden.has('memcg'),
+    filters: features.filters && !hidden.has('filters'),
+    applyInterval: features.applyInterval && !hidden.has('applyInterval'),
     allowFilters: features.allowFilters && !hidden.has('allowFilters'),
     splitFilters: features.splitFilters && !hidden.has('splitFilters'),
     addrUnit: features.addrUnit && !hidden.has('addrUnit'),
@@ -220,6 +228,6 @@ export function requireMigration(features: ProbedFeatures): void {
   throw new DamonUnsupportedError(
     `engine damos needs migrate_hot and migrate_cold (Linux 6.11): this kernel's DAMON takes only ${
       features.actions.length === 0 ? 'what could not be probed' : features.actions.join(', ')
-    }; use a newer kernel`,
+    }; use engine move_pages, or a newer kernel`,
   );
 }

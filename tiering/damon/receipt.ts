@@ -163,6 +163,9 @@ function readFeatures(value: unknown, where: string): ProbedFeatures {
     migrateActions: fields.flag('migrateActions'),
     youngFilter: fields.flag('youngFilter'),
     memcgFilter: fields.flag('memcgFilter'),
+    // A tierd that did not ask ran on no kernel without them.
+    filters: fields.optional('filters', asFlag) ?? true,
+    applyInterval: fields.optional('applyInterval', asFlag) ?? true,
     allowFilters: fields.flag('allowFilters'),
     splitFilters: fields.flag('splitFilters'),
     addrUnit: fields.flag('addrUnit'),
@@ -207,10 +210,7 @@ class Fields {
   }
 
   flag(name: string): boolean {
-    return this.required(name, (value, where) => {
-      if (typeof value !== 'boolean') throw new ReceiptError(`${where} is not true or false`);
-      return value;
-    });
+    return this.required(name, asFlag);
   }
 
   list<T>(name: string, read: Read<T>): readonly T[] {
@@ -223,6 +223,11 @@ class Fields {
 
 function isObject(value: unknown): value is object {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+function asFlag(value: unknown, where: string): boolean {
+  if (typeof value !== 'boolean') throw new ReceiptError(`${where} is not true or false`);
+  return value;
 }
 
 function asNumber(value: unknown, where: string): number {

@@ -9,7 +9,7 @@ export interface FileWrite {
 }
 
 /** What the tree's shape depends on. */
-export type TreeFeatures = Pick<DamonFeatures, 'splitFilters' | 'allowFilters'>;
+export type TreeFeatures = Pick<DamonFeatures, 'splitFilters' | 'allowFilters' | 'filters' | 'applyInterval'>;
 
 /** Above every double that counts bytes exactly; as text, because a double cannot hold it. */
 const MAX_UNSIGNED_LONG = '18446744073709551615';
@@ -56,8 +56,10 @@ function schemeWrites(folder: string, scheme: DesiredScheme, features: TreeFeatu
     throw new RangeError(`scheme ${scheme.name}: ${scheme.action} needs a target node`);
   }
   const { pattern, quota } = scheme;
+  if (features.applyInterval) {
+    writes.push({ path: `${folder}/apply_interval_us`, value: count(scheme.applyIntervalUs ?? 0) });
+  }
   writes.push(
-    { path: `${folder}/apply_interval_us`, value: count(scheme.applyIntervalUs ?? 0) },
     { path: `${folder}/access_pattern/sz/min`, value: lower(pattern.sizeBytes) },
     { path: `${folder}/access_pattern/sz/max`, value: upper(pattern.sizeBytes, MAX_UNSIGNED_LONG) },
     { path: `${folder}/access_pattern/nr_accesses/min`, value: lower(pattern.nrAccesses) },
@@ -71,6 +73,12 @@ function schemeWrites(folder: string, scheme: DesiredScheme, features: TreeFeatu
     { path: `${folder}/quotas/weights/nr_accesses_permil`, value: count(quota.weights.nrAccesses) },
     { path: `${folder}/quotas/weights/age_permil`, value: count(quota.weights.age) },
   );
+  if (!features.filters) {
+    if (scheme.filters.length === 0) return writes;
+    throw new DamonUnsupportedError(
+      `scheme ${scheme.name} needs filters (Linux 6.3), which this kernel's DAMON has not`,
+    );
+  }
   // Both filter types that tierd uses are handled by the operations layer; since 6.15 they have a folder of their own.
   const filters = `${folder}/${features.splitFilters ? 'ops_filters' : 'filters'}`;
   writes.push({ path: `${filters}/nr_filters`, value: count(scheme.filters.length) });

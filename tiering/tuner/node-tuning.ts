@@ -72,11 +72,13 @@ export function learn(
     promotionPace: nextPace(before.promotionPace, {
       ...pass,
       movedBytes: node.promotedBytes,
+      busyMs: node.promotionMs,
       maxBytesPerPass: promotionCap,
     }),
     demotionPace: nextPace(before.demotionPace, {
       ...pass,
       movedBytes: node.demotedBytes,
+      busyMs: node.demotionMs,
       maxBytesPerPass: demotionCap,
     }),
     effort: nextEffort(before.effort, {

@@ -13,9 +13,14 @@ export interface DemotionOrder extends Order {
   readonly furthest: Reach;
 }
 
-/** What a node's schemes shall do until the next tick. */
+/** What shall move out of a node until the next tick. */
 export interface NodeOrders {
   readonly nodeId: number;
   readonly promotion?: Order;
   readonly demotion?: DemotionOrder;
+}
+
+/** Whether an order lets anything move. */
+export function isOn(order: NodeOrders): boolean {
+  return (order.promotion?.budgetBytes ?? 0) > 0 || (order.demotion?.budgetBytes ?? 0) > 0;
 }

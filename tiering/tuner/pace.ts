@@ -31,6 +31,8 @@ export interface PassObservation {
   /** When the snapshot before it was taken, even if no tick saw that one. */
   readonly previousSnapshotAtMs: number | undefined;
   readonly aggregationIntervalMs: number;
+  /** How long moving took, for engines that know; they share the interval between promotion and demotion. */
+  readonly busyMs?: number | undefined;
   /** Bytes that the pass really moved: what is skipped costs next to nothing. */
   readonly movedBytes: number;
   readonly maxBytesPerPass: number;
@@ -51,8 +53,9 @@ export function nextPace(pace: Pace, pass: PassObservation): Pace {
   const previousAtMs = pass.previousSnapshotAtMs ?? pace.lastSnapshotAtMs;
   let { stepBytes } = pace;
   if (movedBytes >= SIGNIFICANT_BYTES && previousAtMs !== undefined) {
-    const passMs = Math.max(1, snapshotAtMs - previousAtMs - aggregationIntervalMs);
-    const fitting = (movedBytes / passMs) * PASS_SHARE * aggregationIntervalMs;
+    const passMs = Math.max(1, pass.busyMs ?? snapshotAtMs - previousAtMs - aggregationIntervalMs);
+    const share = pass.busyMs === undefined ? PASS_SHARE : PASS_SHARE / 2;
+    const fitting = (movedBytes / passMs) * share * aggregationIntervalMs;
     const slowest = movedBytes >= SLOWING_SHARE * stepBytes ? stepBytes / MAX_CHANGE : stepBytes;
     stepBytes = Math.min(stepBytes * MAX_CHANGE, Math.max(slowest, fitting));
   }

@@ -67,7 +67,7 @@ describe('parseConfig', () => {
     [
       '1: 2',
       [
-        'tierd.yaml:1: 1: unknown key: must be one of the keys fastUtilization, headroomMiB, promotion, demotion, monitoring, cgroups, dryRun, engine, tiers, waitForDamon, switchOffDamonStat, logLevel, api, stateDirectory',
+        'tierd.yaml:1: 1: unknown key: must be one of the keys fastUtilization, headroomMiB, promotion, demotion, monitoring, movePages, cgroups, dryRun, engine, tiers, waitForDamon, switchOffDamonStat, logLevel, api, stateDirectory',
       ],
     ],
     [
@@ -106,7 +106,7 @@ describe('parseConfig', () => {
       'tiers: [[0], [1, 0]]',
       ['tierd.yaml:1: tiers: [[0],[1,0]] is not allowed: must be lists with each node once (node 0 is there twice)'],
     ],
-    ['engine: memtierd', ['tierd.yaml:1: engine: "memtierd" is not allowed: must be "auto" or "damos"']],
+    ['engine: memtierd', ['tierd.yaml:1: engine: "memtierd" is not allowed: must be "auto", "damos" or "move_pages"']],
     [
       'stateDirectory: state',
       ['tierd.yaml:1: stateDirectory: "state" is not allowed: must be an absolute path of at most 4096 characters'],
@@ -114,7 +114,7 @@ describe('parseConfig', () => {
     [
       '- a\n- b',
       [
-        'tierd.yaml:1: ["a","b"] is not allowed: must be a mapping with the keys fastUtilization, headroomMiB, promotion, demotion, monitoring, cgroups, dryRun, engine, tiers, waitForDamon, switchOffDamonStat, logLevel, api, stateDirectory',
+        'tierd.yaml:1: ["a","b"] is not allowed: must be a mapping with the keys fastUtilization, headroomMiB, promotion, demotion, monitoring, movePages, cgroups, dryRun, engine, tiers, waitForDamon, switchOffDamonStat, logLevel, api, stateDirectory',
       ],
     ],
     [
@@ -136,7 +136,7 @@ describe('parseConfig', () => {
       [
         'tierd.yaml:1: dryRun: 1 is not allowed: must be true or false',
         'tierd.yaml:2: logLevel: 1 is not allowed: must be "trace", "debug", "info", "warn", "error", "fatal" or "silent"',
-        'tierd.yaml:3: foo: unknown key: must be one of the keys fastUtilization, headroomMiB, promotion, demotion, monitoring, cgroups, dryRun, engine, tiers, waitForDamon, switchOffDamonStat, logLevel, api, stateDirectory',
+        'tierd.yaml:3: foo: unknown key: must be one of the keys fastUtilization, headroomMiB, promotion, demotion, monitoring, movePages, cgroups, dryRun, engine, tiers, waitForDamon, switchOffDamonStat, logLevel, api, stateDirectory',
       ],
     ],
     ['dryRun: true\ndryRun: false', ['tierd.yaml:2:1: Map keys must be unique']],

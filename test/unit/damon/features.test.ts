@@ -16,6 +16,8 @@ describe('probing in a scratch directory', () => {
       migrateActions: true,
       youngFilter: true,
       memcgFilter: true,
+      filters: true,
+      applyInterval: true,
       allowFilters: false,
       splitFilters: false,
       addrUnit: false,
@@ -98,7 +100,8 @@ describe('a kernel that cannot do it', () => {
 
 test('a mask hides features, filters, metrics and trace events by name', async () => {
   const features = await probeFeatures(new FakeDamon('7.3'), { scratchAllowed: true });
-  const masked = maskFeatures(features, ['splitFilters', 'young', 'node_mem_used_bp', 'damos_esz']);
+  const masked = maskFeatures(features, ['splitFilters', 'applyInterval', 'young', 'node_mem_used_bp', 'damos_esz']);
+  expect(masked.applyInterval).toBe(false);
   expect(masked.splitFilters).toBe(false);
   expect(masked.youngFilter).toBe(false);
   expect(masked.goalMetrics).not.toContain('node_mem_used_bp');

@@ -3,8 +3,9 @@ import type { FileWrite } from '../../../tiering/damon/tree.ts';
 import { initialRegions, kdamondChanges, kdamondWrites, pendingWrites } from '../../../tiering/damon/tree.ts';
 import { kdamond, scheme, withBudget } from './desired.ts';
 
-const LINUX_6_12 = { splitFilters: false, allowFilters: false };
-const LINUX_7_3 = { splitFilters: true, allowFilters: true };
+const LINUX_5_18 = { filters: false, applyInterval: false, splitFilters: false, allowFilters: false };
+const LINUX_6_12 = { filters: true, applyInterval: true, splitFilters: false, allowFilters: false };
+const LINUX_7_3 = { filters: true, applyInterval: true, splitFilters: true, allowFilters: true };
 
 function lines(writes: readonly FileWrite[]): readonly string[] {
   return writes.map(({ path, value }) => `${path}=${value}`);
@@ -56,6 +57,17 @@ describe('the files of a kdamond', () => {
       '0/contexts/0/schemes/0/ops_filters/0/matching=Y',
       '0/contexts/0/schemes/0/ops_filters/0/allow=Y',
     ]);
+  });
+
+  test('leave out what came after Linux 5.18, and cannot do without it when it is needed', () => {
+    const watching = kdamond(0, { schemes: [scheme({ action: 'stat', filters: [] })] });
+    expect(lines(kdamondWrites(0, watching, LINUX_5_18)).filter((line) => /apply_interval|filter/.test(line))).toEqual(
+      [],
+    );
+    const young = scheme({ filters: [{ type: 'young', matching: true, allow: false }] });
+    expect(() => kdamondWrites(0, kdamond(0, { schemes: [young] }), LINUX_5_18)).toThrow(
+      /needs filters \(Linux 6\.3\)/,
+    );
   });
 
   test('cannot say that a filter allows where filters only reject', () => {

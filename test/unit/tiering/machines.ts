@@ -62,6 +62,8 @@ export const ALL_FEATURES: DamonFeatures = {
   migrateActions: true,
   youngFilter: true,
   memcgFilter: true,
+  filters: true,
+  applyInterval: true,
   allowFilters: true,
   splitFilters: true,
   addrUnit: true,

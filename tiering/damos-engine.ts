@@ -1,0 +1,68 @@
+import type { DamonDriver } from './damon/driver.ts';
+import type { ProbedFeatures } from './damon/features.ts';
+import { requireMigration } from './damon/features.ts';
+import type { Engine } from './engine.ts';
+import type { Flow } from './flow-ledger.ts';
+import type { KdamondFleet } from './kdamond-fleet.ts';
+import type { Observer } from './observer.ts';
+import type { PlanInput } from './plan.ts';
+import { plan } from './plan.ts';
+import type { DesiredKdamond } from './scheme.ts';
+import { isOn } from './tuner/order.ts';
+
+/** Statistics are read this long after the last order, to catch a pass that was under way. */
+const MOVING_FOR_MS = 15_000;
+
+export interface DamosEngineOptions {
+  readonly driver: DamonDriver;
+  readonly observer: Observer;
+  readonly fleet: KdamondFleet;
+  readonly nowMs: () => number;
+}
+
+/** Migration by DAMON's own schemes, migrate_hot and migrate_cold (Linux 6.11): an order is the budget of a scheme. */
+export class DamosEngine implements Engine {
+  readonly name = 'damos';
+  readonly #options: DamosEngineOptions;
+  /** By node: the last order that let something move. */
+  readonly #orderedAtMs = new Map<number, number>();
+
+  constructor(options: DamosEngineOptions) {
+    this.#options = options;
+  }
+
+  async prepare(features: ProbedFeatures): Promise<void> {
+    requireMigration(features);
+  }
+
+  kdamonds(input: PlanInput): readonly DesiredKdamond[] {
+    return plan(input);
+  }
+
+  /** Reading statistics asks the kdamond, so settled ones are left in peace. */
+  async settle(nowMs: number): Promise<ReadonlyMap<number, Flow>> {
+    const { driver, observer } = this.#options;
+    const moving = driver.kdamonds.filter(
+      ({ desired }) => nowMs - (this.#orderedAtMs.get(desired.nodeId) ?? 0) < MOVING_FOR_MS,
+    );
+    return observer.schemeFlows(moving, nowMs);
+  }
+
+  async serve(input: PlanInput): Promise<void> {
+    const nowMs = this.#options.nowMs();
+    for (const order of input.orders) if (isOn(order)) this.#orderedAtMs.set(order.nodeId, nowMs);
+    await this.#options.fleet.bring(this.kdamonds(input));
+  }
+
+  policyChanged(): void {
+    // Budgets end with their pass: there is nothing to forget.
+  }
+
+  accounts(): undefined {
+    return undefined;
+  }
+
+  async stop(): Promise<void> {
+    // The schemes go with the kdamonds.
+  }
+}

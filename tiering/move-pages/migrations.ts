@@ -1,0 +1,37 @@
+import type { PlanInput } from '../plan.ts';
+import type { NodeSnapshot } from '../snapshot.ts';
+import type { Migration } from './page-mover.ts';
+import { coldestRanges, hottestRanges } from './selection.ts';
+
+/** The migrations that orders mean, in the order in which to carry them out: demotions first, as they make the room. Pure. */
+export function migrationsFor(
+  { topology, policy, orders }: PlanInput,
+  snapshots: ReadonlyMap<number, NodeSnapshot>,
+): readonly Migration[] {
+  const demotions: Migration[] = [];
+  const promotions: Migration[] = [];
+  for (const { nodeId, promotion, demotion } of orders) {
+    const path = topology.paths.find((candidate) => candidate.nodeId === nodeId);
+    const snapshot = snapshots.get(nodeId);
+    if (path === undefined || snapshot === undefined) continue;
+    if (demotion !== undefined && demotion.budgetBytes > 0 && path.demotionTarget !== undefined) {
+      demotions.push({
+        direction: 'demotion',
+        fromNodeId: nodeId,
+        toNodeId: path.demotionTarget,
+        budgetBytes: demotion.budgetBytes,
+        ranges: coldestRanges(snapshot, demotion.reach, policy),
+      });
+    }
+    if (promotion !== undefined && promotion.budgetBytes > 0 && path.promotionTarget !== undefined) {
+      promotions.push({
+        direction: 'promotion',
+        fromNodeId: nodeId,
+        toNodeId: path.promotionTarget,
+        budgetBytes: promotion.budgetBytes,
+        ranges: hottestRanges(snapshot, policy),
+      });
+    }
+  }
+  return [...demotions, ...promotions];
+}

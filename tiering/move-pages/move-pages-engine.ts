@@ -1,0 +1,161 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { PageMaps } from '../../numa/page-maps/page-maps.ts';
+import { hostMovePages } from '../../numa/syscalls/move-pages.ts';
+import type { SysFs } from '../../numa/sysfs.ts';
+import type { Engine, PageAccounts } from '../engine.ts';
+import type { Flow, FlowLedger } from '../flow-ledger.ts';
+import { NO_FLOW } from '../flow-ledger.ts';
+import type { PlanInput } from '../plan.ts';
+import { planWatching } from '../plan.ts';
+import type { DesiredKdamond } from '../scheme.ts';
+import type { NodeSnapshot } from '../snapshot.ts';
+import { migrationsFor } from './migrations.ts';
+import { PageLedger } from './page-ledger.ts';
+import type { Migration, MigrationResult, MoveLimits } from './page-mover.ts';
+import { PageMover } from './page-mover.ts';
+import { processesInScope } from './process-scope.ts';
+
+export interface MovePagesEngineOptions {
+  readonly sysfs: SysFs;
+  /** CLOCK_MONOTONIC in milliseconds. */
+  readonly nowMs: () => number;
+  /** Where totals and rates are kept. */
+  readonly flows: FlowLedger;
+}
+
+interface Run {
+  readonly abort: AbortController;
+  readonly done: Promise<void>;
+  readonly graceMs: number;
+  readonly parts: readonly { readonly migration: Migration; readonly result: MigrationResult }[];
+}
+
+/**
+ * Migration from user space, for kernels without migrate actions and for operators who want every move accounted for: DAMON only watches, and
+ * move_pages(2) moves what the page maps find in the regions, in the background until the next decision.
+ */
+export class MovePagesEngine implements Engine {
+  readonly name = 'move_pages';
+  readonly #options: MovePagesEngineOptions;
+  readonly #ledger = new PageLedger(0);
+  readonly #pageMaps: PageMaps;
+  #mover: PageMover | undefined;
+  #run: Run | undefined;
+  #failure: unknown;
+
+  constructor(options: MovePagesEngineOptions) {
+    this.#options = options;
+    this.#pageMaps = new PageMaps({ sysfs: options.sysfs });
+  }
+
+  /** Throws SyscallsUnavailableError when move_pages cannot be called, PageMapsUnavailableError when page frames are hidden. */
+  async prepare(): Promise<void> {
+    const { nowMs } = this.#options;
+    this.#mover = new PageMover({
+      movePages: await hostMovePages(),
+      pageMaps: this.#pageMaps,
+      ledger: this.#ledger,
+      nowMs,
+      cpuMs: processCpuMs,
+      sleep: (ms, signal) => sleep(ms, undefined, { signal }).catch(() => undefined),
+    });
+    // Whether frames are visible shows with the first process that is read.
+    await this.#pageMaps.refresh({ wanted: [], nowMs: nowMs(), maxAgeMs: 0, budgetMs: 1 });
+  }
+
+  kdamonds(input: PlanInput): readonly DesiredKdamond[] {
+    return planWatching(input);
+  }
+
+  /** What the last orders started may take an aggregation longer; then it ends after the batch that is under way. Throws what made it fail. */
+  async settle(nowMs: number): Promise<ReadonlyMap<number, Flow>> {
+    const run = this.#run;
+    this.#run = undefined;
+    if (run === undefined) return new Map();
+    const late = new AbortController();
+    await Promise.race([run.done, sleep(run.graceMs, undefined, { signal: late.signal }).catch(() => undefined)]);
+    late.abort();
+    run.abort.abort();
+    await run.done;
+    if (this.#failure !== undefined) {
+      const failure = this.#failure;
+      this.#failure = undefined;
+      throw failure;
+    }
+    const flows = flowsOf(run.parts);
+    for (const flow of flows.values()) this.#options.flows.add(flow, nowMs);
+    return flows;
+  }
+
+  async serve(input: PlanInput, snapshots: ReadonlyMap<number, NodeSnapshot>): Promise<void> {
+    const migrations = migrationsFor(input, snapshots);
+    if (migrations.length === 0) return;
+    const { policy, scope } = input;
+    const pids = await processesInScope(this.#options.sysfs, scope);
+    const limits: MoveLimits = {
+      ...(pids && { pids }),
+      settleMs: policy.movePages.settleSeconds * 1000,
+      maxCpuShare: policy.movePages.maxCpuShare,
+      dryRun: policy.dryRun,
+    };
+    const abort = new AbortController();
+    const parts = migrations.map((migration) => ({
+      migration,
+      result: { movedBytes: 0, triedBytes: 0, busyMs: 0 },
+    }));
+    const done = this.#carryOut(parts, limits, abort.signal).catch((error: unknown) => {
+      this.#failure = error;
+    });
+    this.#run = { abort, done, parts, graceMs: policy.monitoring.aggregationIntervalMs };
+  }
+
+  policyChanged(): void {
+    this.#ledger.forget();
+  }
+
+  accounts(): PageAccounts {
+    const { movedBytes, failedBytes, heldBackBytes, pingPongBytes } = this.#ledger;
+    return { movedBytes, failedBytes, heldBackBytes, pingPongBytes, pageMapBytes: this.#pageMaps.bytesHeld };
+  }
+
+  async stop(): Promise<void> {
+    this.#run?.abort.abort();
+    await this.#run?.done;
+    this.#run = undefined;
+  }
+
+  async #carryOut(parts: Run['parts'], limits: MoveLimits, signal: AbortSignal): Promise<void> {
+    for (const { migration, result } of parts) {
+      await this.#mover?.carryOut(migration, limits, result, signal);
+    }
+  }
+}
+
+function flowsOf(parts: Run['parts']): ReadonlyMap<number, Flow> {
+  const flows = new Map<number, Flow>();
+  for (const { migration, result } of parts) {
+    const flow = flows.get(migration.fromNodeId) ?? NO_FLOW;
+    flows.set(
+      migration.fromNodeId,
+      migration.direction === 'promotion'
+        ? {
+            ...flow,
+            promotedBytes: result.movedBytes,
+            promotionTriedBytes: result.triedBytes,
+            promotionMs: result.busyMs,
+          }
+        : {
+            ...flow,
+            demotedBytes: result.movedBytes,
+            demotionTriedBytes: result.triedBytes,
+            demotionMs: result.busyMs,
+          },
+    );
+  }
+  return flows;
+}
+
+function processCpuMs(): number {
+  const { user, system } = process.cpuUsage();
+  return (user + system) / 1000;
+}

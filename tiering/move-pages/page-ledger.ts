@@ -1,0 +1,99 @@
+import { errnoName } from '../../numa/syscalls/errno.ts';
+import type { MayMove } from './page-batches.ts';
+import type { PageSpan } from './page-memory.ts';
+import { PageMemory } from './page-memory.ts';
+
+type Direction = 'promotion' | 'demotion';
+
+const PAGE_BYTES = 4096;
+/** A page that comes back within so many settle times is ping-pong all the same. */
+const PING_PONG_SPANS = 5;
+/** Pages that could not move (pinned, under I/O) are left alone for so long. */
+const STUCK_MS = 10_000;
+/** Bounds the memory of each direction to about 10 MB. */
+const MAX_CHUNKS = 65_536;
+
+/** Accounts for every page that was moved, or could not be, and knows which must not move back yet. */
+export class PageLedger {
+  #settleMs: number;
+  #moved: Record<Direction, PageMemory>;
+  #heldBack: PageMemory;
+  readonly #stuck = new PageMemory({ spanMs: STUCK_MS, maxChunks: MAX_CHUNKS });
+  readonly #failedBytes = new Map<string, number>();
+  movedBytes = 0;
+  heldBackBytes = 0;
+  pingPongBytes = 0;
+
+  constructor(settleMs: number) {
+    this.#settleMs = settleMs;
+    this.#moved = emptyMemories(settleMs);
+    this.#heldBack = memoryFor(settleMs);
+  }
+
+  /** Bytes that did not move, by errno name. */
+  get failedBytes(): Readonly<Record<string, number>> {
+    return Object.fromEntries(this.#failedBytes);
+  }
+
+  /** The test for pages to move in a direction: not those that came from there less than `settleMs` ago, nor those that have just failed. */
+  mayMove(direction: Direction, nowMs: number, settleMs: number): MayMove {
+    this.#remember(settleMs);
+    const opposite = this.#moved[oppositeOf(direction)];
+    const stuck = this.#stuck;
+    const [isGuarded, isStuck] = [!opposite.isEmpty(nowMs) && settleMs > 0, !stuck.isEmpty(nowMs)];
+    return (pid, page) => {
+      if (isStuck && stuck.has(pid, page, nowMs)) return false;
+      if (isGuarded && opposite.has(pid, page, nowMs, settleMs)) {
+        this.#noteHeldBack(pid, page, nowMs);
+        return false;
+      }
+      return true;
+    };
+  }
+
+  moved(direction: Direction, pid: number, span: PageSpan, nowMs: number): void {
+    const bytes = span.pages * PAGE_BYTES;
+    this.movedBytes += bytes;
+    if (this.#moved[oppositeOf(direction)].has(pid, span.startPage, nowMs)) this.pingPongBytes += bytes;
+    this.#moved[direction].add(pid, span, nowMs);
+  }
+
+  /** `status` is the page's negative errno, or the node on which it is instead. */
+  failed(pid: number, span: PageSpan, status: number, nowMs: number): void {
+    const reason = status < 0 ? errnoName(-status) : 'EELSEWHERE';
+    this.#failedBytes.set(reason, (this.#failedBytes.get(reason) ?? 0) + span.pages * PAGE_BYTES);
+    this.#stuck.add(pid, span, nowMs);
+  }
+
+  /** Forgets which pages must not move back: the operator wants other things of them now. */
+  forget(): void {
+    this.#moved = emptyMemories(this.#settleMs);
+    this.#heldBack = memoryFor(this.#settleMs);
+  }
+
+  #noteHeldBack(pid: number, page: number, nowMs: number): void {
+    // Each tick would like to move it; it counts once.
+    if (this.#heldBack.has(pid, page, nowMs)) return;
+    this.#heldBack.add(pid, { startPage: page, pages: 1 }, nowMs);
+    this.heldBackBytes += PAGE_BYTES;
+  }
+
+  #remember(settleMs: number): void {
+    if (settleMs === this.#settleMs) return;
+    this.#settleMs = settleMs;
+    this.forget();
+  }
+}
+
+function emptyMemories(settleMs: number): Record<Direction, PageMemory> {
+  const spanMs = settleMs * PING_PONG_SPANS;
+  return { promotion: memoryFor(spanMs), demotion: memoryFor(spanMs) };
+}
+
+function memoryFor(spanMs: number): PageMemory {
+  return new PageMemory({ spanMs: Math.max(1, spanMs), maxChunks: MAX_CHUNKS });
+}
+
+function oppositeOf(direction: Direction): Direction {
+  return direction === 'promotion' ? 'demotion' : 'promotion';
+}

@@ -1,0 +1,179 @@
+import type { PageMaps } from '../../numa/page-maps/page-maps.ts';
+import { SyscallError } from '../../numa/syscalls/errors.ts';
+import type { MovePages } from '../../numa/syscalls/move-pages.ts';
+import type { AddressRange } from '../../numa/topology.ts';
+import type { PageBatch } from './page-batches.ts';
+import { pageBatches } from './page-batches.ts';
+import type { PageLedger } from './page-ledger.ts';
+import { pauseMs } from './throttle.ts';
+
+/** One node's promotion or demotion until the next decision. */
+export interface Migration {
+  readonly direction: 'promotion' | 'demotion';
+  readonly fromNodeId: number;
+  readonly toNodeId: number;
+  readonly budgetBytes: number;
+  /** Physical ranges, what is to move first first. */
+  readonly ranges: readonly AddressRange[];
+}
+
+export interface MoveLimits {
+  /** Only memory of these processes; undefined: of all. */
+  readonly pids?: ReadonlySet<number>;
+  readonly settleMs: number;
+  /** Share of one core. */
+  readonly maxCpuShare: number;
+  readonly dryRun: boolean;
+}
+
+/** What has come of a migration so far. */
+export interface MigrationResult {
+  movedBytes: number;
+  triedBytes: number;
+  /** Time it was under way, pauses included. */
+  busyMs: number;
+}
+
+export interface PageMoverOptions {
+  readonly movePages: MovePages;
+  readonly pageMaps: PageMaps;
+  readonly ledger: PageLedger;
+  /** CLOCK_MONOTONIC in milliseconds. */
+  readonly nowMs: () => number;
+  /** Processor time of this process so far, in milliseconds. */
+  readonly cpuMs: () => number;
+  readonly sleep: (ms: number, signal: AbortSignal) => Promise<void>;
+}
+
+const PAGE_BYTES = 4096;
+/** What is known of a process's pages is read again after so long. */
+const MAPS_MAX_AGE_MS = 5_000;
+/** Reading page maps for one migration may take so long. */
+const MAPS_BUDGET_MS = 200;
+/** Pages that fail are replaced by others so many times. */
+const ROUNDS = 3;
+
+/** Moves the pages of physical ranges with move_pages(2), batch by batch, within a budget of bytes and of processor time. */
+export class PageMover {
+  readonly #options: PageMoverOptions;
+
+  constructor(options: PageMoverOptions) {
+    this.#options = options;
+  }
+
+  /** Carries out a migration until its budget is met, nothing is left to move or `signal` says so, between batches. `result` grows meanwhile. */
+  async carryOut(
+    migration: Migration,
+    limits: MoveLimits,
+    result: MigrationResult,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const { pageMaps, nowMs, cpuMs } = this.#options;
+    const started = { atMs: nowMs(), cpuMs: cpuMs() };
+    try {
+      await pageMaps.refresh({
+        wanted: migration.ranges,
+        ...(limits.pids && { pids: limits.pids }),
+        nowMs: nowMs(),
+        maxAgeMs: MAPS_MAX_AGE_MS,
+        budgetMs: MAPS_BUDGET_MS,
+        signal,
+      });
+      for (let round = 0; round < ROUNDS && !signal.aborted; round += 1) {
+        const before = result.triedBytes;
+        await this.#round(migration, limits, result, started, signal);
+        if (result.triedBytes === before || leftPages(migration, result) === 0) break;
+      }
+    } finally {
+      result.busyMs += nowMs() - started.atMs;
+    }
+  }
+
+  async #round(
+    migration: Migration,
+    limits: MoveLimits,
+    result: MigrationResult,
+    started: { readonly atMs: number; readonly cpuMs: number },
+    signal: AbortSignal,
+  ): Promise<void> {
+    const { pageMaps, ledger, nowMs, cpuMs, sleep } = this.#options;
+    const runs = pageMaps.find(migration.ranges, {
+      maxBytes: Number.POSITIVE_INFINITY,
+      ...(limits.pids && { pids: limits.pids }),
+    });
+    const mayMove = ledger.mayMove(migration.direction, nowMs(), limits.settleMs);
+    const touched: PageBatch[] = [];
+    try {
+      for (const batch of pageBatches(runs, leftPages(migration, result), mayMove)) {
+        if (signal.aborted) return;
+        const pause = pauseMs(cpuMs() - started.cpuMs, nowMs() - started.atMs, limits.maxCpuShare);
+        if (pause > 0) await sleep(pause, signal);
+        if (signal.aborted) return;
+        touched.push(batch);
+        if (limits.dryRun) result.triedBytes += bytesOf(batch);
+        else await this.#move(batch, migration, result);
+      }
+    } finally {
+      // Only now: the search must not change while it goes on.
+      for (const { pid, pages, weights } of touched) {
+        for (const { startPage, count } of contiguous(pages, weights)) pageMaps.moved(pid, startPage, count);
+      }
+    }
+  }
+
+  /** Moves those of a batch that are still where they were seen; page maps are a moment old. */
+  async #move(batch: PageBatch, migration: Migration, result: MigrationResult): Promise<void> {
+    const { movePages, ledger, nowMs } = this.#options;
+    const { pid } = batch;
+    const { direction, fromNodeId, toNodeId } = migration;
+    try {
+      const before = await movePages({ pid, pages: batch.pages });
+      const there = [...batch.pages.keys()].filter((index) => before[index] === fromNodeId);
+      if (there.length === 0) return;
+      const pages = Float64Array.from(there, (index) => batch.pages[index] ?? 0);
+      const statuses = await movePages({ pid, pages, targetNodeId: toNodeId, moveAll: true });
+      const atMs = nowMs();
+      there.forEach((index, position) => {
+        const span = { startPage: batch.pages[index] ?? 0, pages: batch.weights[index] ?? 1 };
+        const status = statuses[position] ?? 0;
+        result.triedBytes += span.pages * PAGE_BYTES;
+        if (status === toNodeId) {
+          result.movedBytes += span.pages * PAGE_BYTES;
+          ledger.moved(direction, pid, span, atMs);
+        } else {
+          ledger.failed(pid, span, status, atMs);
+        }
+      });
+    } catch (error) {
+      // It ended, or is about to: none of its pages is there any more.
+      if (!(error instanceof SyscallError && error.errno === 'ESRCH')) throw error;
+    }
+  }
+}
+
+function leftPages(migration: Migration, { movedBytes, triedBytes }: MigrationResult): number {
+  // What fails is replaced, up to as much again.
+  const left = Math.min(migration.budgetBytes - movedBytes, 2 * migration.budgetBytes - triedBytes);
+  return Math.max(0, Math.floor(left / PAGE_BYTES));
+}
+
+function bytesOf({ weights }: PageBatch): number {
+  return weights.reduce((sum, weight) => sum + weight, 0) * PAGE_BYTES;
+}
+
+/** Pages that follow each other, together. */
+function* contiguous(pages: Float64Array, weights: Float64Array): Generator<{ startPage: number; count: number }> {
+  let startPage = 0;
+  let count = 0;
+  for (const [index, page] of pages.entries()) {
+    const weight = weights[index] ?? 1;
+    if (count > 0 && page === startPage + count) {
+      count += weight;
+      continue;
+    }
+    if (count > 0) yield { startPage, count };
+    startPage = page;
+    count = weight;
+  }
+  if (count > 0) yield { startPage, count };
+}
