@@ -8,6 +8,7 @@ import type { Host } from './host.ts';
 import { readHost } from './host.ts';
 import { PROBLEM_MEDIA_TYPE, problemOf } from './problem.ts';
 import type { Api, ApiContext } from './routes/context.ts';
+import { migrationRoutes } from './routes/migrations.ts';
 import { policyRoutes } from './routes/policy.ts';
 import { schemesRoute } from './routes/schemes.ts';
 import { snapshotRoute } from './routes/snapshot.ts';
@@ -55,7 +56,8 @@ export function buildApp({ service, logger, version, host = readHost(), nowMs = 
   });
 
   const context: ApiContext = { service, version, host, nowMs };
-  for (const route of [statusRoute, topologyRoute, policyRoutes, schemesRoute, snapshotRoute]) route(app, context);
+  for (const route of [statusRoute, topologyRoute, policyRoutes, schemesRoute, snapshotRoute, migrationRoutes])
+    route(app, context);
   return app;
 }
 
@@ -89,7 +91,8 @@ function answerWithProblems(app: Api): void {
   });
   const refuse = (request: FastifyRequest): Error => {
     const path = request.url.replace(/[?#].*$/s, '');
-    const methods = methodsByPath.get(path);
+    const pattern = [...methodsByPath.keys()].find((candidate) => matches(candidate, path));
+    const methods = pattern === undefined ? undefined : methodsByPath.get(pattern);
     return methods === undefined ? new NotFoundError(path) : new MethodNotAllowedError(request.method, path, methods);
   };
   // Before the body is read: what is sent to nowhere need not be JSON.
@@ -99,12 +102,18 @@ function answerWithProblems(app: Api): void {
   app.setErrorHandler((error, request, reply) => sendProblem(error, request, reply));
 }
 
+/** True when a path is one of a route's, whose `:id` stands for any one step. */
+function matches(route: string, path: string): boolean {
+  const [wanted, steps] = [route.split('/'), path.split('/')];
+  return wanted.length === steps.length && wanted.every((step, index) => step.startsWith(':') || step === steps[index]);
+}
+
 function sendProblem(error: unknown, request: FastifyRequest, reply: FastifyReply): void {
   const problem = problemOf(error);
   if (problem.status >= 500)
     request.log.error({ err: error, method: request.method, url: request.url }, 'request failed');
   if (error instanceof MethodNotAllowedError) reply.header('allow', error.allowedMethods.join(', '));
-  if (problem.status === 415) reply.header('accept-patch', BODY_MEDIA_TYPES.join(', '));
+  if (problem.status === 415) reply.header(`accept-${request.method.toLowerCase()}`, BODY_MEDIA_TYPES.join(', '));
   // Serialized here: the type of a framework error's reply knows no schema.
   reply.code(problem.status).type(PROBLEM_MEDIA_TYPE).send(JSON.stringify(problem));
 }

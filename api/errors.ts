@@ -13,6 +13,18 @@ export class InvalidPolicyError extends Error {
   }
 }
 
+/** POST /v1/migrations asks for what is not possible here; nothing was begun. */
+export class InvalidMigrationError extends Error {
+  readonly code = 'TIERD_MIGRATION_INVALID';
+  readonly violations: readonly Violation[];
+
+  constructor(violations: readonly Violation[]) {
+    super(violations.map(formatViolation).join('; '));
+    this.name = 'InvalidMigrationError';
+    this.violations = violations;
+  }
+}
+
 /** A query parameter is not known, or its value is not allowed. */
 export class InvalidQueryError extends Error {
   readonly code = 'TIERD_BAD_REQUEST';
@@ -92,6 +104,8 @@ const HTTP_FAILURES: ReadonlyMap<string, HttpFailure> = new Map([
   ['TIERD_BODY_TOO_LARGE', { status: 413, title: 'Body too large' }],
   ['TIERD_MEDIA_TYPE', { status: 415, title: 'Unsupported media type' }],
   ['TIERD_POLICY_INVALID', { status: 422, title: 'Policy not allowed' }],
+  ['TIERD_MIGRATION_INVALID', { status: 422, title: 'Migration not possible' }],
+  ['TIERD_MIGRATION_QUEUE_FULL', { status: 429, title: 'Too many migrations' }],
   ['TIERD_INTERNAL', INTERNAL],
   ['TIERD_SYSFS', { status: 503, title: 'The kernel refused' }],
   ['TIERD_KERNEL_FORMAT', { status: 503, title: 'The kernel answered oddly' }],

@@ -1,4 +1,5 @@
 import type { Topology } from '../numa/topology.ts';
+import type { MigrationService } from './jobs/migration-job.ts';
 import type { Policy } from './policy.ts';
 import type { DesiredScheme, SchemeStats } from './scheme.ts';
 import type { NodeSnapshot, Temperatures } from './snapshot.ts';
@@ -13,6 +14,8 @@ export interface TieringService {
   schemes(): readonly KdamondView[];
   /** The newest snapshot of every monitored node, by ascending node id; empty until the first aggregation. */
   snapshots(): readonly NodeSnapshot[];
+  /** One-shot migrations, beside what the engine moves. */
+  readonly migrations: MigrationService;
 }
 
 /** `starting`: no full snapshot yet; `moving`: some scheme may move memory; `settled`: none need; `degraded`: see `problem`. */

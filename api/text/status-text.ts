@@ -1,7 +1,8 @@
 import type { StatusBody } from '../views/status-view.ts';
 import type { Column } from './columns.ts';
-import { formatColumns, MAX_COLUMNS } from './columns.ts';
+import { formatColumns } from './columns.ts';
 import { formatBytes, formatSeconds, formatShare } from './units.ts';
+import { wrap } from './wrap.ts';
 
 const COLUMNS: readonly Column[] = [
   { title: 'NODE', align: 'right' },
@@ -59,17 +60,4 @@ function nodeCells({ nodeId, tier, totalBytes, usedShare, targetShare, temperatu
 function decisions(nodes: readonly NodeBody[]): string[] {
   const said = nodes.filter(({ decision }) => decision !== undefined);
   return said.length === 0 ? [] : ['', ...said.map(({ nodeId, decision }) => `node ${nodeId}: ${decision}`)];
-}
-
-/** Sentences can be longer than a terminal is wide. */
-function wrap(line: string): string[] {
-  const lines: string[] = [];
-  let rest = line;
-  while (rest.length > MAX_COLUMNS) {
-    const blank = rest.lastIndexOf(' ', MAX_COLUMNS);
-    const end = blank > 0 ? blank : MAX_COLUMNS;
-    lines.push(rest.slice(0, end));
-    rest = rest.slice(end).trimStart();
-  }
-  return [...lines, rest];
 }

@@ -1,4 +1,5 @@
 import type { Topology } from '../../../numa/topology.ts';
+import type { MigrationJob, MigrationOrder, MigrationService } from '../../../tiering/jobs/migration-job.ts';
 import type { Policy } from '../../../tiering/policy.ts';
 import { DEFAULT_POLICY } from '../../../tiering/policy.ts';
 import type { KdamondView, Status, TieringService } from '../../../tiering/service.ts';
@@ -150,12 +151,53 @@ export function largeSnapshot(nrRegions: number): NodeSnapshot {
   return { nodeId: 0, takenAtMs: 0, maxNrAccesses: 20, aggregationIntervalMs: 1000, regions };
 }
 
+const QUEUED = {
+  state: 'queued',
+  createdAt: '2026-11-23T05:01:00.000Z',
+  processes: { seen: 0, gone: 0 },
+  scannedBytes: 0,
+  totalBytes: 0,
+  movedBytes: 0,
+  failedBytes: 0,
+  failures: [],
+  bytesPerSecond: 0,
+  progress: 0,
+} as const;
+
+/** Migrations that nobody runs: a test puts them in any state. */
+class FakeMigrations implements MigrationService {
+  readonly jobs = new Map<number, MigrationJob>();
+  /** What the next create rejects with. */
+  refusal: Error | undefined;
+
+  async create(order: MigrationOrder): Promise<MigrationJob> {
+    if (this.refusal !== undefined) throw this.refusal;
+    const job = { ...QUEUED, id: this.jobs.size + 1, ...order };
+    this.jobs.set(job.id, job);
+    return job;
+  }
+
+  list(): readonly MigrationJob[] {
+    return [...this.jobs.values()];
+  }
+
+  get(id: number): MigrationJob | undefined {
+    return this.jobs.get(id);
+  }
+
+  async cancel(id: number): Promise<MigrationJob | undefined> {
+    const job = this.jobs.get(id);
+    return job && { ...job, state: 'cancelled' };
+  }
+}
+
 /** An engine without a kernel: answers from constants and remembers the policies it was given. */
 export class FakeService implements TieringService {
   readonly applied: Policy[] = [];
   /** What the next setPolicy rejects with. */
   refusal: Error | undefined;
   snapshotList: readonly NodeSnapshot[] = SNAPSHOTS;
+  readonly migrations = new FakeMigrations();
   #policy = DEFAULT_POLICY;
 
   status(): Status {

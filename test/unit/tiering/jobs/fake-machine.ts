@@ -1,6 +1,8 @@
+import { constants } from 'node:os';
+import { SyscallError } from '../../../../numa/syscalls/errors.ts';
+import type { MovePages, MovePagesRequest } from '../../../../numa/syscalls/move-pages.ts';
 import type { SysFs } from '../../../../numa/sysfs.ts';
 import { SysFsError } from '../../../../numa/sysfs.ts';
-import type { MovePages, MovePagesRequest } from '../../../../numa/syscalls/move-pages.ts';
 import type { JobClock } from '../../../../tiering/jobs/job-clock.ts';
 import type { Moment } from '../../../../tiering/jobs/job-record.ts';
 
@@ -12,13 +14,13 @@ const EACCES = -13;
 const EBUSY = -16;
 const ENOENT = -2;
 
+/** `huge`: transparent huge pages; `hugetlb`: counted and moved by their first page. Both of 512 pages. */
+type PageKind = 'small' | 'huge' | 'hugetlb';
+
 interface FakeArea {
   readonly startPage: number;
   readonly pages: number;
-  /** Of 512 pages each. */
-  readonly isHuge?: boolean;
-  /** Of 512 pages each, counted and moved by its first page. */
-  readonly isHugetlb?: boolean;
+  readonly kind: PageKind;
 }
 
 /** A process of the fake machine: where each of its pages is. */
@@ -26,9 +28,11 @@ export class FakeProcess {
   readonly pid: number;
   readonly areas: FakeArea[] = [];
   readonly nodeOf = new Map<number, number>();
-  /** Pages that refuse, with the status the kernel gives, and how often they still do. */
-  readonly stubborn = new Map<number, { status: number; times: number }>();
-  startTime = '4711';
+  /** Pages that are in use, and for how many tries more. */
+  readonly busyTimes = new Map<number, number>();
+  /** Pages that the kernel refuses with EACCES. */
+  readonly shared = new Set<number>();
+  startTime = 4711;
   cgroup = '/';
   /** Still in the process table, but without memory. */
   isZombie = false;
@@ -38,16 +42,16 @@ export class FakeProcess {
   }
 
   /** Maps memory that lies on one node. */
-  map(startPage: number, mib: number, nodeId: number, kind: 'small' | 'huge' | 'hugetlb' = 'small'): this {
+  map(startPage: number, mib: number, nodeId: number, kind: PageKind = 'small'): this {
     const pages = mib * PAGES_PER_MIB;
-    this.areas.push({ startPage, pages, isHuge: kind === 'huge', isHugetlb: kind === 'hugetlb' });
+    this.areas.push({ startPage, pages, kind });
     for (let page = startPage; page < startPage + pages; page++) this.nodeOf.set(page, nodeId);
     return this;
   }
 
   /** Address space without memory. */
   reserve(startPage: number, mib: number): this {
-    this.areas.push({ startPage, pages: mib * PAGES_PER_MIB });
+    this.areas.push({ startPage, pages: mib * PAGES_PER_MIB, kind: 'small' });
     return this;
   }
 
@@ -55,8 +59,10 @@ export class FakeProcess {
     return [...this.nodeOf.values()].filter((node) => node === nodeId).length * 4096;
   }
 
-  areaOf(page: number): FakeArea | undefined {
-    return this.areas.find(({ startPage, pages }) => page >= startPage && page < startPage + pages);
+  /** True for a part of a huge page. */
+  isWhole(page: number): boolean {
+    const area = this.areas.find(({ startPage, pages }) => page >= startPage && page < startPage + pages);
+    return area !== undefined && area.kind !== 'small';
   }
 
   maps(): string {
@@ -69,7 +75,7 @@ export class FakeProcess {
     return this.areas
       .map((area) => {
         const counts = new Map<number, number>();
-        const step = area.isHugetlb === true ? HUGE_PAGES : 1;
+        const step = area.kind === 'hugetlb' ? HUGE_PAGES : 1;
         for (let page = area.startPage; page < area.startPage + area.pages; page += step) {
           const node = this.nodeOf.get(page);
           if (node !== undefined) counts.set(node, (counts.get(node) ?? 0) + 1);
@@ -83,16 +89,6 @@ export class FakeProcess {
 
 function address(page: number): string {
   return `${page.toString(16).padStart(9, '0')}000`;
-}
-
-/** What move_pages(2) fails with as a whole. */
-class FakeSyscallError extends Error {
-  readonly errno: string;
-
-  constructor(errno: string) {
-    super(`move_pages: ${errno}`);
-    this.errno = errno;
-  }
 }
 
 /** Two nodes and some processes, behind the files and the system call that migrations use. Time passes only in sleeps. */
@@ -138,41 +134,68 @@ export class FakeMachine {
     // Other work has its turn, as during a real call.
     await new Promise((resolve) => setImmediate(resolve));
     const process = this.processes.get(request.pid);
-    if (process === undefined) throw new FakeSyscallError('ESRCH');
-    if (process.isZombie) throw new FakeSyscallError('EINVAL');
+    if (process === undefined) throw failure('ESRCH');
+    if (process.isZombie) throw failure('EINVAL');
     const { targetNodeId } = request;
     if (targetNodeId === undefined) {
       this.queries.push(request);
       return Int32Array.from(request.pages, (page) => process.nodeOf.get(page) ?? ENOENT);
     }
     this.moves.push({ ...request, pages: request.pages.slice() });
-    if (this.moves.length >= this.outOfMemoryFrom) throw new FakeSyscallError('ENOMEM');
+    if (this.moves.length >= this.outOfMemoryFrom) throw failure('ENOMEM');
     const statuses = this.#move(process, request.pages, targetNodeId);
     this.afterMove(this.moves.length);
     return statuses;
   };
 
-  /** Like the kernel: gives up at the first page that stays, and says EBUSY of a huge page's parts after the first. */
+  /**
+   * Like the kernel's do_pages_move(): pages are gathered until one cannot be, then moved together; when one of them stays, the
+   * call ends there and leaves their statuses as they were.
+   */
   #move(process: FakeProcess, pages: Float64Array, to: number): Int32Array {
-    const statuses = new Int32Array(pages.length).fill(to);
+    const statuses = new Int32Array(pages.length);
+    let gathered: number[] = [];
+    const flush = (): boolean => {
+      const staying = gathered.filter((index) => !this.#migrate(process, pages[index] ?? 0, to));
+      if (staying.length === 0) for (const index of gathered) statuses[index] = to;
+      gathered = [];
+      return staying.length === 0;
+    };
     for (const [index, page] of pages.entries()) {
-      if (process.nodeOf.get(page) === to) {
-        statuses[index] = EBUSY;
-        continue;
+      const refusal = this.#refusal(
+        process,
+        page,
+        to,
+        gathered.map((other) => pages[other] ?? 0),
+      );
+      if (refusal === undefined) gathered.push(index);
+      else {
+        statuses[index] = refusal;
+        if (!flush()) return statuses;
       }
-      const stubborn = process.stubborn.get(page);
-      if (stubborn !== undefined && stubborn.times > 0) {
-        stubborn.times--;
-        statuses[index] = stubborn.status;
-        // What was not reached keeps a status that says nothing.
-        break;
-      }
-      const area = process.areaOf(page);
-      const isWhole = area?.isHuge === true || area?.isHugetlb === true;
-      const first = isWhole ? Math.floor(page / HUGE_PAGES) * HUGE_PAGES : page;
-      for (let part = first; part < first + (isWhole ? HUGE_PAGES : 1); part++) this.#place(process, part, to);
     }
+    flush();
     return statuses;
+  }
+
+  /** Why a page is not gathered, if so; of a huge page only one part is. */
+  #refusal(process: FakeProcess, page: number, to: number, gathered: readonly number[]): number | undefined {
+    const node = process.nodeOf.get(page);
+    if (node === undefined) return ENOENT;
+    if (node === to) return to;
+    if (process.shared.has(page)) return EACCES;
+    const sameHugePage = (other: number) => Math.floor(other / HUGE_PAGES) === Math.floor(page / HUGE_PAGES);
+    return process.isWhole(page) && gathered.some(sameHugePage) ? EBUSY : undefined;
+  }
+
+  #migrate(process: FakeProcess, page: number, to: number): boolean {
+    const busyTimes = process.busyTimes.get(page) ?? 0;
+    process.busyTimes.set(page, busyTimes - 1);
+    if (busyTimes > 0) return false;
+    const isWhole = process.isWhole(page);
+    const first = isWhole ? Math.floor(page / HUGE_PAGES) * HUGE_PAGES : page;
+    for (let part = first; part < first + (isWhole ? HUGE_PAGES : 1); part++) this.#place(process, part, to);
+    return true;
   }
 
   #place(process: FakeProcess, page: number, to: number): void {
@@ -217,7 +240,8 @@ export class FakeMachine {
     const hasMemory = !process.isZombie;
     switch (name) {
       case 'stat':
-        return `${pid} (a) b) S ${'1 '.repeat(18)}${process.startTime} 0 0\n`;
+        // pid (name) state, then fields 4 to 24: flags are 9, the start time 22, resident pages 24.
+        return `${pid} (a) b) S 1 1 1 0 -1 0 ${'0 '.repeat(12)}${process.startTime} 0 ${hasMemory ? process.nodeOf.size : 0}\n`;
       case 'maps':
         return hasMemory ? process.maps() : '';
       case 'numa_maps':
@@ -246,12 +270,9 @@ export class FakeMachine {
   }
 }
 
-/** The status of a page that other processes map, too. */
-export const SHARED = { status: EACCES, times: Number.POSITIVE_INFINITY };
-
-/** A page that is busy for some tries. */
-export function busyFor(times: number): { status: number; times: number } {
-  return { status: EBUSY, times };
+/** What move_pages(2) fails with as a whole. */
+function failure(errno: keyof typeof constants.errno): SyscallError {
+  return new SyscallError('move_pages', 'fake', constants.errno[errno]);
 }
 
 function cgroupOf(path: string): string {

@@ -1,0 +1,64 @@
+import type { FastifyRequest } from 'fastify';
+import Type from 'typebox';
+import { MigrationTargetError } from '../../tiering/jobs/errors.ts';
+import type { MigrationJob } from '../../tiering/jobs/migration-job.ts';
+import { chooseRepresentation } from '../content.ts';
+import { InvalidMigrationError, NotFoundError } from '../errors.ts';
+import { migrationOrder } from '../migration-check.ts';
+import { wrongValue } from '../schema/violation.ts';
+import { migrationsText, migrationText } from '../text/migrations-text.ts';
+import { MigrationSchema, MigrationsSchema } from '../views/migration-view.ts';
+import type { Api, ApiContext } from './context.ts';
+import { FormatSchema, NoQuerySchema, responses } from './context.ts';
+import { sendText } from './send-text.ts';
+
+const FormatQuerySchema = Type.Object({ format: FormatSchema }, { additionalProperties: false });
+const ParamsSchema = Type.Object({ id: Type.String() });
+
+/**
+ * GET and POST /v1/migrations, GET and DELETE /v1/migrations/ID: one-shot migrations of a process or cgroup. The body has no
+ * schema here, so that what is wrong with it is answered with 422, like a policy.
+ */
+export function migrationRoutes(api: Api, { service }: ApiContext): void {
+  const { migrations } = service;
+
+  const list = { querystring: FormatQuerySchema, response: responses(MigrationsSchema) };
+  api.get('/v1/migrations', { schema: list }, (request, reply) => {
+    const jobs = migrations.list();
+    if (wantsText(request.query.format, request)) sendText(reply, migrationsText(jobs));
+    else reply.send({ migrations: jobs });
+  });
+
+  const created = { querystring: NoQuerySchema, response: { ...responses(MigrationSchema), 201: MigrationSchema } };
+  api.post('/v1/migrations', { schema: created }, async (request, reply) => {
+    const order = migrationOrder(request.body, service.topology(), service.policy());
+    const job = await migrations.create(order).catch((error: unknown) => Promise.reject(namingTheKey(error)));
+    return reply.code(201).header('location', `/v1/migrations/${job.id}`).send(job);
+  });
+
+  const read = { params: ParamsSchema, querystring: FormatQuerySchema, response: responses(MigrationSchema) };
+  api.get('/v1/migrations/:id', { schema: read }, (request, reply) => {
+    const job = found(migrations.get(Number(request.params.id)), request);
+    if (wantsText(request.query.format, request)) sendText(reply, migrationText(job));
+    else reply.send(job);
+  });
+
+  const ended = { params: ParamsSchema, querystring: NoQuerySchema, response: responses(MigrationSchema) };
+  api.delete('/v1/migrations/:id', { schema: ended }, async (request) =>
+    found(await migrations.cancel(Number(request.params.id)), request),
+  );
+}
+
+function wantsText(format: 'json' | 'text' | undefined, { headers }: Pick<FastifyRequest, 'headers'>): boolean {
+  return chooseRepresentation(format, headers.accept) === 'text';
+}
+
+function found(job: MigrationJob | undefined, { url }: Pick<FastifyRequest, 'url'>): MigrationJob {
+  if (job === undefined) throw new NotFoundError(url.replace(/\?.*$/s, ''));
+  return job;
+}
+
+function namingTheKey(error: unknown): unknown {
+  if (!(error instanceof MigrationTargetError)) return error;
+  return new InvalidMigrationError([wrongValue([error.key], error.value, error.allowed)]);
+}

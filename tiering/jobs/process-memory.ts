@@ -1,0 +1,50 @@
+import { firstEndingAfter, parseAreas } from '../../numa/page-maps/areas.ts';
+import { parseNumaMaps } from '../../numa/page-maps/numa-maps.ts';
+import { isExited } from '../../numa/page-maps/processes.ts';
+import type { SysFs } from '../../numa/sysfs.ts';
+import type { PageRun } from './page-batches.ts';
+import { PAGE_BYTES } from './page-batches.ts';
+
+/** The areas of a process that have memory on some nodes. */
+export interface ProcessMemory {
+  readonly runs: readonly PageRun[];
+  /** On those nodes, mapped in. */
+  readonly bytes: number;
+}
+
+/**
+ * Where a process has memory on the given nodes. The kernel counts each area's pages by node, so that the terabytes that
+ * programs reserve and do not use need not be searched. Nothing once the process has exited.
+ * Throws SysFsError, KernelFormatError.
+ */
+export async function readProcessMemory(
+  sysfs: SysFs,
+  pid: number,
+  nodeIds: ReadonlySet<number>,
+): Promise<ProcessMemory> {
+  const folder = `/proc/${pid}`;
+  const placements = parseNumaMaps(await readUnlessExited(sysfs, `${folder}/numa_maps`), `${folder}/numa_maps`);
+  const areas = parseAreas(await readUnlessExited(sysfs, `${folder}/maps`), PAGE_BYTES, `${folder}/maps`);
+  const runs: PageRun[] = [];
+  let bytes = 0;
+  for (const [index, { startPage, pageBytes, pagesByNode }] of placements.entries()) {
+    const pages = [...nodeIds].reduce((sum, nodeId) => sum + (pagesByNode.get(nodeId) ?? 0), 0);
+    const around = pages === 0 ? undefined : areas[firstEndingAfter(areas, startPage)];
+    if (around === undefined || around.startPage > startPage) continue;
+    // Areas are joined with their neighbours, placements are not.
+    const nextStartPage = placements[index + 1]?.startPage ?? Number.POSITIVE_INFINITY;
+    runs.push({ startPage, endPage: Math.min(around.endPage, nextStartPage), pageBytes });
+    bytes += pages * pageBytes;
+  }
+  return { runs, bytes };
+}
+
+/** Empty once the process has exited. */
+async function readUnlessExited(sysfs: SysFs, path: string): Promise<string> {
+  try {
+    return await sysfs.read(path);
+  } catch (error) {
+    if (isExited(error)) return '';
+    throw error;
+  }
+}

@@ -1,0 +1,198 @@
+import type { UserProcess } from '../../numa/page-maps/processes.ts';
+import { userProcess } from '../../numa/page-maps/processes.ts';
+import { SyscallError } from '../../numa/syscalls/errors.ts';
+import type { MovePages } from '../../numa/syscalls/move-pages.ts';
+import type { SysFs } from '../../numa/sysfs.ts';
+import { batchOutcome, pagesOn } from './batch-outcome.ts';
+import type { JobClock } from './job-clock.ts';
+import type { JobRecord } from './job-record.ts';
+import { MIN_BATCH_BYTES, Pace } from './pace.ts';
+import type { PageBatch, PageRun } from './page-batches.ts';
+import { fittingPages, pageBatches, runBytes, toRuns } from './page-batches.ts';
+import { readProcessMemory } from './process-memory.ts';
+import { TargetRoom } from './target-room.ts';
+
+/** What a migration does its work with. */
+export interface MigrationEffects {
+  readonly sysfs: SysFs;
+  readonly movePages: MovePages;
+  readonly clock: JobClock;
+}
+
+/** How a process's part ended. `stopped`: the migration was cancelled; `full`: the node to go to takes no more. */
+export type PartEnd = 'finished' | 'exited' | 'stopped' | 'full';
+
+/** Pages asked for in one call. */
+const SCAN_PAGES = 4096;
+
+/** One page that cannot move ends the kernel's work on a batch: what it did not reach is named again. */
+const MAX_TRIES = 3;
+
+/** Kept for the second try, at most; each run stands for at least one page. */
+const MAX_BUSY_RUNS = 65_536;
+
+interface BusyMemory {
+  readonly process: UserProcess;
+  readonly runs: PageRun[];
+}
+
+/** Moves memory of one process after another, as one record's order says, and notes in it what became of each page. */
+export class ProcessMover {
+  readonly #record: JobRecord;
+  readonly #effects: MigrationEffects;
+  readonly #signal: AbortSignal;
+  readonly #from: ReadonlySet<number>;
+  readonly #pace: Pace;
+  readonly #room: TargetRoom;
+  readonly #busy: BusyMemory[] = [];
+  #busyRuns = 0;
+
+  constructor(record: JobRecord, effects: MigrationEffects, signal: AbortSignal) {
+    this.#record = record;
+    this.#effects = effects;
+    this.#signal = signal;
+    this.#from = new Set(record.order.from);
+    this.#pace = new Pace(record.order.maxBytesPerSecond);
+    this.#room = new TargetRoom(effects.sysfs, record.order.to);
+  }
+
+  /** Moves what a process has on the nodes to leave, `expectedBytes` when it was seen first. Busy pages are kept for retry(). */
+  async move(process: UserProcess, expectedBytes: number): Promise<PartEnd> {
+    const { runs } = await readProcessMemory(this.#effects.sysfs, process.pid, this.#from);
+    const busy: PageRun[] = [];
+    const end = await this.#moveRuns(process, runs, expectedBytes, busy);
+    if (end !== 'exited' && busy.length > 0) this.#busy.push({ process, runs: busy });
+    return end;
+  }
+
+  /** Tries once more what was busy; what still is counts as failed. */
+  async retry(): Promise<PartEnd> {
+    for (const { process, runs } of this.#busy) {
+      const end = await this.#moveRuns(process, runs, runBytes(runs), undefined);
+      if (end === 'stopped' || end === 'full') return end;
+    }
+    return 'finished';
+  }
+
+  /** @param busy takes what may move later; undefined: now is the last time */
+  async #moveRuns(
+    process: UserProcess,
+    runs: readonly PageRun[],
+    expectedBytes: number,
+    busy: PageRun[] | undefined,
+  ): Promise<PartEnd> {
+    const handledBefore = this.#record.handledBytes;
+    try {
+      for (const batch of pageBatches(runs, SCAN_PAGES)) {
+        if (this.#signal.aborted) return 'stopped';
+        const end = (await this.#isAlive(process)) ? await this.#moveBatch(process.pid, batch, busy) : 'exited';
+        if (end === 'exited') return this.#exited(expectedBytes, handledBefore);
+        if (end !== 'finished') return end;
+      }
+      // A process that was gone before its memory could be read has none.
+      return runs.length > 0 || (await this.#isAlive(process))
+        ? 'finished'
+        : this.#exited(expectedBytes, handledBefore);
+    } catch (error) {
+      if (await this.#exitExplains(error, process)) return this.#exited(expectedBytes, handledBefore);
+      throw error;
+    }
+  }
+
+  /** What was not dealt with yet went with the process. */
+  #exited(expectedBytes: number, handledBefore: number): PartEnd {
+    this.#record.processGone();
+    this.#record.failed('ESRCH', expectedBytes - (this.#record.handledBytes - handledBefore));
+    return 'exited';
+  }
+
+  /** False once it has exited, even if another process has its pid. */
+  async #isAlive({ pid, startTime }: UserProcess): Promise<boolean> {
+    return (await userProcess(this.#effects.sysfs, pid))?.startTime === startTime;
+  }
+
+  /** ESRCH, or EINVAL of a process that has given its memory back and waits for its parent. */
+  async #exitExplains(error: unknown, process: UserProcess): Promise<boolean> {
+    if (!(error instanceof SyscallError)) return false;
+    return error.errno === 'ESRCH' || (error.errno === 'EINVAL' && !(await this.#isAlive(process)));
+  }
+
+  async #moveBatch(pid: number, batch: PageBatch, busy: PageRun[] | undefined): Promise<PartEnd> {
+    const found = pagesOn(this.#from, batch, await this.#effects.movePages({ pid, pages: batch.pages }));
+    this.#record.scanned(batch.pages.length * batch.pageBytes);
+    for (let left = found; left.pages.length > 0; ) {
+      await this.#waitForTurn();
+      if (this.#signal.aborted) return 'stopped';
+      // Less than a huge page is no room: the last pages above the watermark belong to whoever allocates next.
+      const room = fittingPages(left, await this.#room.bytes(), false);
+      if (room === 0) return 'full';
+      // At last in small steps, for a page that stays can keep the kernel from those after it.
+      const stepBytes = busy === undefined ? MIN_BATCH_BYTES : this.#pace.batchBytes;
+      const count = Math.min(room, fittingPages(left, stepBytes, true));
+      const end = await this.#moveStep(pid, firstPages(left, count), busy);
+      if (end !== 'finished') return end;
+      left = { pages: left.pages.subarray(count), pageBytes: left.pageBytes };
+    }
+    return 'finished';
+  }
+
+  async #waitForTurn(): Promise<void> {
+    const { clock } = this.#effects;
+    const waitMs = this.#pace.waitMs(clock.now().monotonicMs);
+    if (waitMs > 0) await clock.sleep(waitMs, this.#signal);
+  }
+
+  /** Pages that were all on a node to leave a moment ago. */
+  async #moveStep(pid: number, step: PageBatch, busy: PageRun[] | undefined): Promise<PartEnd> {
+    const { clock } = this.#effects;
+    const { pageBytes } = step;
+    let left = step;
+    let errnos: readonly string[] = [];
+    for (let tries = 0; tries < MAX_TRIES && left.pages.length > 0; tries++) {
+      const startedAtMs = clock.now().monotonicMs;
+      const outcome = await this.#callMovePages(pid, left);
+      this.#pace.moved(outcome.movedPages * pageBytes, startedAtMs);
+      this.#record.moved(outcome.movedPages * pageBytes);
+      this.#record.failed('ENOENT', outcome.gonePages * pageBytes);
+      left = outcome.stayed;
+      errnos = outcome.stayedErrnos;
+      if (outcome.movedPages === 0) break;
+    }
+    const isFull = left.pages.length > 0 && errnos.every((errno) => errno === 'ENOMEM');
+    if (isFull) return 'full';
+    this.#keepOrCount(left, errnos, busy);
+    return 'finished';
+  }
+
+  async #callMovePages(pid: number, batch: PageBatch) {
+    const { movePages } = this.#effects;
+    const { to } = this.#record.order;
+    let statuses: Int32Array | undefined;
+    let errno: string | undefined;
+    try {
+      statuses = await movePages({ pid, pages: batch.pages, targetNodeId: to, moveAll: true });
+    } catch (error) {
+      // The call as a whole can run out of memory after it has moved some pages.
+      if (!(error instanceof SyscallError) || error.errno !== 'ENOMEM') throw error;
+      errno = error.errno;
+    }
+    const placement = await movePages({ pid, pages: batch.pages });
+    return batchOutcome(batch, statuses, placement, { from: this.#from, to }, errno);
+  }
+
+  #keepOrCount(left: PageBatch, errnos: readonly string[], busy: PageRun[] | undefined): void {
+    const mayMoveLater = (errno: string | undefined) => errno === 'EAGAIN' || errno === 'EBUSY' || errno === 'ENOMEM';
+    const later = { pages: left.pages.filter((_, index) => mayMoveLater(errnos[index])), pageBytes: left.pageBytes };
+    const runs = busy === undefined ? [] : toRuns(later);
+    const isKept = runs.length > 0 && this.#busyRuns + runs.length <= MAX_BUSY_RUNS;
+    if (isKept) {
+      busy?.push(...runs);
+      this.#busyRuns += runs.length;
+    }
+    for (const errno of errnos) if (!isKept || !mayMoveLater(errno)) this.#record.failed(errno, left.pageBytes);
+  }
+}
+
+function firstPages({ pages, pageBytes }: PageBatch, count: number): PageBatch {
+  return { pages: pages.subarray(0, count), pageBytes };
+}
