@@ -17,7 +17,6 @@ import type { Engine, EngineName } from './engine.ts';
 import { NoTiersError } from './errors.ts';
 import { MigrationJobs } from './jobs/migration-jobs.ts';
 import { KdamondFleet } from './kdamond-fleet.ts';
-import { MigrationJobs } from './jobs/migration-jobs.ts';
 import type { Logger } from './logger.ts';
 import { monotonicMs } from './monotonic.ts';
 import { MovePagesEngine } from './move-pages/move-pages-engine.ts';

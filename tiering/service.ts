@@ -1,4 +1,5 @@
 import type { Topology } from '../numa/topology.ts';
+import type { EngineName, PageAccounts } from './engine.ts';
 import type { MigrationService } from './jobs/migration-job.ts';
 import type { Policy } from './policy.ts';
 import type { DesiredScheme, SchemeStats } from './scheme.ts';
@@ -25,7 +26,8 @@ export interface Status {
   readonly state: EngineState;
   /** What keeps the engine from working, and the way out. */
   readonly problem?: string;
-  readonly engine: 'damos';
+  /** What moves memory; `auto` until that is decided. */
+  readonly engine: EngineName | 'auto';
   readonly dryRun: boolean;
   readonly startedAt: string;
   readonly uptimeSeconds: number;
@@ -40,6 +42,8 @@ export interface Status {
   readonly hotBytesWaiting: number;
   /** Bytes that came straight back after a demotion, as estimated since start. */
   readonly pingPongBytes: number;
+  /** What became of single pages, where the engine knows. */
+  readonly pages?: PageAccounts;
 }
 
 export interface NodeStatus {
