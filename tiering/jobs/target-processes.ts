@@ -29,12 +29,18 @@ export async function targetProcesses(sysfs: SysFs, target: MigrationTarget): Pr
   return userProcesses(sysfs, await cgroupProcesses(sysfs, cgroups));
 }
 
-/** A cgroup and all below it. */
+/**
+ * A cgroup and all below it, without threaded ones: they refuse to list processes (EOPNOTSUPP), the domain above them does.
+ * Kernel document: admin-guide/cgroup-v2, Threads.
+ */
 async function cgroupTree(sysfs: SysFs, root: string): Promise<readonly string[]> {
-  const paths = [root];
-  for (const path of paths) {
+  const paths: string[] = [];
+  const queue = [root];
+  for (const path of queue) {
+    if ((await sysfs.readIfPresent(`${CGROUP_MOUNT}${path}/cgroup.type`)) === 'threaded') continue;
+    paths.push(path);
     const names = await sysfs.directories(CGROUP_MOUNT + path);
-    paths.push(...names.map((name) => join(path, name)));
+    queue.push(...names.map((name) => join(path, name)));
   }
   return paths;
 }

@@ -100,6 +100,8 @@ export class FakeMachine {
   ]);
   readonly highWatermarkBytes = 4 * MIB;
   readonly cgroups = new Set(['/']);
+  /** Those that hold threads of the processes above them. */
+  readonly threadedCgroups = new Set<string>();
   /** Calls that were to move, in order. */
   readonly moves: MovePagesRequest[] = [];
   readonly queries: MovePagesRequest[] = [];
@@ -229,8 +231,14 @@ export class FakeMachine {
     if (path === '/proc/zoneinfo') return this.#zoneinfo();
     const node = /^\/sys\/devices\/system\/node\/node(\d+)\/meminfo$/.exec(path)?.[1];
     if (node !== undefined) return this.#meminfo(Number(node));
+    if (path.endsWith('/cgroup.type')) {
+      return this.threadedCgroups.has(cgroupOf(path.replace(/\/cgroup\.type$/, ''))) ? 'threaded\n' : 'domain\n';
+    }
     if (path.startsWith('/sys/fs/cgroup')) {
       const cgroup = cgroupOf(path.replace(/\/cgroup\.procs$/, ''));
+      if (this.threadedCgroups.has(cgroup)) {
+        throw new SysFsError('read', path, Object.assign(new Error(), { code: 'ENOTSUP' }));
+      }
       const inside = [...this.processes.values()].filter((process) => process.cgroup === cgroup);
       return this.cgroups.has(cgroup) ? inside.map(({ pid }) => `${pid}\n`).join('') : undefined;
     }

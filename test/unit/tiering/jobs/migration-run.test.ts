@@ -287,6 +287,17 @@ describe('a migration of a cgroup', () => {
     });
   });
 
+  test('passes over cgroups of threads, whose processes are those above', async () => {
+    const machine = new FakeMachine();
+    machine.add(7, '/web').map(0x1000, 2, 1);
+    machine.cgroups.add('/web/io').add('/web/io/disk');
+    machine.threadedCgroups.add('/web/io').add('/web/io/disk');
+    expect(await migrate(machine, { target: { cgroup: '/web' } })).toMatchObject({
+      state: 'done',
+      movedBytes: 2 * MIB,
+    });
+  });
+
   test('goes on when one process exits', async () => {
     const machine = new FakeMachine();
     machine.add(7, '/web').map(512 * 8, 32, 1);
