@@ -1,0 +1,25 @@
+import { afterAll, afterEach, beforeAll, describe } from 'vitest';
+import type { Guest } from './guest.ts';
+import { scenarioTests } from './scenario-tests.ts';
+import { Stage } from './stage.ts';
+import { bootWithTierd } from './tierd-in-guest.ts';
+
+/** The main job with the move_pages engine on one kernel: a guest with two nodes, booted once. */
+export function movePagesJob(kernel: '6.12' | '7.3'): void {
+  describe(`engine move_pages on ${kernel}`, () => {
+    let guest: Guest;
+    let stage: Stage;
+
+    beforeAll(async () => {
+      guest = await bootWithTierd({ kernel, topology: 'numa2' });
+      stage = await Stage.open(guest);
+      // Long, for the image may have to be built and another guest of this machine may have to end first.
+    }, 1_800_000);
+
+    afterEach(() => stage?.clear(), 120_000);
+
+    afterAll(() => guest?.shutdown());
+
+    scenarioTests(() => stage, `${kernel} move_pages`, { engine: 'move_pages' });
+  });
+}
