@@ -12,9 +12,12 @@ export const ROOT = fileURLToPath(new URL('..', import.meta.url));
 const BANNER = `import { createRequire as createRequireForBundle } from 'node:module';
 const require = createRequireForBundle(import.meta.url);`;
 
+/** koffi and its compiled part for this machine's architecture: only the move_pages engine, the probe and migration jobs need it. */
+const NATIVE_PACKAGES = ['koffi', '@koromix'];
+
 /**
  * Makes a folder with what a host needs beside Node: the daemon in one file, which starts in a third of the time and takes
- * less memory than a tree of modules, a sample configuration, and the systemd unit. Resolves with the version.
+ * less memory than a tree of modules, koffi, a sample configuration, and the systemd unit. Resolves with the version.
  */
 export async function bundleInto(directory: string): Promise<string> {
   const version = await packageVersion();
@@ -30,7 +33,7 @@ export async function bundleInto(directory: string): Promise<string> {
     format: 'esm',
     banner: { js: BANNER },
     define: { TIERD_VERSION: JSON.stringify(version) },
-    // Native code cannot be bundled: it comes with production node_modules.
+    // Native code cannot be bundled: it is copied as it is.
     external: ['koffi'],
     legalComments: 'linked',
     logLevel: 'warning',
@@ -39,6 +42,9 @@ export async function bundleInto(directory: string): Promise<string> {
   const manifest = { name: 'tierd', version, type: 'module', private: true };
   await writeFile(join(directory, 'package.json'), `${JSON.stringify(manifest, null, 2)}\n`);
   await writeFile(join(directory, 'tierd.yaml'), sampleConfig(ConfigSchema));
+  for (const name of NATIVE_PACKAGES) {
+    await cp(join(ROOT, 'node_modules', name), join(directory, 'node_modules', name), { recursive: true });
+  }
   await cp(join(ROOT, 'systemd'), join(directory, 'systemd'), { recursive: true });
   return version;
 }

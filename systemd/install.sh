@@ -14,6 +14,9 @@ fi
 
 install -d -m 0755 "$root/opt/tierd" "$root/etc/tierd" "$root/etc/systemd/system" "$root/usr/lib/sysusers.d"
 install -m 0644 "$dist/tierd.js" "$dist/package.json" "$root/opt/tierd/"
+# koffi, for what needs system calls: of the architecture that the build was made on.
+rm -rf "$root/opt/tierd/node_modules"
+if [ -d "$dist/node_modules" ]; then cp -r "$dist/node_modules" "$root/opt/tierd/"; fi
 install -m 0644 "$here/tierd.service" "$root/etc/systemd/system/tierd.service"
 install -m 0644 "$here/tierd.sysusers.conf" "$root/usr/lib/sysusers.d/tierd.conf"
 if [ ! -e "$root/etc/tierd/tierd.yaml" ]; then

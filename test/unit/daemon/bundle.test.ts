@@ -26,7 +26,14 @@ function tierd(...args: string[]) {
 
 test('holds what a host needs', async () => {
   const files = await readdir(join(directory, 'dist'), { recursive: true });
-  for (const file of ['tierd.js', 'package.json', 'tierd.yaml', 'systemd/tierd.service', 'systemd/install.sh']) {
+  for (const file of [
+    'tierd.js',
+    'node_modules/koffi/package.json',
+    'package.json',
+    'tierd.yaml',
+    'systemd/tierd.service',
+    'systemd/install.sh',
+  ]) {
     expect(files).toContain(file);
   }
 });
