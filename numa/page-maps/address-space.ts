@@ -128,6 +128,22 @@ export class AddressSpace {
     return spans;
   }
 
+  /** The tasks' blocks need not be read (again), unless something moves. */
+  markClean(tasks: readonly WindowTask[]): void {
+    for (const { number, blocks } of tasks) {
+      const window = this.#windows.get(number);
+      if (window !== undefined) window.dirtyBlocks &= ~blocks;
+    }
+  }
+
+  /** The tasks' blocks must be read. */
+  markDirty(tasks: readonly WindowTask[]): void {
+    for (const { number, blocks } of tasks) {
+      const window = this.#windows.get(number);
+      if (window !== undefined) window.dirtyBlocks |= blocks;
+    }
+  }
+
   window(number: number): Window | undefined {
     return this.#windows.get(number);
   }

@@ -2,6 +2,7 @@ import type { AddressRange } from '../topology.ts';
 import type { OrderedBucket } from './frame-index.ts';
 import {
   BUCKET_FRAMES,
+  blockOf,
   FrameIndex,
   firstReaching,
   frameOf,
@@ -25,7 +26,7 @@ export const WINDOW_BLOCKS = WINDOW_PAGES / BLOCK_PAGES;
 export const ALL_BLOCKS = 2 ** WINDOW_BLOCKS - 1;
 
 /** Of the tables, a slot: 16 generations, hashes and counts, and the number of entries. */
-const SLOT_TABLE_BYTES = WINDOW_BLOCKS * (1 + 4 + 2) + 4;
+const SLOT_TABLE_BYTES = WINDOW_BLOCKS * (2 + 4 + 2) + 4;
 /** Of a window's object with its places in maps and lists. */
 const WINDOW_BYTES = 200;
 
@@ -47,7 +48,7 @@ export interface Window {
   /** Virtual page number / WINDOW_PAGES. */
   readonly number: number;
   readonly slot: number;
-  /** When it was last read whole. */
+  /** When it was last read whole; never at first. */
   readMs: number;
   /** Blocks that must be read again before they count, as bits. */
   dirtyBlocks: number;
@@ -69,7 +70,7 @@ export interface BlockContent {
 export class ExtentStore {
   readonly #index: FrameIndex;
   #windows: (Window | undefined)[] = [];
-  #generations = new Uint8Array(0);
+  #generations = new Uint16Array(0);
   #hashes = new Uint32Array(0);
   #counts = new Uint16Array(0);
   /** Entries in the index, counting or not: a slot is free again when there are none left. */
@@ -80,8 +81,11 @@ export class ExtentStore {
   readonly #pages = new Map<number, number>();
 
   constructor() {
+    const generations = () => this.#generations;
     this.#index = new FrameIndex({
-      isLive: (slot, offset, generation) => this.#isLive(slot, offset, generation),
+      get generations() {
+        return generations();
+      },
       onDropped: (slot) => this.#onDropped(slot),
     });
   }
@@ -106,7 +110,7 @@ export class ExtentStore {
       this.#nextSlot++;
       this.#growTables(this.#nextSlot);
     }
-    const window: Window = { pid, number, slot, readMs: Number.NEGATIVE_INFINITY, dirtyBlocks: ALL_BLOCKS };
+    const window: Window = { pid, number, slot, readMs: Number.NEGATIVE_INFINITY, dirtyBlocks: 0 };
     this.#windows[slot] = window;
     const firstBlock = slot * WINDOW_BLOCKS;
     this.#generations.fill(0, firstBlock, firstBlock + WINDOW_BLOCKS);
@@ -120,6 +124,8 @@ export class ExtentStore {
   close({ slot, pid }: Window): void {
     this.#addPages(pid, -this.#pagesIn(slot));
     this.#windows[slot] = undefined;
+    // No entry is of this generation.
+    this.#generations.fill(GENERATIONS, slot * WINDOW_BLOCKS, (slot + 1) * WINDOW_BLOCKS);
     this.#live--;
     if (this.#entries[slot] === 0) this.#freeSlots.push(slot);
   }
@@ -161,10 +167,10 @@ export class ExtentStore {
       const pages = runs.pages[i] ?? 0;
       if (pages === 0) continue;
       const offset = (runs.startPage[i] ?? 0) - number * WINDOW_PAGES;
-      const entry = { slot, offset, pages, huge: runs.huge[i] === 1, generation };
       // Counted before: making room in a bucket may throw away the last other entry of this slot.
       this.#entries[slot] = (this.#entries[slot] ?? 0) + 1;
-      const made = this.#index.insert(runs.startFrame[i] ?? 0, entry);
+      const startFrame = runs.startFrame[i] ?? 0;
+      const made = this.#index.insert(startFrame, pages, slot, offset, runs.huge[i] === 1, generation);
       this.#entries[slot] = (this.#entries[slot] ?? 0) + made - 1;
     }
     this.#counts[at] = found.pages;
@@ -284,14 +290,7 @@ export class ExtentStore {
   }
 
   #liveWindow(low: number, high: number): Window | undefined {
-    const slot = slotOf(low);
-    return this.#isLive(slot, offsetOf(low), generationOf(high)) ? this.#windows[slot] : undefined;
-  }
-
-  #isLive(slot: number, offset: number, generation: number): boolean {
-    if (this.#windows[slot] === undefined) return false;
-    const at = slot * WINDOW_BLOCKS + Math.floor(offset / BLOCK_PAGES);
-    return this.#generations[at] === generation;
+    return this.#generations[blockOf(low)] === generationOf(high) ? this.#windows[slotOf(low)] : undefined;
   }
 
   #onDropped(slot: number): void {
@@ -316,7 +315,7 @@ export class ExtentStore {
     if (slots * WINDOW_BLOCKS <= this.#generations.length) return;
     const blocks = Math.ceil(slots * 1.25 + 8) * WINDOW_BLOCKS;
     const tables = {
-      generations: new Uint8Array(blocks),
+      generations: new Uint16Array(blocks),
       hashes: new Uint32Array(blocks),
       counts: new Uint16Array(blocks),
       entries: new Uint32Array(blocks / WINDOW_BLOCKS),

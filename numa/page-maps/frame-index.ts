@@ -8,24 +8,16 @@ export const OFFSET_BITS = 13;
 export const MAX_SLOTS = 2 ** (32 - OFFSET_BITS);
 export const GENERATIONS = 256;
 
-const ENTRY_BYTES = 8;
+const BLOCK_SHIFT = 9;
+const GENERATION_MASK = GENERATIONS - 1;
+
 /** Of an empty bucket with its place in the map, by measurement of the heap. */
 const BUCKET_BYTES = 240;
 
-/** Who uses a run of frames, as the index keeps it. */
-export interface Entry {
-  readonly slot: number;
-  /** First page, counted from the start of the slot's window. */
-  readonly offset: number;
-  /** At most 512. */
-  readonly pages: number;
-  readonly huge: boolean;
-  readonly generation: number;
-}
-
 /** Tells the index which of its entries still count. */
 export interface Liveness {
-  isLive(slot: number, offset: number, generation: number): boolean;
+  /** Of every block of every slot: entries of another generation do not count. */
+  readonly generations: Uint16Array;
   /** An entry of the slot was thrown away. */
   onDropped(slot: number): void;
 }
@@ -40,6 +32,8 @@ export interface Liveness {
 export class FrameIndex {
   readonly #buckets = new Map<number, Bucket>();
   readonly #liveness: Liveness;
+  /** The one that was last added to, since pages of a process lie together. */
+  #last: Bucket | undefined;
   #bytes = 0;
 
   constructor(liveness: Liveness) {
@@ -51,15 +45,21 @@ export class FrameIndex {
     return this.#bytes;
   }
 
-  /** Returns the number of entries made: two where the frames lie in two buckets. */
-  insert(startFrame: number, entry: Entry): number {
+  /**
+   * Adds at most 512 pages, the first one `offset` pages from the start of the slot's window. Returns the number of entries
+   * made: two where the frames lie in two buckets.
+   */
+  insert(startFrame: number, pages: number, slot: number, offset: number, huge: boolean, generation: number): number {
     const number = Math.floor(startFrame / BUCKET_FRAMES);
     const first = startFrame - number * BUCKET_FRAMES;
-    const fitting = Math.min(entry.pages, BUCKET_FRAMES - first);
-    this.#append(number, first, { ...entry, pages: fitting });
-    if (fitting === entry.pages) return 1;
-    const rest = { ...entry, offset: entry.offset + fitting, pages: entry.pages - fitting };
-    return 1 + this.insert(startFrame + fitting, rest);
+    const fitting = Math.min(pages, BUCKET_FRAMES - first);
+    const bucket = this.#withRoom(number);
+    const at = 2 * bucket.length;
+    bucket.words[at] = slot * 2 ** OFFSET_BITS + offset;
+    bucket.words[at + 1] = first * 2 ** 18 + (BLOCK_PAGES - fitting) * 2 ** 9 + (huge ? 2 ** 8 : 0) + generation;
+    bucket.length++;
+    if (fitting === pages) return 1;
+    return 1 + this.insert(startFrame + fitting, pages - fitting, slot, offset + fitting, huge, generation);
   }
 
   /** The bucket with this number in order, or undefined when nothing is known there. */
@@ -80,66 +80,71 @@ export class FrameIndex {
       this.#sweep(bucket);
       if (bucket.length === 0) {
         this.#buckets.delete(number);
+        this.#last = undefined;
         this.#bytes -= BUCKET_BYTES;
       }
       yield;
     }
   }
 
-  #append(number: number, first: number, { slot, offset, pages, huge, generation }: Entry): void {
-    let bucket = this.#buckets.get(number);
+  #withRoom(number: number): Bucket {
+    let bucket = this.#last?.number === number ? this.#last : this.#buckets.get(number);
     if (bucket === undefined) {
-      bucket = { words: new Uint32Array(0), length: 0, ordered: 0, version: 0 };
+      bucket = { number, words: new Uint32Array(0), length: 0, ordered: 0, swept: 0, version: 0 };
       this.#buckets.set(number, bucket);
       this.#bytes += BUCKET_BYTES;
     }
+    this.#last = bucket;
     if (2 * bucket.length === bucket.words.length) {
-      this.#sweep(bucket);
+      // Often enough that at most half of it can be void, seldom enough that it costs a step an entry.
+      if (bucket.length >= 2 * bucket.swept) this.#sweep(bucket);
       this.#resize(bucket, bucket.length + Math.max(4, bucket.length >>> 2));
     }
-    bucket.words[2 * bucket.length] = slot * 2 ** OFFSET_BITS + offset;
-    bucket.words[2 * bucket.length + 1] =
-      first * 2 ** 18 + (BLOCK_PAGES - pages) * 2 ** 9 + (huge ? 2 ** 8 : 0) + generation;
-    bucket.length++;
+    return bucket;
   }
 
   /** Leaves the entries that count, in new memory of their size: who still reads the old is not disturbed. */
   #sweep(bucket: Bucket): void {
     const { words, length } = bucket;
+    const { generations } = this.#liveness;
     const kept = new Uint32Array(2 * length);
-    let count = 0;
-    for (let i = 0; i < length; i++) {
-      const low = words[2 * i] ?? 0;
-      const high = words[2 * i + 1] ?? 0;
-      if (this.#liveness.isLive(slotOf(low), offsetOf(low), generationOf(high))) {
-        kept[2 * count] = low;
-        kept[2 * count + 1] = high;
-        count++;
+    let end = 0;
+    for (let i = 0; i < 2 * length; i += 2) {
+      const low = words[i] ?? 0;
+      const high = words[i + 1] ?? 0;
+      if (generations[low >>> BLOCK_SHIFT] === (high & GENERATION_MASK)) {
+        kept[end] = low;
+        kept[end + 1] = high;
+        end += 2;
       } else {
-        this.#liveness.onDropped(slotOf(low));
+        this.#liveness.onDropped(low >>> OFFSET_BITS);
       }
     }
-    this.#bytes += (count - words.length / 2) * ENTRY_BYTES;
-    bucket.words = count === length ? kept : kept.slice(0, 2 * count);
+    this.#bytes += end * words.BYTES_PER_ELEMENT - words.byteLength;
+    bucket.words = end === 2 * length ? kept : kept.slice(0, end);
     // Throwing away keeps the order.
-    bucket.ordered = bucket.ordered === length ? count : 0;
-    bucket.length = count;
+    bucket.ordered = bucket.ordered === length ? end / 2 : 0;
+    bucket.length = end / 2;
+    bucket.swept = bucket.length;
     bucket.version++;
   }
 
   #resize(bucket: Bucket, entries: number): void {
     const words = new Uint32Array(2 * entries);
     words.set(bucket.words.subarray(0, 2 * bucket.length));
-    this.#bytes += (entries - bucket.words.length / 2) * ENTRY_BYTES;
+    this.#bytes += words.byteLength - bucket.words.byteLength;
     bucket.words = words;
   }
 }
 
 interface Bucket {
+  readonly number: number;
   words: Uint32Array;
   length: number;
   /** Entries in order; all when equal to length. */
   ordered: number;
+  /** Entries that were left when it was last swept. */
+  swept: number;
   /** Changes when the words are replaced. */
   version: number;
 }
@@ -147,12 +152,15 @@ interface Bucket {
 /** A bucket whose entries are in order of their first frame, the longer first. */
 export type OrderedBucket = Readonly<Bucket>;
 
+/** Of an entry's low word: slot * blocks of a window + block, the key to the generations. */
+export const blockOf = (low: number): number => low >>> BLOCK_SHIFT;
 export const slotOf = (low: number): number => low >>> OFFSET_BITS;
 export const offsetOf = (low: number): number => low & (2 ** OFFSET_BITS - 1);
+/** Of an entry's high word. */
 export const frameOf = (high: number): number => high >>> 18;
 export const pagesOf = (high: number): number => BLOCK_PAGES - ((high >>> 9) & 511);
 export const isHuge = (high: number): boolean => (high & (2 ** 8)) !== 0;
-export const generationOf = (high: number): number => high & 255;
+export const generationOf = (high: number): number => high & GENERATION_MASK;
 
 /** Index of the first entry that may reach the frame (of the bucket) or starts after it. */
 export function firstReaching({ words, length }: OrderedBucket, frame: number): number {
@@ -161,7 +169,7 @@ export function firstReaching({ words, length }: OrderedBucket, frame: number): 
   let high = length;
   while (low < high) {
     const middle = (low + high) >>> 1;
-    if (frameOf(words[2 * middle + 1] ?? 0) < from) low = middle + 1;
+    if ((words[2 * middle + 1] ?? 0) >>> 18 < from) low = middle + 1;
     else high = middle;
   }
   return low;

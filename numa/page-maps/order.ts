@@ -6,8 +6,7 @@ export interface Candidate {
   readonly known: { readonly wantedPages: number; readonly scannedPages: number } | undefined;
 }
 
-export interface RankedProcess {
-  readonly pid: number;
+export interface RankedProcess extends Candidate {
   /** Wanted pages expected for each page scanned. */
   readonly expectedYield: number;
 }
@@ -16,8 +15,8 @@ export interface RankedProcess {
 const FIXED_COST_PAGES = 4096;
 
 /**
- * By how many wanted pages reading it gives for each page scanned, most first. A process never read is taken to be like those
- * that are known: its resident pages hold the same share of wanted ones (all, while nothing is known).
+ * By how many wanted pages reading it gives for each page scanned, most first. Of a process never read nothing but its resident
+ * pages count: they are taken to be wanted as often as pages of the processes that are known, more often the fewer are known.
  */
 export function rankByYield(candidates: readonly Candidate[]): readonly RankedProcess[] {
   let wantedPages = 0;
@@ -26,13 +25,12 @@ export function rankByYield(candidates: readonly Candidate[]): readonly RankedPr
     wantedPages += known?.wantedPages ?? 0;
     scannedPages += known?.scannedPages ?? 0;
   }
-  const wantedShare = scannedPages === 0 ? 1 : wantedPages / scannedPages;
   return candidates
-    .map(({ pid, residentPages, known }) => {
-      const expected = known ?? { wantedPages: residentPages * wantedShare, scannedPages: residentPages };
-      const expectedYield = expected.wantedPages / (expected.scannedPages + FIXED_COST_PAGES);
-      return { pid, expectedYield, residentPages };
+    .map((candidate) => {
+      const { residentPages, known } = candidate;
+      const share = (wantedPages + residentPages) / (scannedPages + residentPages);
+      const expected = known ?? { wantedPages: residentPages * share, scannedPages: residentPages };
+      return { ...candidate, expectedYield: expected.wantedPages / (expected.scannedPages + FIXED_COST_PAGES) };
     })
-    .sort((a, b) => b.expectedYield - a.expectedYield || b.residentPages - a.residentPages)
-    .map(({ pid, expectedYield }) => ({ pid, expectedYield }));
+    .sort((a, b) => b.expectedYield - a.expectedYield || b.residentPages - a.residentPages);
 }

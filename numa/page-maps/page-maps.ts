@@ -6,7 +6,7 @@ import { AddressSpace } from './address-space.ts';
 import { PageMapsUnavailableError } from './errors.ts';
 import type { PageRun } from './extent-store.ts';
 import { ExtentStore } from './extent-store.ts';
-import type { RankedProcess } from './order.ts';
+import type { Candidate, RankedProcess } from './order.ts';
 import { rankByYield } from './order.ts';
 import { ProcessReader } from './process-reader.ts';
 import type { UserProcess } from './processes.ts';
@@ -58,11 +58,16 @@ const ROOM_SHARE = 0.9;
 /** The event loop is never held for longer by what can be interrupted. */
 const SLICE_MS = 2;
 
-/** A process that was given up for want of memory, and what that freed. */
+/** After this many times the greatest age a process that was given up gets another chance. */
+const GIVEN_UP_AGES = 16;
+
+/** A process that was given up for want of memory: what it had, and what that freed. */
 interface GivenUp {
   readonly pid: number;
   readonly startTime: number;
+  readonly known: Candidate['known'];
   readonly bytes: number;
+  readonly untilMs: number;
 }
 
 /**
@@ -129,7 +134,7 @@ export class PageMaps {
     const processes = (await userProcesses(this.#sysfs, options.pids)).filter(
       ({ pid }) => options.pids !== undefined || pid !== process.pid,
     );
-    this.#forgetExited(processes, options.pids);
+    this.#forgetExited(processes, options);
     const stale = new Map(
       processes.filter(({ pid }) => !this.#isFresh(pid, options)).map((process) => [process.pid, process]),
     );
@@ -168,7 +173,7 @@ export class PageMaps {
     isOver: () => boolean,
   ): Promise<SkipReason | undefined> {
     const lessUseful = () =>
-      ranking.findLast((other) => other.expectedYield < expectedYield && this.#spaces.has(other.pid))?.pid;
+      ranking.findLast((other) => other.expectedYield < expectedYield && this.#spaces.has(other.pid));
     const before = this.#givenUp.get(pid);
     if (before !== undefined && this.bytesHeld + before.bytes > this.#maxBytes && lessUseful() === undefined) {
       return 'memory';
@@ -181,7 +186,8 @@ export class PageMaps {
         stopped = 'budget';
         return false;
       }
-      return this.#makeRoom(lessUseful, () => space.closeOlder(nowMs - maxAgeMs));
+      const giveUp = (other: RankedProcess) => this.#giveUp(other, nowMs + GIVEN_UP_AGES * maxAgeMs);
+      return this.#makeRoom(lessUseful, giveUp, () => space.closeOlder(nowMs - maxAgeMs));
     };
     try {
       switch (await this.#reader.read(space, residentPages, { nowMs, maxAgeMs, mayGoOn })) {
@@ -206,31 +212,34 @@ export class PageMaps {
    * Within the bound on memory: first what no longer counts goes, then processes that are less useful, then what is old of the
    * process being read itself, so that its maps at least roll through its memory. False when all that is not enough.
    */
-  async #makeRoom(lessUseful: () => number | undefined, closeOld: () => void): Promise<boolean> {
+  async #makeRoom(
+    lessUseful: () => RankedProcess | undefined,
+    giveUp: (process: RankedProcess) => Promise<void>,
+    closeOld: () => void,
+  ): Promise<boolean> {
     if (this.bytesHeld <= this.#maxBytes) return true;
     const enoughBytes = this.#maxBytes * ROOM_SHARE;
     await inSlices(this.#store.sweep());
     while (this.bytesHeld > enoughBytes) {
-      const pid = lessUseful();
-      if (pid === undefined) {
+      const process = lessUseful();
+      if (process === undefined) {
         closeOld();
         await inSlices(this.#store.sweep());
         return this.bytesHeld <= enoughBytes;
       }
-      await this.#giveUp(pid);
+      await giveUp(process);
     }
     return true;
   }
 
   /** Forgets a process for want of memory. */
-  async #giveUp(pid: number): Promise<void> {
-    const space = this.#spaces.get(pid);
-    if (space === undefined) return;
-    const { startTime } = space;
+  async #giveUp({ pid, known }: RankedProcess, untilMs: number): Promise<void> {
+    const startTime = this.#spaces.get(pid)?.startTime;
+    if (startTime === undefined) return;
     const before = this.bytesHeld;
     this.#forget(pid);
     await inSlices(this.#store.sweep());
-    this.#givenUp.set(pid, { pid, startTime, bytes: before - this.bytesHeld });
+    this.#givenUp.set(pid, { pid, startTime, known, bytes: before - this.bytesHeld, untilMs });
   }
 
   async #rank(
@@ -248,7 +257,7 @@ export class PageMaps {
           residentPages: stale.get(pid)?.residentPages ?? space?.pages ?? 0,
           known:
             space === undefined
-              ? undefined
+              ? this.#givenUp.get(pid)?.known
               : { wantedPages: wantedPages.get(pid) ?? 0, scannedPages: space.scannedPages },
         };
       }),
@@ -261,12 +270,14 @@ export class PageMaps {
   }
 
   /** Forgets processes that are no more; those that are not asked about stay. */
-  #forgetExited(processes: readonly UserProcess[], asked: ReadonlySet<number> | undefined): void {
+  #forgetExited(processes: readonly UserProcess[], { pids: asked, nowMs }: RefreshOptions): void {
     const startTimes = new Map(processes.map(({ pid, startTime }) => [pid, startTime]));
     const isNoMore = ({ pid, startTime }: { readonly pid: number; readonly startTime: number }) =>
       (asked === undefined || asked.has(pid)) && startTimes.get(pid) !== startTime;
     for (const space of [...this.#spaces.values()]) if (isNoMore(space)) this.#forget(space.pid);
-    for (const given of [...this.#givenUp.values()]) if (isNoMore(given)) this.#givenUp.delete(given.pid);
+    for (const given of [...this.#givenUp.values()]) {
+      if (isNoMore(given) || nowMs > given.untilMs) this.#givenUp.delete(given.pid);
+    }
   }
 
   #forget(pid: number): void {

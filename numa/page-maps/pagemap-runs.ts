@@ -68,42 +68,41 @@ export function decodeRuns(
   let hiddenPages = 0;
   let hash = seed;
   let previous = 0;
-  let runPage = 0;
-  let runFrame = 0;
-  let length = 0;
-  // One more than there are pages: the last run ends like any other.
-  for (let i = 0; i <= count; i++) {
-    let frame = 0;
-    if (i < count) {
-      const word = 2 * (firstEntry + i);
-      const high = words[word + 1] ?? 0;
-      if (high >= PRESENT) {
-        frame = (high & FRAME_HIGH) * HIGH_WORD + (words[word] ?? 0);
-        if (frame === 0) hiddenPages++;
-      }
+  const endWord = 2 * (firstEntry + count);
+  for (let word = 2 * firstEntry; word < endWord; ) {
+    const high = words[word + 1] ?? 0;
+    if (high < PRESENT) {
+      previous = 0;
+      word += 2;
+      continue;
     }
-    if (length > 0) {
-      if (frame === runFrame + length) {
-        length++;
-        previous = frame;
-        continue;
-      }
-      runs.push(runPage, runFrame, length);
-      pages += length;
-      hash = mix(mix(mix(hash, runPage % BLOCK_PAGES), runFrame), length);
-      length = 0;
+    const low = words[word] ?? 0;
+    const frame = (high & FRAME_HIGH) * HIGH_WORD + low;
+    const firstWord = word;
+    word += 2;
+    if (frame === 0 || frame === previous) {
+      if (frame === 0) hiddenPages++;
+      previous = frame;
+      continue;
     }
-    if (frame !== 0 && frame !== previous) {
-      runPage = startPage + i;
-      runFrame = frame;
-      length = 1;
+    // As long as only the low half counts up; where it overflows (at a multiple of 16 TiB) the run is cut.
+    let next = low + 1;
+    while (word < endWord && words[word] === next && ((words[word + 1] ?? 0) ^ high) << 9 === 0) {
+      if ((words[word + 1] ?? 0) < PRESENT) break;
+      next++;
+      word += 2;
     }
-    previous = frame;
+    const length = (word - firstWord) / 2;
+    const runPage = startPage + firstWord / 2 - firstEntry;
+    runs.push(runPage, frame, length);
+    pages += length;
+    previous = frame + length - 1;
+    hash = mix(hash, low ^ (high & FRAME_HIGH), ((runPage % BLOCK_PAGES) << 10) + length);
   }
   return { pages, hiddenPages, hash };
 }
 
-function mix(hash: number, value: number): number {
-  const mixed = Math.imul(hash ^ (value | 0), 0x9e37_79b1);
-  return (mixed ^ (mixed >>> 15) ^ Math.floor(value / HIGH_WORD)) >>> 0;
+function mix(hash: number, frame: number, place: number): number {
+  const mixed = Math.imul(Math.imul(hash ^ frame, 0x9e37_79b1) ^ place, 0x85eb_ca6b);
+  return (mixed ^ (mixed >>> 15)) >>> 0;
 }

@@ -31,6 +31,20 @@ const SEARCH_AGES = 8;
 /** Resident pages that may be unknown before a process's giant areas are searched in earnest. */
 const KNOWN_SHARE = 0.95;
 
+interface SpannedTask extends WindowTask {
+  /** Parts of areas to read. */
+  readonly spans: readonly PageSpan[];
+}
+
+/** A read on its way. */
+interface Reading {
+  readonly group: readonly SpannedTask[];
+  readonly startPage: number;
+  /** In pages. */
+  readonly size: number;
+  readonly read: Promise<{ readonly words: Uint32Array; readonly pages: number }>;
+}
+
 interface FoundBlock {
   /** Of its window. */
   readonly number: number;
@@ -112,58 +126,73 @@ export class ProcessReader {
     options: ReadOptions,
     { mostInVain, onRead }: { readonly mostInVain: number; readonly onRead: (nextWindow: number) => void },
   ): Promise<ReadEnd> {
+    const groups = groupsOf(tasks);
     let inVain = 0;
-    for (const group of groupsOf(tasks)) {
-      if (inVain > mostInVain) return 'done';
-      if (!(await options.mayGoOn())) return 'stopped';
-      const spans = group.map((task) => space.spans(task));
-      const first = spans.find((list) => list.length > 0)?.at(0)?.startPage;
-      const end = spans.findLast((list) => list.length > 0)?.at(-1)?.endPage;
-      const known = space.pages;
-      for (const task of group) {
-        // What is moved from here on is dirty again.
-        const window = space.window(task.number);
-        if (window !== undefined) window.dirtyBlocks &= ~task.blocks;
+    let reading = this.#startRead(pagemap, space, groups);
+    try {
+      while (reading !== undefined) {
+        if (!(await options.mayGoOn())) return 'stopped';
+        const { words, pages } = await reading.read;
+        const current = reading;
+        const known = space.pages;
+        // The next read goes on while this one is decoded.
+        reading = this.#startRead(pagemap, space, groups);
+        if (current.size > 0 && pages === 0) return 'gone';
+        this.pagesScanned += pages;
+        const found = this.#decode(words, current.startPage, current.startPage + pages, space, current.group);
+        if (found.hiddenPages > 0 && found.pages === 0) {
+          const path = `/proc/${space.pid}/pagemap`;
+          throw new PageMapsUnavailableError('CAP_SYS_ADMIN', path, 'every page frame reads as 0');
+        }
+        if (!(await this.#keep(space, found.changed))) {
+          space.markDirty(current.group);
+          return 'stopped';
+        }
+        for (const task of current.group) this.#settle(space, task, options.nowMs);
+        onRead((current.group.at(-1)?.number ?? 0) + 1);
+        if (space.pages === known) inVain += pages;
+        if (inVain > mostInVain) return 'done';
       }
-      if (first === undefined || end === undefined) {
-        for (const task of group) this.#settle(space, task, options.nowMs);
-        continue;
-      }
-      const { words, pages } = await pagemap.read(first, end - first);
-      if (pages === 0) return 'gone';
-      this.pagesScanned += pages;
-      const found = this.#decode(words, { startPage: first, endPage: first + pages }, space, group, spans);
-      if (found.hiddenPages > 0 && found.pages === 0) {
-        throw new PageMapsUnavailableError(
-          'CAP_SYS_ADMIN',
-          `/proc/${space.pid}/pagemap`,
-          'every page frame reads as 0',
-        );
-      }
-      if (!(await this.#keep(space, found.changed))) return 'stopped';
-      for (const task of group) this.#settle(space, task, options.nowMs);
-      onRead((group.at(-1)?.number ?? 0) + 1);
-      if (space.pages === known) inVain += pages;
+      return 'done';
+    } finally {
+      if (reading !== undefined) space.markDirty(reading.group);
     }
-    return 'done';
+  }
+
+  /** Starts to read the next windows, as many together as one read covers; undefined when there are no more. */
+  #startRead(
+    pagemap: PageFile,
+    space: AddressSpace,
+    groups: Iterator<readonly WindowTask[], void>,
+  ): Reading | undefined {
+    const next = groups.next();
+    if (next.done === true) return undefined;
+    const group = next.value.map((task) => ({ ...task, spans: space.spans(task) }));
+    const startPage = group.find(({ spans }) => spans.length > 0)?.spans.at(0)?.startPage ?? 0;
+    const size = (group.findLast(({ spans }) => spans.length > 0)?.spans.at(-1)?.endPage ?? 0) - startPage;
+    // What is moved from here on is dirty again.
+    space.markClean(group);
+    const read = size === 0 ? Promise.resolve({ words: new Uint32Array(0), pages: 0 }) : pagemap.read(startPage, size);
+    // Nobody may be waiting for it any more when it fails.
+    read.catch(() => undefined);
+    return { group, startPage, size, read };
   }
 
   /** Decodes what was read of the group into runs, block by block. Blocks that hold just this already are left out. */
   #decode(
     words: Uint32Array,
-    read: PageSpan,
+    startPage: number,
+    endPage: number,
     space: AddressSpace,
-    group: readonly WindowTask[],
-    spans: readonly (readonly PageSpan[])[],
+    group: readonly SpannedTask[],
   ): { readonly changed: readonly FoundBlock[]; readonly pages: number; readonly hiddenPages: number } {
     const runs = this.#runs;
     runs.clear();
     const changed: FoundBlock[] = [];
     let allPages = 0;
     let hiddenPages = 0;
-    for (const [i, task] of group.entries()) {
+    for (const task of group) {
       const window = space.window(task.number);
-      const areas = spans[i] ?? [];
       let at = 0;
       for (let block = 0; block < WINDOW_BLOCKS; block++) {
         if ((task.blocks & (1 << block)) === 0) continue;
@@ -172,11 +201,11 @@ export class ProcessReader {
         const firstRun = runs.length;
         let pages = 0;
         let hash = 0;
-        for (let area = areas[at]; area !== undefined && area.startPage < end; area = areas[++at]) {
+        for (let area = task.spans[at]; area !== undefined && area.startPage < end; area = task.spans[++at]) {
           const from = Math.max(area.startPage, start);
-          const count = Math.min(area.endPage, end, read.endPage) - from;
+          const count = Math.min(area.endPage, end, endPage) - from;
           if (count > 0) {
-            const decoded = decodeRuns(words, from - read.startPage, count, from, runs, hash);
+            const decoded = decodeRuns(words, from - startPage, count, from, runs, hash);
             pages += decoded.pages;
             hiddenPages += decoded.hiddenPages;
             hash = decoded.hash;
@@ -196,13 +225,13 @@ export class ProcessReader {
   async #keep(space: AddressSpace, changed: readonly FoundBlock[]): Promise<boolean> {
     if (this.#pageBytes === 4096) {
       this.#hugePages ??= await HugePages.open(this.#sysfs.root);
-      await this.#hugePages.mark(this.#runs);
+      this.#hugePages.mark(this.#runs);
     }
     for (const found of changed) {
       const window = space.open(found.number);
       if (window === undefined) return false;
       // Moved while we read it.
-      if ((window.dirtyBlocks & (1 << found.block)) !== 0 && window.readMs > Number.NEGATIVE_INFINITY) continue;
+      if ((window.dirtyBlocks & (1 << found.block)) !== 0) continue;
       if (this.#store.void(window, found.block)) {
         this.#store.fill(window, found.block, this.#runs, found.firstRun, found.endRun, found);
       } else {
@@ -216,7 +245,6 @@ export class ProcessReader {
   #settle(space: AddressSpace, task: WindowTask, nowMs: number): void {
     const window = space.open(task.number);
     if (window === undefined) return;
-    if (window.readMs === Number.NEGATIVE_INFINITY) window.dirtyBlocks = 0;
     if (task.blocks === ALL_BLOCKS) window.readMs = nowMs;
     space.closeIfEmpty(window);
   }

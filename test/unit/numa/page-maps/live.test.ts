@@ -1,0 +1,70 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { open, readFile } from 'node:fs/promises';
+import { describe, expect, onTestFinished, test } from 'vitest';
+import { PageMaps } from '../../../../numa/page-maps/page-maps.ts';
+import { HostSysFs } from '../../../../numa/sysfs.ts';
+
+const MiB = 2 ** 20;
+const PAGE = 4096;
+const everywhere = [{ start: 0, end: 2 ** 52 }];
+
+/** CAP_SYS_ADMIN (bit 21) shows page frames. */
+const capabilities = /^CapEff:\s*([0-9a-f]+)$/m.exec(await readFile('/proc/self/status', 'utf8'))?.[1] ?? '0';
+const seesFrames = (Number.parseInt(capabilities.slice(-8), 16) & (1 << 21)) !== 0;
+
+/** A process with so much memory, all of it touched. */
+async function startProcess(bytes: number) {
+  const program = `globalThis.memory = Buffer.alloc(${bytes}, 1); console.log('ready'); process.stdin.resume();`;
+  const child = spawn(process.execPath, ['-e', program], { stdio: ['pipe', 'pipe', 'inherit'] });
+  onTestFinished(() => void child.kill('SIGKILL'));
+  await once(child.stdout, 'data');
+  if (child.pid === undefined) throw new Error('no pid');
+  return { child, pid: child.pid };
+}
+
+describe.runIf(seesFrames)('page maps of this machine', () => {
+  const maps = () => new PageMaps({ sysfs: new HostSysFs() });
+
+  test('hold the memory of a process, each page in the frame the kernel says', async () => {
+    const { pid } = await startProcess(64 * MiB);
+    const pageMaps = maps();
+    const report = await pageMaps.refresh({
+      wanted: everywhere,
+      pids: new Set([pid]),
+      nowMs: 0,
+      maxAgeMs: 1000,
+      budgetMs: 10_000,
+    });
+    expect(report).toMatchObject({ processesRead: 1, skipped: [] });
+    const runs = [...pageMaps.find(everywhere, { maxBytes: 2 ** 40 })];
+    expect(runs.reduce((sum, { pages }) => sum + pages, 0) * PAGE).toBeGreaterThan(64 * MiB);
+    const pagemap = await open(`/proc/${pid}/pagemap`);
+    try {
+      let right = 0;
+      for (const { startPage, startFrame, pages } of runs) {
+        const entries = new BigUint64Array(pages);
+        await pagemap.read(new Uint8Array(entries.buffer), 0, pages * 8, startPage * 8);
+        for (const [i, entry] of entries.entries()) {
+          if (Number(BigInt.asUintN(55, entry)) === startFrame + i) right++;
+        }
+      }
+      // Something may move in a process that runs, but not much of it.
+      expect(right * PAGE).toBeGreaterThan(63 * MiB);
+    } finally {
+      await pagemap.close();
+    }
+  });
+
+  test('take a process that was killed for gone', async () => {
+    const { child, pid } = await startProcess(16 * MiB);
+    const pageMaps = maps();
+    const options = { wanted: everywhere, pids: new Set([pid]), maxAgeMs: 0, budgetMs: 10_000 };
+    const reading = pageMaps.refresh({ ...options, nowMs: 0 });
+    child.kill('SIGKILL');
+    await reading;
+    await once(child, 'exit');
+    expect(await pageMaps.refresh({ ...options, nowMs: 1 })).toMatchObject({ processesRead: 0 });
+    expect([...pageMaps.find(everywhere, { maxBytes: 2 ** 40 })]).toEqual([]);
+  });
+});
