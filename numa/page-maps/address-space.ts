@@ -30,6 +30,7 @@ export class AddressSpace {
   /** Where the search of giant areas goes on, and when it last came to their end. */
   #searchAt = 0;
   #searchedMs = Number.NEGATIVE_INFINITY;
+  #changedInSearch = false;
 
   constructor(store: ExtentStore, pid: number, startTime: number) {
     this.#store = store;
@@ -57,6 +58,9 @@ export class AddressSpace {
     const changed = changedSpans(this.#areas, areas);
     this.#areas = areas;
     if (changed.length === 0) return;
+    // A search on its way goes on, or frequent changes would let it never come to the end.
+    if (this.#searchAt === 0) this.#searchedMs = Number.NEGATIVE_INFINITY;
+    else this.#changedInSearch = true;
     for (const window of [...this.#windows.values()]) {
       const end = (window.number + 1) * WINDOW_PAGES;
       for (let i = firstEndingAfter(changed, window.number * WINDOW_PAGES); i < changed.length; i++) {
@@ -95,13 +99,8 @@ export class AddressSpace {
     this.#resumeAt = number;
   }
 
-  /** The next search of giant areas starts here. */
-  searchFrom(number: number): void {
-    this.#searchAt = number;
-  }
-
   /** Unknown windows of giant areas, from where the last search stopped; none when one came to their end since `oldestMs`. */
-  *searchTasks(oldestMs: number, nowMs: number): Generator<WindowTask> {
+  *searchTasks(oldestMs: number): Generator<WindowTask> {
     if (this.#searchedMs >= oldestMs) return;
     for (const area of this.#areas) {
       if (!isGiant(area)) continue;
@@ -110,8 +109,18 @@ export class AddressSpace {
         if (!this.#windows.has(number)) yield { number, blocks: ALL_BLOCKS };
       }
     }
+  }
+
+  /** The search of giant areas goes on here. */
+  searchFrom(number: number): void {
+    this.#searchAt = number;
+  }
+
+  /** The search has come to the end of the giant areas. */
+  searchEnded(nowMs: number): void {
     this.#searchAt = 0;
-    this.#searchedMs = nowMs;
+    this.#searchedMs = this.#changedInSearch ? Number.NEGATIVE_INFINITY : nowMs;
+    this.#changedInSearch = false;
   }
 
   /** Parts of a window's areas that the blocks cover, in order. */
@@ -200,14 +209,14 @@ export class AddressSpace {
   }
 
   /** Of all areas but giant ones, and of the windows known there: ascending, each once. */
-  #windowNumbers(): readonly number[] {
+  #windowNumbers(): Float64Array {
     const numbers = new Set(this.#windows.keys());
     for (const area of this.#areas) {
       if (isGiant(area)) continue;
       const end = Math.ceil(area.endPage / WINDOW_PAGES);
       for (let number = Math.floor(area.startPage / WINDOW_PAGES); number < end; number++) numbers.add(number);
     }
-    return [...numbers].sort((a, b) => a - b);
+    return Float64Array.from(numbers).sort();
   }
 }
 

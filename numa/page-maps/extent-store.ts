@@ -62,10 +62,10 @@ export interface BlockContent {
 
 /**
  * Which process uses which page frame, in bounded memory, found by frame. An extent takes 8 bytes and lies within 512 virtual
- * pages (a block); a window of 32 MiB of virtual memory takes 320. So a GiB of mapped memory takes
+ * pages (a block); a window of 32 MiB of virtual memory takes 330. So a GiB of mapped memory takes
  *
- * - at best (512 huge pages, or contiguous) 14 KiB,
- * - at worst (every page scattered) 2.5 MiB: 8 bytes a page, and a quarter in reserve until a bucket is put in order.
+ * - at best (512 huge pages, or as contiguous) 20 KiB,
+ * - at worst (every page scattered) 2.1 MiB: 8 bytes a page; 2.6 MiB until it is put in order by the first search.
  */
 export class ExtentStore {
   readonly #index: FrameIndex;

@@ -9,6 +9,9 @@ export const MAX_SLOTS = 2 ** (32 - OFFSET_BITS);
 export const GENERATIONS = 256;
 
 const BLOCK_SHIFT = 9;
+const FRAME_SHIFT = 18;
+/** Frame, length, huge. */
+const ORDER_SHIFT = 8;
 const GENERATION_MASK = GENERATIONS - 1;
 
 /** Of an empty bucket with its place in the map, by measurement of the heap. */
@@ -25,7 +28,7 @@ export interface Liveness {
 /**
  * From page frames to those who use them: entries of 8 bytes in order of their first frame, in one bucket for each 64 MiB of
  * physical memory. New ones are appended, and a bucket is put in order when it is asked; entries that no longer count are left
- * out then. (Buckets are read as 64-bit numbers too, so this is for little-endian machines: every one that can have CXL memory.)
+ * out then.
  *
  * An entry, from the highest bit: frame in its bucket 14, 512 - pages 9 (longest first), huge 1, generation 8; slot 19, offset 13.
  */
@@ -56,7 +59,8 @@ export class FrameIndex {
     const bucket = this.#withRoom(number);
     const at = 2 * bucket.length;
     bucket.words[at] = slot * 2 ** OFFSET_BITS + offset;
-    bucket.words[at + 1] = first * 2 ** 18 + (BLOCK_PAGES - fitting) * 2 ** 9 + (huge ? 2 ** 8 : 0) + generation;
+    bucket.words[at + 1] =
+      first * 2 ** FRAME_SHIFT + (BLOCK_PAGES - fitting) * 2 ** 9 + (huge ? 2 ** 8 : 0) + generation;
     bucket.length++;
     if (fitting === pages) return 1;
     return 1 + this.insert(startFrame + fitting, pages - fitting, slot, offset + fitting, huge, generation);
@@ -68,7 +72,7 @@ export class FrameIndex {
     if (bucket === undefined) return undefined;
     if (bucket.ordered < bucket.length) {
       this.#sweep(bucket);
-      sortEntries(bucket.words);
+      bucket.words = sortEntries(bucket.words);
       bucket.ordered = bucket.length;
     }
     return bucket;
@@ -157,7 +161,7 @@ export const blockOf = (low: number): number => low >>> BLOCK_SHIFT;
 export const slotOf = (low: number): number => low >>> OFFSET_BITS;
 export const offsetOf = (low: number): number => low & (2 ** OFFSET_BITS - 1);
 /** Of an entry's high word. */
-export const frameOf = (high: number): number => high >>> 18;
+export const frameOf = (high: number): number => high >>> FRAME_SHIFT;
 export const pagesOf = (high: number): number => BLOCK_PAGES - ((high >>> 9) & 511);
 export const isHuge = (high: number): boolean => (high & (2 ** 8)) !== 0;
 export const generationOf = (high: number): number => high & GENERATION_MASK;
@@ -169,17 +173,53 @@ export function firstReaching({ words, length }: OrderedBucket, frame: number): 
   let high = length;
   while (low < high) {
     const middle = (low + high) >>> 1;
-    if ((words[2 * middle + 1] ?? 0) >>> 18 < from) low = middle + 1;
+    if ((words[2 * middle + 1] ?? 0) >>> FRAME_SHIFT < from) low = middle + 1;
     else high = middle;
   }
   return low;
 }
 
-function sortEntries(words: Uint32Array): void {
-  for (let i = 3; i < words.length; i += 2) {
-    if ((words[i] ?? 0) < (words[i - 2] ?? 0)) {
-      new BigUint64Array(words.buffer, words.byteOffset, words.length / 2).sort();
-      return;
-    }
+/** Sorts by frame, the longer first; linear, since a bucket has as many frames as it may have entries. */
+function sortEntries(words: Uint32Array): Uint32Array {
+  if (isSorted(words)) return words;
+  const starts = new Uint32Array(BUCKET_FRAMES + 1);
+  for (let i = 1; i < words.length; i += 2) {
+    const next = ((words[i] ?? 0) >>> FRAME_SHIFT) + 1;
+    starts[next] = (starts[next] ?? 0) + 1;
   }
+  for (let frame = 1; frame <= BUCKET_FRAMES; frame++) starts[frame] = (starts[frame] ?? 0) + (starts[frame - 1] ?? 0);
+  const sorted = new Uint32Array(words.length);
+  for (let i = 0; i < words.length; i += 2) {
+    const high = words[i + 1] ?? 0;
+    const frame = high >>> FRAME_SHIFT;
+    const at = starts[frame] ?? 0;
+    starts[frame] = at + 1;
+    sorted[2 * at] = words[i] ?? 0;
+    sorted[2 * at + 1] = high;
+  }
+  sortTies(sorted);
+  return sorted;
+}
+
+/** By insertion: few runs of different length start at the same frame. */
+function sortTies(words: Uint32Array): void {
+  for (let i = 2; i < words.length; i += 2) {
+    const low = words[i] ?? 0;
+    const high = words[i + 1] ?? 0;
+    let at = i;
+    while (at > 0 && (words[at - 1] ?? 0) >>> ORDER_SHIFT > high >>> ORDER_SHIFT) {
+      words[at] = words[at - 2] ?? 0;
+      words[at + 1] = words[at - 1] ?? 0;
+      at -= 2;
+    }
+    words[at] = low;
+    words[at + 1] = high;
+  }
+}
+
+function isSorted(words: Uint32Array): boolean {
+  for (let i = 3; i < words.length; i += 2) {
+    if ((words[i] ?? 0) >>> ORDER_SHIFT < (words[i - 2] ?? 0) >>> ORDER_SHIFT) return false;
+  }
+  return true;
 }

@@ -11,13 +11,13 @@ const HUGE = 2 ** 17;
 const THP = 2 ** 22;
 
 /** What a run of 512 aligned pages is. Part of a gigantic page is one of a hugetlb page larger than 2 MiB. */
-export type BlockKind = 'base' | 'huge' | 'gigantic';
+type BlockKind = 'base' | 'huge' | 'gigantic';
 
 /**
  * From the flags of a block's frames. Every compound page starts at a multiple of its size, so that one whose tail lies in the
  * middle of the block covers it all. Only hugetlb pages can be larger: then they start before it, or reach into the next one.
  */
-export function blockKind(flagsOf: (frame: number) => number): BlockKind {
+function blockKind(flagsOf: (frame: number) => number): BlockKind {
   const middle = flagsOf(BLOCK_PAGES / 2);
   if ((middle & COMPOUND_TAIL) === 0 || (middle & (HUGE | THP)) === 0) return 'base';
   if ((middle & HUGE) === 0) return 'huge';

@@ -1,6 +1,7 @@
+import { setImmediate } from 'node:timers/promises';
 import type { SysFs } from '../sysfs.ts';
 import type { AddressSpace, WindowTask } from './address-space.ts';
-import type { PageSpan } from './areas.ts';
+import type { Area, PageSpan } from './areas.ts';
 import { parseAreas } from './areas.ts';
 import { PageMapsUnavailableError } from './errors.ts';
 import type { ExtentStore } from './extent-store.ts';
@@ -20,20 +21,31 @@ export interface ReadOptions {
   mayGoOn(): Promise<boolean>;
 }
 
+/** Of maps, parsed in some 2 ms. */
+const SLICE_CHARS = 2 ** 17;
 /** Windows that share a read of pagemap. */
 const WINDOWS_A_READ = READ_PAGES / WINDOW_PAGES;
 /** What the search for pages in giant areas reads in vain at most, a process and refresh: 32 GiB of address space in 64 MiB of entries. */
 const SEARCHED_PAGES = 2 ** 23;
-/** Less often when no page is missing. */
+/** And when no page is missing. */
 const IDLE_SEARCHED_PAGES = SEARCHED_PAGES / 16;
-/** A search that has come to its end starts again after this many times the greatest age. */
+/** A search that has come to its end with nothing missing starts again after this many times the greatest age. */
 const SEARCH_AGES = 8;
-/** Resident pages that may be unknown before a process's giant areas are searched in earnest. */
+/** Share of a process's resident pages that is known when nothing is missing; counts of resident pages are not exact. */
 const KNOWN_SHARE = 0.95;
 
 interface SpannedTask extends WindowTask {
   /** Parts of areas to read. */
   readonly spans: readonly PageSpan[];
+}
+
+interface TaskProgress {
+  /** Pages read without finding anything new after which to leave it at that. */
+  readonly mostInVain: number;
+  /** All before this window has been read. */
+  onRead(nextWindow: number): void;
+  /** All has been read. */
+  onEnd(): void;
 }
 
 /** A read on its way. */
@@ -80,7 +92,7 @@ export class ProcessReader {
     // Opened first: after exec it reads nothing, so that old areas and new pages never mix.
     const pagemap = await PageFile.open(this.#sysfs.root, `/proc/${space.pid}/pagemap`);
     try {
-      const areas = parseAreas(await this.#sysfs.read(path), this.#pageBytes, path);
+      const areas = await this.#readAreas(path);
       if ((await userProcess(this.#sysfs, space.pid))?.startTime !== space.startTime) return 'gone';
       space.setAreas(areas);
       // What moves from here on makes it dirty again.
@@ -99,6 +111,20 @@ export class ProcessReader {
     this.#hugePages = undefined;
   }
 
+  /** In slices: some programs have tens of thousands of areas. */
+  async #readAreas(path: string): Promise<readonly Area[]> {
+    const text = await this.#sysfs.read(path);
+    const areas: Area[] = [];
+    for (let start = 0; start < text.length; ) {
+      if (start > 0) await setImmediate();
+      const lineEnd = text.indexOf('\n', start + SLICE_CHARS);
+      const end = lineEnd === -1 ? text.length : lineEnd + 1;
+      areas.push(...parseAreas(text.slice(start, end), this.#pageBytes, path));
+      start = end;
+    }
+    return areas;
+  }
+
   async #readAll(
     pagemap: PageFile,
     space: AddressSpace,
@@ -106,16 +132,18 @@ export class ProcessReader {
     options: ReadOptions,
   ): Promise<ReadEnd> {
     const { nowMs, maxAgeMs } = options;
-    const stale = space.staleTasks(nowMs - maxAgeMs);
-    const end = await this.#readTasks(pagemap, space, stale, options, {
+    const end = await this.#readTasks(pagemap, space, space.staleTasks(nowMs - maxAgeMs), options, {
       mostInVain: Number.POSITIVE_INFINITY,
       onRead: (next) => space.resumeAt(next),
+      onEnd: () => space.resumeAt(0),
     });
     if (end !== 'done') return end;
-    space.resumeAt(0);
-    return this.#readTasks(pagemap, space, space.searchTasks(nowMs - SEARCH_AGES * maxAgeMs, nowMs), options, {
-      mostInVain: space.pages < residentPages * KNOWN_SHARE ? SEARCHED_PAGES : IDLE_SEARCHED_PAGES,
+    const complete = space.pages >= residentPages * KNOWN_SHARE;
+    const oldestMs = nowMs - maxAgeMs * (complete ? SEARCH_AGES : 1);
+    return this.#readTasks(pagemap, space, space.searchTasks(oldestMs), options, {
+      mostInVain: complete ? IDLE_SEARCHED_PAGES : SEARCHED_PAGES,
       onRead: (next) => space.searchFrom(next),
+      onEnd: () => space.searchEnded(nowMs),
     });
   }
 
@@ -124,7 +152,7 @@ export class ProcessReader {
     space: AddressSpace,
     tasks: Iterable<WindowTask>,
     options: ReadOptions,
-    { mostInVain, onRead }: { readonly mostInVain: number; readonly onRead: (nextWindow: number) => void },
+    { mostInVain, onRead, onEnd }: TaskProgress,
   ): Promise<ReadEnd> {
     const groups = groupsOf(tasks);
     let inVain = 0;
@@ -151,8 +179,9 @@ export class ProcessReader {
         for (const task of current.group) this.#settle(space, task, options.nowMs);
         onRead((current.group.at(-1)?.number ?? 0) + 1);
         if (space.pages === known) inVain += pages;
-        if (inVain > mostInVain) return 'done';
+        if (inVain > mostInVain && reading !== undefined) return 'done';
       }
+      onEnd();
       return 'done';
     } finally {
       if (reading !== undefined) space.markDirty(reading.group);

@@ -60,10 +60,11 @@ describe.runIf(seesFrames)('page maps of this machine', () => {
     const { child, pid } = await startProcess(16 * MiB);
     const pageMaps = maps();
     const options = { wanted: everywhere, pids: new Set([pid]), maxAgeMs: 0, budgetMs: 10_000 };
+    const exited = once(child, 'exit');
     const reading = pageMaps.refresh({ ...options, nowMs: 0 });
     child.kill('SIGKILL');
     await reading;
-    await once(child, 'exit');
+    await exited;
     expect(await pageMaps.refresh({ ...options, nowMs: 1 })).toMatchObject({ processesRead: 0 });
     expect([...pageMaps.find(everywhere, { maxBytes: 2 ** 40 })]).toEqual([]);
   });

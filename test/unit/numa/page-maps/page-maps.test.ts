@@ -99,6 +99,19 @@ describe('page maps', () => {
     ]);
   });
 
+  test('of a process with thousands of areas hold them all', async () => {
+    const tree = await makeEmptyTree();
+    const areas = frames(0, 5000).map((i) => ({
+      startPage: 100 + 2 * i,
+      frames: [9000 + i],
+      name: `[anon:area ${i}]`,
+    }));
+    await writeProcess(tree, 10, areas);
+    const maps = new Maps(tree);
+    await maps.refresh(0);
+    expect(maps.find().map(([, startPage]) => startPage)).toEqual(areas.map(({ startPage }) => startPage));
+  });
+
   test('forget a process that is gone, and one whose pid another has now', async () => {
     const tree = await makeEmptyTree();
     await writeProcess(tree, 10, [{ startPage: 100, frames: frames(5000, 10) }]);
@@ -297,6 +310,51 @@ describe('giant areas', () => {
     ]);
     expect((await maps.refresh(4000)).pagesScanned).toBeLessThan(20_000);
     expect(maps.find()).toContainEqual([10, start + 47 * GiB, 9500, 10]);
+  });
+});
+
+describe('the search of giant areas', () => {
+  const start = 2 ** 20;
+  const pages = 2 ** 20;
+  const small = { startPage: 100, frames: frames(5000, 100) };
+  const giant = (at: number, first: number) => [
+    { startPage: start, frames: [], pages: at },
+    { startPage: start + at, frames: frames(first, 10), pages: pages - at },
+  ];
+
+  test('starts again at once when resident pages are missing', async () => {
+    const tree = await makeEmptyTree();
+    await writeProcess(tree, 10, [small, ...giant(500_000, 9000)]);
+    const maps = new Maps(tree);
+    await maps.refresh(0);
+    await writeProcess(tree, 10, [small, { startPage: start, frames: frames(9500, 500), pages }]);
+    await maps.refresh(1500);
+    expect(maps.find()).toContainEqual([10, start, 9500, 500]);
+  });
+
+  test('starts again at once when the areas change', async () => {
+    const tree = await makeEmptyTree();
+    await writeProcess(tree, 10, [{ ...small, frames: frames(5000, 1000) }]);
+    const maps = new Maps(tree);
+    await maps.refresh(0);
+    await writeProcess(tree, 10, [{ ...small, frames: frames(5000, 1000) }, ...giant(500_000, 9000)]);
+    await maps.refresh(1500);
+    expect(maps.find()).toContainEqual([10, start + 500_000, 9000, 10]);
+  });
+
+  test('otherwise starts again now and then', async () => {
+    const tree = await makeEmptyTree();
+    const large = { ...small, frames: frames(5000, 1000) };
+    await writeProcess(tree, 10, [large, ...giant(200_000, 9000)]);
+    const maps = new Maps(tree);
+    // With nothing missing it takes two steps.
+    await maps.refresh(0);
+    await maps.refresh(1500);
+    await writeProcess(tree, 10, [large, ...giant(100_000, 9500)]);
+    await maps.refresh(3000);
+    expect(maps.find()).toEqual([[10, 100, 5000, 1000]]);
+    await maps.refresh(11_000);
+    expect(maps.find()).toContainEqual([10, start + 100_000, 9500, 10]);
   });
 });
 
