@@ -2,8 +2,24 @@ import { SyscallError, SyscallsUnavailableError } from './errors.ts';
 
 /** Numbers of arch/x86/entry/syscalls/syscall_64.tbl and include/uapi/asm-generic/unistd.h. */
 const NUMBERS = {
-  x64: { mbind: 237, set_mempolicy: 238, get_mempolicy: 239, migrate_pages: 256, move_pages: 279 },
-  arm64: { mbind: 235, get_mempolicy: 236, set_mempolicy: 237, migrate_pages: 238, move_pages: 239 },
+  x64: {
+    mmap: 9,
+    madvise: 28,
+    sched_setaffinity: 203,
+    mbind: 237,
+    set_mempolicy: 238,
+    get_mempolicy: 239,
+    move_pages: 279,
+  },
+  arm64: {
+    sched_setaffinity: 122,
+    mmap: 222,
+    madvise: 233,
+    mbind: 235,
+    get_mempolicy: 236,
+    set_mempolicy: 237,
+    move_pages: 239,
+  },
 } as const;
 
 export type SyscallName = keyof (typeof NUMBERS)['x64'];
@@ -19,6 +35,8 @@ export interface Syscall {
 export interface SyscallLibrary {
   /** `types`: koffi's types of the arguments. */
   declare(name: SyscallName, types: readonly string[]): Syscall;
+  /** Memory of this process as a buffer. Nobody checks that it is mapped, nor that it stays so. */
+  view(address: number, bytes: number): ArrayBuffer;
 }
 
 /** What koffi makes of a C function. */
@@ -54,6 +72,7 @@ async function load(): Promise<SyscallLibrary> {
         const syscall = libc.func('syscall', 'long', ['long', ...types]);
         return makeSyscall(name, numbers[name], syscall, () => koffi.errno());
       },
+      view: (address, bytes) => koffi.view(BigInt(address), bytes),
     };
   } catch (cause) {
     throw new SyscallsUnavailableError(

@@ -1,3 +1,4 @@
+import { constants } from 'node:os';
 import { loadSyscalls } from './library.ts';
 
 /** Page numbers, as they fit a double where byte addresses may not. */
@@ -13,7 +14,8 @@ export interface MovePagesRequest {
 
 /**
  * The status of each page: the node it is on, or a negative errno (-ENOENT: no page there, -EBUSY: pinned or under I/O,
- * -EACCES: shared, -ENOMEM: no room on the target). Never on the event loop's thread. Throws SyscallError: ESRCH when the
+ * -EACCES: shared, -ENOMEM: no room on the target, -EAGAIN: not reached, or not told, because another page did not move; a
+ * query says whether it did). Never on the event loop's thread. Throws SyscallError: ESRCH when the
  * process is gone, EPERM without CAP_SYS_NICE or CAP_SYS_PTRACE, ENODEV for a node that is not online.
  */
 export type MovePages = (request: MovePagesRequest) => Promise<Int32Array>;
@@ -22,6 +24,7 @@ const MPOL_MF_MOVE = 2;
 const MPOL_MF_MOVE_ALL = 4;
 /** 16 MiB: tens of milliseconds. Larger calls gain nothing, and hold up what waits. */
 const MAX_PAGES = 4096;
+const NOT_REACHED = -constants.errno.EAGAIN;
 const PAGES_PER_4_GIB = 2 ** 20;
 const PAGE_BYTES = 4096;
 
@@ -55,7 +58,8 @@ export async function hostMovePages(): Promise<MovePages> {
   };
 
   const callAll = async (request: MovePagesRequest): Promise<Int32Array> => {
-    const statuses = new Int32Array(request.pages.length);
+    // A page that does not move ends the call early: what it did not reach, or not report, stays so.
+    const statuses = new Int32Array(request.pages.length).fill(NOT_REACHED);
     for (let start = 0; start < request.pages.length; start += MAX_PAGES) {
       const end = Math.min(start + MAX_PAGES, request.pages.length);
       await callOnce(request, request.pages.subarray(start, end), statuses.subarray(start, end));

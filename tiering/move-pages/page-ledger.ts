@@ -1,4 +1,3 @@
-import { errnoName } from '../../numa/syscalls/errno.ts';
 import type { MayMove } from './page-batches.ts';
 import type { PageSpan } from './page-memory.ts';
 import { PageMemory } from './page-memory.ts';
@@ -58,9 +57,8 @@ export class PageLedger {
     this.#moved[direction].add(pid, span, nowMs);
   }
 
-  /** `status` is the page's negative errno, or the node on which it is instead. */
-  failed(pid: number, span: PageSpan, status: number, nowMs: number): void {
-    const reason = status < 0 ? errnoName(-status) : 'EELSEWHERE';
+  /** `reason`: an errno name. */
+  failed(pid: number, span: PageSpan, reason: string, nowMs: number): void {
     this.#failedBytes.set(reason, (this.#failedBytes.get(reason) ?? 0) + span.pages * PAGE_BYTES);
     this.#stuck.add(pid, span, nowMs);
   }

@@ -1,4 +1,5 @@
 import type { PageMaps } from '../../numa/page-maps/page-maps.ts';
+import { errnoName } from '../../numa/syscalls/errno.ts';
 import { SyscallError } from '../../numa/syscalls/errors.ts';
 import type { MovePages } from '../../numa/syscalls/move-pages.ts';
 import type { AddressRange } from '../../numa/topology.ts';
@@ -36,7 +37,7 @@ export interface MigrationResult {
 
 export interface PageMoverOptions {
   readonly movePages: MovePages;
-  readonly pageMaps: PageMaps;
+  readonly pageMaps: Pick<PageMaps, 'refresh' | 'find' | 'moved'>;
   readonly ledger: PageLedger;
   /** CLOCK_MONOTONIC in milliseconds. */
   readonly nowMs: () => number;
@@ -52,6 +53,10 @@ const MAPS_MAX_AGE_MS = 5_000;
 const MAPS_BUDGET_MS = 200;
 /** Pages that fail are replaced by others so many times. */
 const ROUNDS = 3;
+/** One page that cannot move keeps the kernel from those after it: what it did not reach is named again. */
+const TRIES = 3;
+/** A process that has exited, or is about to. */
+const GONE = new Set(['ESRCH', 'EINVAL']);
 
 /** Moves the pages of physical ranges with move_pages(2), batch by batch, within a budget of bytes and of processor time. */
 export class PageMover {
@@ -82,7 +87,7 @@ export class PageMover {
       for (let round = 0; round < ROUNDS && !signal.aborted; round += 1) {
         const before = result.triedBytes;
         await this.#round(migration, limits, result, started, signal);
-        if (result.triedBytes === before || leftPages(migration, result) === 0) break;
+        if (limits.dryRun || result.triedBytes === before || leftPages(migration, result) === 0) break;
       }
     } finally {
       result.busyMs += nowMs() - started.atMs;
@@ -123,32 +128,63 @@ export class PageMover {
 
   /** Moves those of a batch that are still where they were seen; page maps are a moment old. */
   async #move(batch: PageBatch, migration: Migration, result: MigrationResult): Promise<void> {
-    const { movePages, ledger, nowMs } = this.#options;
+    const { movePages } = this.#options;
     const { pid } = batch;
-    const { direction, fromNodeId, toNodeId } = migration;
     try {
-      const before = await movePages({ pid, pages: batch.pages });
-      const there = [...batch.pages.keys()].filter((index) => before[index] === fromNodeId);
-      if (there.length === 0) return;
-      const pages = Float64Array.from(there, (index) => batch.pages[index] ?? 0);
-      const statuses = await movePages({ pid, pages, targetNodeId: toNodeId, moveAll: true });
-      const atMs = nowMs();
-      there.forEach((index, position) => {
-        const span = { startPage: batch.pages[index] ?? 0, pages: batch.weights[index] ?? 1 };
-        const status = statuses[position] ?? 0;
-        result.triedBytes += span.pages * PAGE_BYTES;
-        if (status === toNodeId) {
-          result.movedBytes += span.pages * PAGE_BYTES;
-          ledger.moved(direction, pid, span, atMs);
-        } else {
-          ledger.failed(pid, span, status, atMs);
-        }
-      });
+      const placement = await movePages({ pid, pages: batch.pages });
+      let left = select(batch, (index) => placement[index] === migration.fromNodeId);
+      result.triedBytes += bytesOf(left);
+      let statuses: Int32Array = new Int32Array();
+      for (let tries = 0; tries < TRIES && left.pages.length > 0; tries += 1) {
+        statuses = await movePages({ pid, pages: left.pages, targetNodeId: migration.toNodeId, moveAll: true });
+        const stayed = await this.#account(left, statuses, migration, result);
+        if (stayed.pages.length === left.pages.length) break;
+        left = stayed;
+      }
+      this.#fail(left, (index) => errnoName(-(statuses[index] ?? 0)));
     } catch (error) {
-      // It ended, or is about to: none of its pages is there any more.
-      if (!(error instanceof SyscallError && error.errno === 'ESRCH')) throw error;
+      if (!(error instanceof SyscallError)) throw error;
+      // One process that refuses does not hold up the others; of one that has exited there is nothing to account for.
+      if (!GONE.has(error.errno)) this.#fail(batch, () => error.errno);
     }
   }
+
+  /** Notes what has moved; gives what is still there. */
+  async #account(
+    batch: PageBatch,
+    statuses: Int32Array,
+    { direction, fromNodeId, toNodeId }: Migration,
+    result: MigrationResult,
+  ): Promise<PageBatch> {
+    const { movePages, ledger, nowMs } = this.#options;
+    const { pid } = batch;
+    // The call ends at the first page that does not move, and tells nothing then of those it had begun with.
+    const isComplete = statuses.every((status) => status === toNodeId);
+    const placement = isComplete ? statuses : await movePages({ pid, pages: batch.pages });
+    const atMs = nowMs();
+    for (const [index, startPage] of batch.pages.entries()) {
+      if (placement[index] !== toNodeId) continue;
+      const pages = batch.weights[index] ?? 1;
+      result.movedBytes += pages * PAGE_BYTES;
+      ledger.moved(direction, pid, { startPage, pages }, atMs);
+    }
+    return select(batch, (index) => placement[index] === fromNodeId);
+  }
+
+  #fail({ pid, pages, weights }: PageBatch, reason: (index: number) => string): void {
+    const { ledger, nowMs } = this.#options;
+    for (const [index, startPage] of pages.entries()) {
+      ledger.failed(pid, { startPage, pages: weights[index] ?? 1 }, reason(index), nowMs());
+    }
+  }
+}
+
+function select({ pid, pages, weights }: PageBatch, isWanted: (index: number) => boolean): PageBatch {
+  return {
+    pid,
+    pages: pages.filter((_, index) => isWanted(index)),
+    weights: weights.filter((_, index) => isWanted(index)),
+  };
 }
 
 function leftPages(migration: Migration, { movedBytes, triedBytes }: MigrationResult): number {

@@ -1,0 +1,218 @@
+import { constants } from 'node:os';
+import { describe, expect, test } from 'vitest';
+import type { PageRun, RefreshReport } from '../../../../numa/page-maps/page-maps.ts';
+import { SyscallError } from '../../../../numa/syscalls/errors.ts';
+import type { MovePagesRequest } from '../../../../numa/syscalls/move-pages.ts';
+import { PageLedger } from '../../../../tiering/move-pages/page-ledger.ts';
+import type { Migration, MoveLimits } from '../../../../tiering/move-pages/page-mover.ts';
+import { PageMover } from '../../../../tiering/move-pages/page-mover.ts';
+
+const PAGE = 4096;
+const ENOENT = -constants.errno.ENOENT;
+const EAGAIN = -constants.errno.EAGAIN;
+const FRESH: RefreshReport = {
+  processesRead: 0,
+  processesFresh: 0,
+  pagesScanned: 0,
+  bytesHeld: 0,
+  elapsedMs: 0,
+  skipped: [],
+};
+
+/** A machine whose pages are numbers: where each is, and what moving it answers. */
+class Machine {
+  nowMs = 1000;
+  cpuMs = 0;
+  readonly nodeOf = new Map<number, number>();
+  /** Pages that stay where they are. */
+  readonly refuses = new Set<number>();
+  /** By pid: how every call fails. */
+  readonly errors = new Map<number, Error>();
+  readonly moves: number[] = [];
+  readonly voided: string[] = [];
+  pausedMs = 0;
+  onMove: () => void = () => undefined;
+  readonly ledger = new PageLedger(10_000);
+  readonly mover: PageMover;
+
+  constructor(runs: readonly PageRun[]) {
+    for (const { startPage, pages } of runs) {
+      for (let page = startPage; page < startPage + pages; page += 1) this.nodeOf.set(page, 1);
+    }
+    this.mover = new PageMover({
+      movePages: (request) => this.#movePages(request),
+      pageMaps: {
+        refresh: async () => FRESH,
+        find: () => runs,
+        moved: (pid, startPage, pages) => this.voided.push(`${pid}: ${startPage}+${pages}`),
+      },
+      ledger: this.ledger,
+      nowMs: () => this.nowMs,
+      cpuMs: () => this.cpuMs,
+      sleep: async (ms) => {
+        this.pausedMs += ms;
+        this.nowMs += ms;
+      },
+    });
+  }
+
+  /** As the kernel (do_pages_move()): when a page does not move, those beside it do, and nothing is told of any. */
+  async #movePages({ pid, pages, targetNodeId }: MovePagesRequest): Promise<Int32Array> {
+    const error = this.errors.get(pid);
+    if (error !== undefined) throw error;
+    if (targetNodeId === undefined) return Int32Array.from(pages, (page) => this.nodeOf.get(page) ?? ENOENT);
+    this.moves.push(pages.length);
+    this.nowMs += 10;
+    this.cpuMs += 10;
+    this.onMove();
+    const movable = pages.filter((page) => !this.refuses.has(page));
+    for (const page of movable) this.nodeOf.set(page, targetNodeId);
+    return new Int32Array(pages.length).fill(movable.length === pages.length ? targetNodeId : EAGAIN);
+  }
+
+  async promote(budgetPages: number, limits: Partial<MoveLimits> = {}, signal = new AbortController().signal) {
+    const result = { movedBytes: 0, triedBytes: 0, busyMs: 0 };
+    const migration: Migration = {
+      direction: 'promotion',
+      fromNodeId: 1,
+      toNodeId: 0,
+      budgetBytes: budgetPages * PAGE,
+      ranges: [{ start: 0, end: 2 ** 40 }],
+    };
+    await this.mover.carryOut(
+      migration,
+      { settleMs: 10_000, maxCpuShare: 1, dryRun: false, ...limits },
+      result,
+      signal,
+    );
+    return { movedPages: result.movedBytes / PAGE, triedPages: result.triedBytes / PAGE, busyMs: result.busyMs };
+  }
+
+  pagesOn(node: number): number {
+    return [...this.nodeOf.values()].filter((found) => found === node).length;
+  }
+}
+
+const run = (pid: number, startPage: number, pages: number, huge = false): PageRun => ({
+  pid,
+  startPage,
+  startFrame: startPage,
+  pages,
+  huge,
+});
+
+describe('moving pages', () => {
+  test('moves exactly the budget, and says what is void now', async () => {
+    const machine = new Machine([run(7, 0, 10_000)]);
+    expect(await machine.promote(5000)).toMatchObject({ movedPages: 5000, triedPages: 5000 });
+    expect(machine.pagesOn(0)).toBe(5000);
+    expect(machine.moves).toEqual([4096, 904]);
+    expect(machine.voided).toEqual(['7: 0+4096', '7: 4096+904']);
+  });
+
+  test('leaves out pages that are not where they were seen, and takes others for them', async () => {
+    const machine = new Machine([run(7, 0, 100), run(7, 5000, 100)]);
+    for (let page = 0; page < 50; page += 1) machine.nodeOf.set(page, 0);
+    for (let page = 50; page < 100; page += 1) machine.nodeOf.delete(page);
+    expect(await machine.promote(200)).toMatchObject({ movedPages: 100, triedPages: 100 });
+  });
+
+  test('counts what moved beside a page that did not, though the kernel does not tell', async () => {
+    const machine = new Machine([run(7, 0, 100)]);
+    machine.refuses.add(60);
+    await machine.promote(100);
+    expect(machine.pagesOn(0)).toBe(99);
+    expect(machine.ledger.movedBytes).toBe(99 * PAGE);
+    expect(machine.ledger.failedBytes).toEqual({ EAGAIN: PAGE });
+  });
+
+  test('does not try a page again soon that could not move', async () => {
+    const machine = new Machine([run(7, 0, 1), run(7, 10, 1)]);
+    machine.refuses.add(0);
+    expect(await machine.promote(2)).toMatchObject({ movedPages: 1, triedPages: 2 });
+    machine.nowMs += 1000;
+    expect(await machine.promote(2)).toMatchObject({ movedPages: 0, triedPages: 0 });
+    machine.refuses.clear();
+    machine.nowMs += 60_000;
+    expect((await machine.promote(2)).movedPages).toBe(1);
+    expect(machine.pagesOn(0)).toBe(2);
+  });
+
+  test('a process that has exited costs nothing', async () => {
+    const machine = new Machine([run(7, 0, 100), run(8, 1000, 100)]);
+    machine.errors.set(7, new SyscallError('move_pages', 'pid 7', constants.errno.ESRCH));
+    expect(await machine.promote(200)).toMatchObject({ movedPages: 100 });
+    expect(machine.ledger.failedBytes).toEqual({});
+  });
+
+  test('a process that refuses is accounted for, and the others go on', async () => {
+    const machine = new Machine([run(7, 0, 100), run(8, 1000, 100)]);
+    machine.errors.set(7, new SyscallError('move_pages', 'pid 7', constants.errno.EPERM));
+    expect(await machine.promote(200)).toMatchObject({ movedPages: 100 });
+    expect(machine.ledger.failedBytes).toEqual({ EPERM: 100 * PAGE });
+  });
+
+  test('a huge page is named once and counts whole', async () => {
+    const machine = new Machine([run(7, 512, 512, true)]);
+    expect(await machine.promote(512)).toMatchObject({ movedPages: 512 });
+    expect(machine.moves).toEqual([1]);
+  });
+
+  test('stops between batches when it is told to', async () => {
+    const machine = new Machine([run(7, 0, 100_000)]);
+    const abort = new AbortController();
+    machine.onMove = () => abort.abort();
+    expect(await machine.promote(100_000, {}, abort.signal)).toMatchObject({ movedPages: 4096 });
+  });
+
+  test('keeps to its share of a core', async () => {
+    const machine = new Machine([run(7, 0, 100_000)]);
+    const { busyMs } = await machine.promote(10 * 4096, { maxCpuShare: 0.25 });
+    expect(machine.cpuMs).toBe(100);
+    // The last batch may end before its pause.
+    expect(busyMs).toBeGreaterThanOrEqual(90 / 0.25);
+    expect(busyMs).toBeLessThanOrEqual(110 / 0.25);
+  });
+
+  test('a dry run moves nothing and says what it would have tried', async () => {
+    const machine = new Machine([run(7, 0, 100)]);
+    expect(await machine.promote(100, { dryRun: true })).toMatchObject({ movedPages: 0, triedPages: 100 });
+    expect(machine.moves).toEqual([]);
+  });
+});
+
+describe('pages that were moved', () => {
+  const demoted = (machine: Machine, pages: number) =>
+    machine.ledger.moved('demotion', 7, { startPage: 0, pages }, machine.nowMs);
+
+  test('do not move back before they have settled; each is counted once', async () => {
+    const machine = new Machine([run(7, 0, 100)]);
+    demoted(machine, 60);
+    machine.nowMs += 5000;
+    expect(await machine.promote(100)).toMatchObject({ movedPages: 40 });
+    expect(await machine.promote(100)).toMatchObject({ movedPages: 0 });
+    expect(machine.ledger.heldBackBytes).toBe(60 * PAGE);
+    expect(machine.ledger.pingPongBytes).toBe(0);
+  });
+
+  test('move back later, which is counted as ping-pong when it is soon', async () => {
+    const machine = new Machine([run(7, 0, 100)]);
+    demoted(machine, 60);
+    machine.nowMs += 12_000;
+    expect(await machine.promote(100)).toMatchObject({ movedPages: 100 });
+    expect(machine.ledger.pingPongBytes).toBe(60 * PAGE);
+  });
+
+  test('may move on in the same direction', async () => {
+    const machine = new Machine([run(7, 0, 100)]);
+    machine.ledger.moved('promotion', 7, { startPage: 0, pages: 100 }, machine.nowMs);
+    expect(await machine.promote(100)).toMatchObject({ movedPages: 100 });
+  });
+
+  test('may move back at once when the operator wants something else', async () => {
+    const machine = new Machine([run(7, 0, 100)]);
+    demoted(machine, 100);
+    machine.ledger.forget();
+    expect(await machine.promote(100)).toMatchObject({ movedPages: 100 });
+  });
+});
