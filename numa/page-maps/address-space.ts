@@ -99,9 +99,13 @@ export class AddressSpace {
     this.#resumeAt = number;
   }
 
-  /** Unknown windows of giant areas, from where the last search stopped; none when one came to their end since `oldestMs`. */
-  *searchTasks(oldestMs: number): Generator<WindowTask> {
-    if (this.#searchedMs >= oldestMs) return;
+  /** True when no search of the giant areas has come to its end since `oldestMs`. */
+  isSearchDue(oldestMs: number): boolean {
+    return this.#searchedMs < oldestMs;
+  }
+
+  /** Unknown windows of giant areas, from where the last search stopped. */
+  *searchTasks(): Generator<WindowTask> {
     for (const area of this.#areas) {
       if (!isGiant(area)) continue;
       const first = Math.max(Math.floor(area.startPage / WINDOW_PAGES), this.#searchAt);

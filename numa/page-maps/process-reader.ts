@@ -139,8 +139,8 @@ export class ProcessReader {
     });
     if (end !== 'done') return end;
     const complete = space.pages >= residentPages * KNOWN_SHARE;
-    const oldestMs = nowMs - maxAgeMs * (complete ? SEARCH_AGES : 1);
-    return this.#readTasks(pagemap, space, space.searchTasks(oldestMs), options, {
+    if (!space.isSearchDue(nowMs - maxAgeMs * (complete ? SEARCH_AGES : 1))) return 'done';
+    return this.#readTasks(pagemap, space, space.searchTasks(), options, {
       mostInVain: complete ? IDLE_SEARCHED_PAGES : SEARCHED_PAGES,
       onRead: (next) => space.searchFrom(next),
       onEnd: () => space.searchEnded(nowMs),
