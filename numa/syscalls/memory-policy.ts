@@ -1,14 +1,15 @@
 import { formatList } from '../list-format.ts';
 import { loadSyscalls } from './library.ts';
 
-/** include/uapi/linux/mempolicy.h. */
-const MODES = { default: 0, preferred: 1, bind: 2, interleave: 3, local: 4, 'preferred-many': 5 } as const;
+/** In the order of include/uapi/linux/mempolicy.h. */
+const MODES = ['default', 'preferred', 'bind', 'interleave', 'local', 'preferred-many', 'weighted-interleave'] as const;
 
 /**
  * `default`: what the thread's policy says, for a thread the node of its CPU; `preferred` and `preferred-many` (Linux 5.15):
- * these nodes, others when they are full; `bind`: these nodes or none; `interleave`: by turns; `local`: the node of the CPU.
+ * these nodes, others when they are full; `bind`: these nodes or none; `interleave`: by turns, weighted from Linux 6.9;
+ * `local`: the node of the CPU.
  */
-export type MemoryPolicyMode = keyof typeof MODES;
+export type MemoryPolicyMode = (typeof MODES)[number];
 
 /** Which nodes new pages come from. */
 export interface MemoryPolicy {
@@ -59,7 +60,7 @@ export async function hostMemoryPolicies(): Promise<MemoryPolicies> {
 
   return {
     setForThread: (policy) => {
-      setPolicy.call([MODES[policy.mode], nodeMask(policy), MAX_NODE], describe(policy));
+      setPolicy.call([MODES.indexOf(policy.mode), nodeMask(policy), MAX_NODE], describe(policy));
     },
     ofThread: () => {
       const mode = new Int32Array(1);
@@ -69,7 +70,7 @@ export async function hostMemoryPolicies(): Promise<MemoryPolicies> {
     },
     setForArea: async ({ address, bytes }, policy, move = false) => {
       const described = `${bytes} bytes at ${address.toString(16)}, ${describe(policy)}${move ? ', move' : ''}`;
-      const args = [address, bytes, MODES[policy.mode], nodeMask(policy), MAX_NODE, move ? MPOL_MF_MOVE : 0];
+      const args = [address, bytes, MODES.indexOf(policy.mode), nodeMask(policy), MAX_NODE, move ? MPOL_MF_MOVE : 0];
       await mbind.callAsync(args, described);
     },
   };
@@ -103,20 +104,10 @@ function nodesOf(mask: Uint32Array): readonly number[] {
 const MODE_BITS = 0xff;
 
 function modeOf(value = 0): MemoryPolicyMode {
-  const [name] = Object.entries(MODES).find(([, number]) => number === (value & MODE_BITS)) ?? [];
-  const mode = MODE_NAMES.find((known) => known === name);
-  // Weighted interleaving (Linux 6.9) is not for tierd to set, but may be inherited.
-  return mode ?? 'interleave';
+  const mode = MODES[value & MODE_BITS];
+  if (mode === undefined) throw new RangeError(`memory policy mode ${value} is not known`);
+  return mode;
 }
-
-const MODE_NAMES: readonly MemoryPolicyMode[] = [
-  'default',
-  'preferred',
-  'bind',
-  'interleave',
-  'local',
-  'preferred-many',
-];
 
 function describe({ mode, nodeIds }: MemoryPolicy): string {
   return nodeIds.length === 0 ? mode : `${mode} of nodes ${formatList(nodeIds)}`;
