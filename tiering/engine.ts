@@ -18,7 +18,7 @@ export interface Engine {
   settle(nowMs: number): Promise<ReadonlyMap<number, Flow>>;
   /** Lets orders move memory from now on. */
   serve(input: PlanInput, snapshots: ReadonlyMap<number, NodeSnapshot>): Promise<void>;
-  /** The operator wants something else: what the engine has learned about single pages holds no longer. */
+  /** The operator wants something else: what is under way ends, and what was learned about single pages holds no longer. */
   policyChanged(): void;
   /** What it did with single pages, for engines that know. */
   accounts(): PageAccounts | undefined;

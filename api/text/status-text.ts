@@ -22,11 +22,12 @@ type NodeBody = StatusBody['nodes'][number];
 export function statusText(status: StatusBody): string {
   const lines = [
     `tierd ${status.version} on ${status.host.hostname} (Linux ${status.host.kernel})`,
-    `${status.state}${status.dryRun ? ', dry run' : ''}, up ${formatSeconds(status.uptimeSeconds)}`,
+    `${status.state}${status.dryRun ? ', dry run' : ''}, engine ${status.engine}, up ${formatSeconds(status.uptimeSeconds)}`,
     ...(status.problem === undefined ? [] : [`problem: ${status.problem}`]),
     `promoted ${moved(status.promotedBytes, status.promotedBytesPerSecond)}`,
     `demoted  ${moved(status.demotedBytes, status.demotedBytesPerSecond)}`,
     `waiting  ${formatBytes(status.hotBytesWaiting)} hot on slow nodes`,
+    ...(status.pages === undefined ? [] : [pages(status.pages)]),
     '',
     ...formatColumns(COLUMNS, status.nodes.map(nodeCells)),
     ...decisions(status.nodes),
@@ -36,6 +37,15 @@ export function statusText(status: StatusBody): string {
 
 function moved(bytes: number, bytesPerSecond: number): string {
   return `${formatBytes(bytes)}, now ${formatBytes(Math.round(bytesPerSecond))}/s`;
+}
+
+function pages({ failedBytes, heldBackBytes, pingPongBytes }: NonNullable<StatusBody['pages']>): string {
+  const failed = Object.entries(failedBytes).map(([reason, bytes]) => `${formatBytes(bytes)} ${reason}`);
+  return [
+    `pages    not moved ${failed.length === 0 ? formatBytes(0) : failed.join(' and ')}`,
+    `held back ${formatBytes(heldBackBytes)}`,
+    `came back soon ${formatBytes(pingPongBytes)}`,
+  ].join(', ');
 }
 
 function nodeCells({ nodeId, tier, totalBytes, usedShare, targetShare, temperatures, ...paths }: NodeBody): string[] {

@@ -110,6 +110,8 @@ export class MovePagesEngine implements Engine {
   }
 
   policyChanged(): void {
+    // What is under way was decided for the old policy.
+    this.#run?.abort.abort();
     this.#ledger.forget();
   }
 

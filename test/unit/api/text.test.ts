@@ -31,7 +31,7 @@ ADDRESSES              SIZE    RATE       AGE  IS    SHADE: RATE, LENGTH: SIZE
 
 const GOLDEN_STATUS = `\
 tierd 1.2.3 on cxlhost (Linux 7.3.0)
-moving, up 75.5 s
+moving, engine damos, up 75.5 s
 promoted 152.0 MiB, now 18.5 MiB/s
 demoted  20.0 MiB, now 0 B/s
 waiting  48.0 MiB hot on slow nodes
@@ -58,6 +58,24 @@ describe('text', () => {
   test('of the status', async () => {
     const { api } = harness();
     expect((await api.inject('/v1/status?format=text')).body).toBe(GOLDEN_STATUS);
+  });
+
+  test('of the status with what became of single pages, where the engine knows', async () => {
+    const { api, service } = harness();
+    const pages = {
+      movedBytes: 0,
+      failedBytes: { EBUSY: 8192, EAGAIN: 4096 },
+      heldBackBytes: 2 ** 20,
+      pingPongBytes: 0,
+      pageMapBytes: 0,
+    };
+    const status = { ...service.status(), engine: 'move_pages', pages } as const;
+    service.status = () => status;
+    const { body } = await api.inject('/v1/status?format=text');
+    expect(body).toContain('moving, engine move_pages, up 75.5 s\n');
+    expect(body).toContain(
+      'pages    not moved 8.0 KiB EBUSY and 4.0 KiB EAGAIN, held back 1.0 MiB, came back soon 0 B\n',
+    );
   });
 
   test('of the status wraps a long problem', async () => {
