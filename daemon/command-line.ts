@@ -93,7 +93,7 @@ export function usage(): string {
 
 Options of run, each of which overrides the configuration file:
   --config FILE           configuration file (default ${DEFAULT_CONFIG_FILE}, which need not exist)
-  --dry-run               watch and decide, log and report, but move nothing
+  --dry-run               watch and decide, log and report, but promote and demote nothing
   --log-level LEVEL       ${joinWithOr(LOG_LEVELS)} (default ${defaults.logLevel})
   --socket PATH           Unix socket of the REST API (default ${defaults.api.socket})
   --state-directory DIR   where to remember what must be put back in order (default ${defaults.stateDirectory})

@@ -114,7 +114,7 @@ const CgroupsSchema = Type.Object(
     exclude: Type.Array(cgroupPath, {
       default: [],
       maxItems: 64,
-      description: 'Memory of these cgroups and those below them is never moved.',
+      description: 'Memory of these cgroups and those below them is never promoted or demoted.',
     }),
   },
   { ...closed, description: 'Whose memory is moved.' },
@@ -139,7 +139,7 @@ export const PolicySchema = Type.Object(
     monitoring: MonitoringSchema,
     movePages: MovePagesSchema,
     cgroups: CgroupsSchema,
-    dryRun: Type.Boolean({ default: false, description: 'Watch and decide, log and report, but move nothing.' }),
+    dryRun: Type.Boolean({ default: false, description: 'Watch and decide, log and report, but promote and demote nothing.' }),
   },
   closed,
 );
