@@ -35,13 +35,24 @@ export interface MachineFacts {
   readonly kernelTiers: readonly (readonly number[])[];
 }
 
+/** What is known of the machine beside what the kernel says. */
+export interface DiscoveryOptions {
+  /** Node ids by tier, fast to slow; nodes not named stay out of tiering. Overrides the kernel's tiers. */
+  readonly tiers?: readonly (readonly number[])[];
+  /** What was measured of nodes; counts where firmware tells nothing. Looked at anew in each discovery. */
+  readonly measured?: ReadonlyMap<number, NodePerformance>;
+}
+
 /** The topology that follows from the facts. Throws TierConfigurationError. */
-export function composeTopology(facts: MachineFacts, configuredTiers?: readonly (readonly number[])[]): Topology {
+export function composeTopology(facts: MachineFacts, { tiers: configured, measured }: DiscoveryOptions = {}): Topology {
   const watermarks = highWatermarks(facts.zones, pageSizeOf(facts));
-  const nodes = facts.nodes.map((node) => composeNode(node, facts, watermarks.get(node.nodeId) ?? 0));
+  const nodes = facts.nodes.map((node) => ({
+    ...composeNode(node, facts, watermarks.get(node.nodeId) ?? 0),
+    ...performanceOf(node, measured),
+  }));
   const { tiers, source } = arrangeTiers(nodes, {
     kernel: facts.kernelTiers,
-    ...(configuredTiers !== undefined && { configured: configuredTiers }),
+    ...(configured !== undefined && { configured }),
     possibleNodeIds: facts.possibleNodeIds,
     cpuNodeIds: facts.cpuNodeIds,
   });
@@ -70,11 +81,18 @@ function composeNode(node: NodeFacts, machine: MachineFacts, highWatermarkBytes:
     freeBytes: node.memory.freeBytes,
     highWatermarkBytes,
     distances: node.distances,
-    ...(node.performance !== undefined && { performance: node.performance }),
     ranges,
     ...(first !== undefined && { cxl: first }),
     ...(further.length > 0 && { furtherCxl: further }),
   };
+}
+
+function performanceOf(
+  { nodeId, performance }: NodeFacts,
+  measured: DiscoveryOptions['measured'],
+): Pick<MemoryNode, 'performance'> {
+  const known = performance ?? measured?.get(nodeId);
+  return known === undefined ? {} : { performance: known };
 }
 
 function nodeKind(

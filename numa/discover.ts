@@ -1,4 +1,4 @@
-import type { MachineFacts, NodeFacts } from './composition.ts';
+import type { DiscoveryOptions, MachineFacts, NodeFacts } from './composition.ts';
 import { composeTopology } from './composition.ts';
 import { readCxlRegions, readDaxDevices } from './cxl.ts';
 import type { PhysicalMap } from './iomem.ts';
@@ -13,12 +13,6 @@ import { isGone, SysFsError } from './sysfs.ts';
 import type { Topology } from './topology.ts';
 import { parseZoneinfo } from './zoneinfo.ts';
 
-/** What the operator says about the machine. */
-export interface DiscoveryOptions {
-  /** Node ids by tier, fast to slow; nodes not named stay out of tiering. Overrides the kernel's tiers. */
-  readonly tiers?: readonly (readonly number[])[];
-}
-
 const nodeRoot = '/sys/devices/system/node';
 const onlineNodes = `${nodeRoot}/online`;
 
@@ -28,7 +22,7 @@ const onlineNodes = `${nodeRoot}/online`;
  * Kernel documents: admin-guide/mm/numaperf, admin-guide/mm/memory-hotplug, ABI/stable/sysfs-devices-node.
  */
 export async function discoverTopology(sysfs: SysFs, options: DiscoveryOptions = {}): Promise<Topology> {
-  return composeTopology(await readSettledMachine(sysfs), options.tiers);
+  return composeTopology(await readSettledMachine(sysfs), options);
 }
 
 /** The files tell of one machine only while no node comes or goes: each `distance`, say, has a figure for every online node. */

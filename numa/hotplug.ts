@@ -1,5 +1,5 @@
 import { describeChanges } from './changes.ts';
-import type { DiscoveryOptions } from './discover.ts';
+import type { DiscoveryOptions } from './composition.ts';
 import { discoverTopology } from './discover.ts';
 import { readKernelTiers } from './kernel-tiers.ts';
 import { parseList } from './list-format.ts';

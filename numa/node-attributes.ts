@@ -55,6 +55,7 @@ export async function readPerformance(sysfs: SysFs, nodeId: number): Promise<Nod
       .flatMap((name) => /^node(\d+)$/.exec(name)?.[1] ?? [])
       .map(Number);
     return {
+      source: 'hmat',
       ...(readLatencyNs !== undefined && { readLatencyNs }),
       ...(writeLatencyNs !== undefined && { writeLatencyNs }),
       ...(readBandwidthMiBps !== undefined && { readBandwidthMiBps }),

@@ -34,13 +34,15 @@ export function migrationPaths(
 /**
  * Distance comes first because it is the only figure the kernel gives for every pair of nodes. Hot-plugged CXL nodes often
  * have the same default distance to every socket: then the socket that HMAT or the device's PCI bus names is nearer, then
- * the lower latency (told only as seen from a node's own nearest CPUs), then the lowest id.
+ * the lower latency (told only as seen from a node's own nearest CPUs, by one source for all), then the lowest id.
  */
 function nearest(from: PathCandidate, candidates: readonly PathCandidate[]): number | undefined {
+  const sources = new Set(candidates.map(({ performance }) => performance?.source));
+  const comparable = sources.size === 1;
   const order = (to: PathCandidate) => [
     from.distances.get(to.nodeId) ?? Number.MAX_SAFE_INTEGER,
     attachedNodes(from).has(to.nodeId) || attachedNodes(to).has(from.nodeId) ? 0 : 1,
-    to.performance?.readLatencyNs ?? Number.MAX_SAFE_INTEGER,
+    (comparable ? to.performance?.readLatencyNs : undefined) ?? Number.MAX_SAFE_INTEGER,
     to.nodeId,
   ];
   return candidates.toSorted((a, b) => compareInOrder(order(a), order(b)))[0]?.nodeId;

@@ -1,4 +1,4 @@
-import type { MemoryNode, MemoryTier, TierSource } from './topology.ts';
+import type { MemoryNode, MemoryTier, NodePerformance, PerformanceSource, TierSource } from './topology.ts';
 
 /** Configured tiers that no machine like this one can have. */
 class TierConfigurationError extends Error {
@@ -53,32 +53,35 @@ export function arrangeTiers(
   return { tiers: derived, source: knowsAll && derived.length === kernel.length ? 'kernel' : 'derived' };
 }
 
-/** Latencies further apart than this make a difference in tier even at equal distance. */
-const latencyStep = 1.5;
+/**
+ * From this ratio of read latencies on, nodes differ in tier even at equal distance. Firmware's figures are often coarse; what
+ * was measured is nearer to what programs meet.
+ */
+const latencySteps: Readonly<Record<PerformanceSource, number>> = { hmat: 1.5, probe: 1.3 };
 
 /**
  * Tiers from what distinguishes the nodes: those with CPUs are the fast tier, CXL memory and other nodes without CPUs are
- * slower. Among the slower, a greater distance to the nearest CPU node, or more than 1.5 times the read latency of the
- * tier's fastest node, begins a further tier.
+ * slower, as is a node with CPUs that was measured to be. Among the slower, a greater distance to the nearest CPU node, or a
+ * read latency a step above that of the tier's fastest node, begins a further tier.
  */
 function deriveTiers(nodes: readonly TierCandidate[], cpuNodeIds: readonly number[]): readonly MemoryTier[] {
-  const fast = nodes.filter(({ kind }) => kind === 'dram').map(({ nodeId }) => nodeId);
+  const withCpus = nodes.filter(({ kind }) => kind === 'dram');
+  const measuredSlower = ({ performance }: TierCandidate) =>
+    performance?.source === 'probe' && withCpus.some((other) => isStepSlower(performance, other.performance));
+  const fast = withCpus.filter((node) => !measuredSlower(node));
   const slow = nodes
-    .filter(({ kind }) => kind !== 'dram')
+    .filter((node) => !fast.includes(node))
     .map(({ nodeId, distances, performance }) => ({
       nodeId,
       distance: Math.min(...cpuNodeIds.map((cpuNodeId) => distances.get(cpuNodeId) ?? Number.POSITIVE_INFINITY)),
-      latencyNs: performance?.readLatencyNs,
+      performance,
     }))
-    .sort((a, b) => compare(a.distance, b.distance) || (a.latencyNs ?? 0) - (b.latencyNs ?? 0));
+    .sort((a, b) => compare(a.distance, b.distance) || latencyOrder(a.performance, b.performance));
 
-  const groups: number[][] = fast.length > 0 ? [fast] : [];
+  const groups: number[][] = fast.length > 0 ? [fast.map(({ nodeId }) => nodeId)] : [];
   let leader: (typeof slow)[number] | undefined;
   for (const node of slow) {
-    const slower =
-      leader?.latencyNs !== undefined &&
-      node.latencyNs !== undefined &&
-      node.latencyNs > leader.latencyNs * latencyStep;
+    const slower = isStepSlower(node.performance, leader?.performance);
     if (leader === undefined || node.distance !== leader.distance || slower) {
       groups.push([node.nodeId]);
       leader = node;
@@ -87,6 +90,21 @@ function deriveTiers(nodes: readonly TierCandidate[], cpuNodeIds: readonly numbe
     }
   }
   return ranked(groups, new Set(nodes.map(({ nodeId }) => nodeId)));
+}
+
+function isStepSlower(performance: NodePerformance | undefined, than: NodePerformance | undefined): boolean {
+  if (performance?.readLatencyNs === undefined || than?.readLatencyNs === undefined) return false;
+  if (performance.source !== than.source) return false;
+  return performance.readLatencyNs >= than.readLatencyNs * latencySteps[performance.source];
+}
+
+/** By source first, as latencies of two sources have no order. */
+function latencyOrder(a: NodePerformance | undefined, b: NodePerformance | undefined): number {
+  return compareText(a?.source, b?.source) || (a?.readLatencyNs ?? 0) - (b?.readLatencyNs ?? 0);
+}
+
+function compareText(a = '', b = ''): number {
+  return a < b ? -1 : Number(a > b);
 }
 
 /** Infinite distances (no CPU node known) are equal to each other, which subtraction would not say. */

@@ -12,8 +12,12 @@ export interface AddressRange {
   readonly end: number;
 }
 
-/** Access figures from a node's nearest initiator (HMAT/CDAT, `accessN/initiators`). */
+/** `hmat`: firmware tells (HMAT/CDAT, `accessN/initiators`); `probe`: tierd measured, see `probe/`. */
+export type PerformanceSource = 'hmat' | 'probe';
+
+/** Access figures from a node's nearest initiator. Those of one source can be compared, those of two cannot. */
 export interface NodePerformance {
+  readonly source: PerformanceSource;
   readonly readLatencyNs?: number;
   readonly writeLatencyNs?: number;
   readonly readBandwidthMiBps?: number;

@@ -6,6 +6,9 @@ const RangeSchema = Type.Object({ startAddress: Type.Number(), endAddress: Type.
 
 const PerformanceSchema = Type.Object(
   {
+    source: Type.Union([Type.Literal('hmat'), Type.Literal('probe')], {
+      description: 'hmat: firmware tells (HMAT, CDAT); probe: measured by POST /v1/probe.',
+    }),
     readLatencyNs: Type.Optional(Type.Number()),
     writeLatencyNs: Type.Optional(Type.Number()),
     readBandwidthMiBps: Type.Optional(Type.Number()),
@@ -16,7 +19,7 @@ const PerformanceSchema = Type.Object(
       ),
     ),
   },
-  { description: 'From the nearest initiator, as firmware tells (HMAT, CDAT).' },
+  { description: 'From the nearest initiator.' },
 );
 
 const CxlSchema = Type.Object(
@@ -53,6 +56,9 @@ const NodeSchema = Type.Object({
     description: 'SLIT; 10 is local.',
   }),
   performance: Type.Optional(PerformanceSchema),
+  speedSource: Type.Union([Type.Literal('hmat'), Type.Literal('probe'), Type.Literal('distance')], {
+    description: 'What says how fast the node is; distance: nothing but distances and kind.',
+  }),
   ranges: Type.Array(RangeSchema, { description: 'Online physical memory, end exclusive.' }),
   cxl: Type.Optional(CxlSchema),
   furtherCxl: Type.Optional(
@@ -100,6 +106,7 @@ export function topologyView(topology: Topology): TopologyBody {
 function nodeView(node: MemoryNode): TopologyBody['nodes'][number] {
   return {
     ...node,
+    speedSource: node.performance?.source ?? 'distance',
     distances: [...node.distances].map(([nodeId, distance]) => ({ nodeId, distance })),
     ranges: node.ranges.map(({ start, end }) => ({ startAddress: start, endAddress: end, sizeBytes: end - start })),
   };

@@ -33,7 +33,7 @@ const TOPOLOGY: Topology = {
         [0, 20],
         [1, 10],
       ]),
-      performance: { readLatencyNs: 250 },
+      performance: { source: 'hmat', readLatencyNs: 250 },
       ranges: [{ start: 0x100000000, end: 0x140000000 }],
       cxl: {
         region: 'region0',

@@ -354,6 +354,7 @@ describe('performance figures', () => {
   test('come with units and the CPUs they hold for', async () => {
     const tree = await buildTree({ nodes: [dram, { ...slow, performance, initiators: [0] }] });
     expect(node(await discoverTopology(tree.sysfs), 1).performance).toEqual({
+      source: 'hmat',
       readLatencyNs: 50,
       writeLatencyNs: 55,
       readBandwidthMiBps: 5120,
@@ -372,9 +373,24 @@ describe('performance figures', () => {
     const zero = { ...performance, read_latency: '0', write_latency: '0' };
     const tree = await buildTree({ nodes: [dram, { ...slow, performance: zero }] });
     expect(node(await discoverTopology(tree.sysfs), 1).performance).toEqual({
+      source: 'hmat',
       readBandwidthMiBps: 5120,
       writeBandwidthMiBps: 4096,
     });
+  });
+
+  test('that were measured count where firmware is silent', async () => {
+    const tree = await buildTree({ nodes: [{ ...dram, performance, initiators: [0] }, slow] });
+    const probed = { source: 'probe', readLatencyNs: 321 } as const;
+    const topology = await discoverTopology(tree.sysfs, {
+      measured: new Map([
+        [0, probed],
+        [1, probed],
+        [7, probed],
+      ]),
+    });
+    expect(node(topology, 0).performance).toMatchObject({ source: 'hmat', readLatencyNs: 50 });
+    expect(node(topology, 1).performance).toEqual(probed);
   });
 
   test('are absent without HMAT', async () => {

@@ -15,7 +15,7 @@ function nodesOf(matrix: readonly (readonly number[])[], sockets: number, latenc
       nodeId,
       kind: nodeId < sockets ? 'dram' : 'memory-only',
       distances: new Map(row.entries()),
-      ...(readLatencyNs !== undefined && { performance: { readLatencyNs } }),
+      ...(readLatencyNs !== undefined && { performance: { source: 'hmat', readLatencyNs } }),
     };
   });
 }
@@ -83,7 +83,7 @@ describe('two sockets with an expander each', () => {
   test('pair up by the nearest CPUs of HMAT where the distances do not say', () => {
     const [a, b, c, d] = nodesOf(flat, 2);
     if (!a || !b || !c || !d) throw new Error('four nodes');
-    const nearTo = (cpuNode: number) => ({ readLatencyNs: 250, initiatorNodeIds: [cpuNode] });
+    const nearTo = (cpuNode: number) => ({ source: 'hmat' as const, readLatencyNs: 250, initiatorNodeIds: [cpuNode] });
     expect(targets([a, b, { ...c, performance: nearTo(1) }, { ...d, performance: nearTo(0) }])).toEqual(crossed);
   });
 
@@ -145,6 +145,68 @@ describe('two sockets and no other memory', () => {
     );
     const arranged = arrangeTiers(nodes, { kernel: [[0, 1]], possibleNodeIds: [0, 1], cpuNodeIds: [0, 1] });
     expect(arranged).toEqual({ tiers: [{ rank: 0, nodeIds: [0, 1] }], source: 'kernel' });
+  });
+});
+
+describe('measured latencies', () => {
+  const pair = [
+    [10, 20],
+    [20, 10],
+  ];
+
+  function measured(matrix: readonly (readonly number[])[], sockets: number, latenciesNs: readonly number[]): Node[] {
+    return nodesOf(matrix, sockets).map((node) => {
+      const readLatencyNs = latenciesNs[node.nodeId];
+      return readLatencyNs === undefined ? node : { ...node, performance: { source: 'probe', readLatencyNs } };
+    });
+  }
+
+  function arrange(nodes: readonly Node[], kernel: readonly (readonly number[])[]) {
+    const ids = nodes.map(({ nodeId }) => nodeId);
+    return arrangeTiers(nodes, { kernel, possibleNodeIds: ids, cpuNodeIds: [0] });
+  }
+
+  test('make a node that takes 1.3 times as long a lower tier, even with CPUs, where the kernel has one tier or none', () => {
+    const tiers = [
+      { rank: 0, nodeIds: [0] },
+      { rank: 1, nodeIds: [1] },
+    ];
+    for (const kernel of [[[0, 1]], []]) {
+      expect(arrange(measured(pair, 2, [100, 130]), kernel)).toEqual({ tiers, source: 'derived' });
+      expect(arrange(measured(pair, 2, [100, 129]), kernel).tiers).toHaveLength(1);
+    }
+  });
+
+  test("do not overrule the kernel's order of two tiers", () => {
+    const kernel = [[1], [0]];
+    expect(arrange(measured(pair, 2, [100, 250]), kernel).tiers.map(({ nodeIds }) => nodeIds)).toEqual(kernel);
+  });
+
+  test('tell slow nodes at one distance apart from 1.3 times on', () => {
+    const equal = [
+      [10, 20, 20],
+      [20, 10, 20],
+      [20, 20, 10],
+    ];
+    expect(derive(measured(equal, 1, [100, 325, 250])).map(({ nodeIds }) => nodeIds)).toEqual([[0], [2], [1]]);
+    expect(derive(measured(equal, 1, [100, 324, 250]))).toHaveLength(2);
+    expect(targets(measured(equal, 1, [100, 300, 250]))[0]).toEqual({ down: 2 });
+  });
+
+  test("are not compared with firmware's", () => {
+    const [fast, slow] = measured(pair, 2, [100, 400]);
+    if (!fast || !slow) throw new Error('two nodes');
+    const told: Node = { ...fast, performance: { source: 'hmat', readLatencyNs: 100 } };
+    expect(derive([told, slow])).toHaveLength(1);
+    const third = [
+      [10, 20, 20],
+      [20, 10, 20],
+      [20, 20, 10],
+    ];
+    const [dram, near, far] = measured(third, 1, [100, 300, 250]);
+    if (!dram || !near || !far) throw new Error('three nodes');
+    const mixed: Node = { ...near, performance: { source: 'hmat', readLatencyNs: 900 } };
+    expect(targets([dram, mixed, far])[0]).toEqual({ down: 1 });
   });
 });
 
