@@ -10,6 +10,7 @@ import { PROBLEM_MEDIA_TYPE, problemOf } from './problem.ts';
 import type { Api, ApiContext } from './routes/context.ts';
 import { migrationRoutes } from './routes/migrations.ts';
 import { policyRoutes } from './routes/policy.ts';
+import { probeRoute } from './routes/probe.ts';
 import { schemesRoute } from './routes/schemes.ts';
 import { snapshotRoute } from './routes/snapshot.ts';
 import { statusRoute } from './routes/status.ts';
@@ -23,6 +24,8 @@ export interface AppOptions {
   readonly host?: Host;
   readonly nowMs?: () => number;
 }
+
+const ROUTES = [statusRoute, topologyRoute, policyRoutes, schemesRoute, snapshotRoute, migrationRoutes, probeRoute];
 
 /** JSON and JSON merge patch (RFC 7396). */
 const BODY_MEDIA_TYPES = ['application/json', 'application/merge-patch+json'];
@@ -56,8 +59,7 @@ export function buildApp({ service, logger, version, host = readHost(), nowMs = 
   });
 
   const context: ApiContext = { service, version, host, nowMs };
-  for (const route of [statusRoute, topologyRoute, policyRoutes, schemesRoute, snapshotRoute, migrationRoutes])
-    route(app, context);
+  for (const route of ROUTES) route(app, context);
   return app;
 }
 

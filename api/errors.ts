@@ -101,6 +101,7 @@ const HTTP_FAILURES: ReadonlyMap<string, HttpFailure> = new Map([
   ['TIERD_BAD_REQUEST', { status: 400, title: 'Bad request' }],
   ['TIERD_NOT_FOUND', { status: 404, title: 'Not found' }],
   ['TIERD_METHOD_NOT_ALLOWED', { status: 405, title: 'Method not allowed' }],
+  ['TIERD_PROBE_RUNNING', { status: 409, title: 'A probe is under way' }],
   ['TIERD_BODY_TOO_LARGE', { status: 413, title: 'Body too large' }],
   ['TIERD_MEDIA_TYPE', { status: 415, title: 'Unsupported media type' }],
   ['TIERD_POLICY_INVALID', { status: 422, title: 'Policy not allowed' }],

@@ -2,10 +2,13 @@ import { resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { joinWithOr } from '../api/schema/allowed.ts';
 import { nearest } from '../api/schema/nearest.ts';
+import { parseMeasureArguments } from '../numa/probe/measure-protocol.ts';
+import type { MeasureRequest } from '../numa/probe/measurement.ts';
 import { DEFAULT_CONFIG_FILE, parseConfig } from './config.ts';
 import type { LogLevel } from './config-schema.ts';
 import { LOG_LEVELS } from './config-schema.ts';
 import { UsageError } from './errors.ts';
+import { MEASURE_NODE } from './own-command.ts';
 
 /** What `tierd run` was told; what it was not told comes from the configuration. */
 export interface RunOptions {
@@ -16,13 +19,21 @@ export interface RunOptions {
   readonly stateDirectory?: string;
 }
 
+/** What `tierd probe` was told. */
+export interface ProbeOptions {
+  readonly json?: boolean;
+}
+
 export type Command =
   | { readonly name: 'run'; readonly options: RunOptions }
+  | { readonly name: 'probe'; readonly options: ProbeOptions }
+  /** What `probe` and the daemon start to measure one node: in no help text. */
+  | { readonly name: typeof MEASURE_NODE; readonly request: MeasureRequest }
   | { readonly name: 'about' }
   | { readonly name: 'help' }
   | { readonly name: 'version' };
 
-const COMMANDS = ['run', 'about'];
+const COMMANDS = ['run', 'probe', 'about'];
 
 const OPTIONS = {
   config: { type: 'string' },
@@ -30,6 +41,7 @@ const OPTIONS = {
   'log-level': { type: 'string' },
   socket: { type: 'string' },
   'state-directory': { type: 'string' },
+  json: { type: 'boolean' },
   help: { type: 'boolean', short: 'h' },
   version: { type: 'boolean', short: 'V' },
 } as const;
@@ -39,13 +51,17 @@ export function parseCommandLine(args: readonly string[]): Command {
   const { values, positionals } = parse(args);
   if (values.help) return { name: 'help' };
   if (values.version) return { name: 'version' };
-  const [name, extra] = positionals;
+  const [name, extra, ...further] = positionals;
+  if (name === MEASURE_NODE) return { name, request: parseMeasureArguments([extra ?? '', ...further]) };
   if (name === undefined) throw new UsageError(`name a command: ${joinWithOr(COMMANDS)}`);
   if (!COMMANDS.includes(name)) throw new UsageError(`there is no command "${name}"${hint(name, COMMANDS)}`);
   if (extra !== undefined) throw new UsageError(`"${extra}" is one argument too many`);
+  for (const option of Object.keys(values)) {
+    const owner = option === 'json' ? 'probe' : 'run';
+    if (owner !== name) throw new UsageError(`--${option} is an option of ${owner}`);
+  }
   if (name === 'run') return { name, options: runOptions(values) };
-  const [option] = Object.keys(values);
-  if (option !== undefined) throw new UsageError(`--${option} is an option of run`);
+  if (name === 'probe') return { name, options: values.json === undefined ? {} : { json: values.json } };
   return { name: 'about' };
 }
 
@@ -89,6 +105,7 @@ function logLevelOf(text: string): LogLevel {
 export function usage(): string {
   const defaults = parseConfig('', DEFAULT_CONFIG_FILE);
   return `Usage: tierd run [options]    run the daemon in the foreground
+       tierd probe [--json]   measure latency and bandwidth of every memory node, some 2 s each
        tierd about            print what a bug report needs to know of this machine, as JSON
 
 Options of run, each of which overrides the configuration file:

@@ -1,6 +1,7 @@
 import type { Static } from 'typebox';
 import Type from 'typebox';
 import { ENGINE_NAMES } from '../tiering/engine.ts';
+import { OWN_MEMORY } from '../tiering/own-memory.ts';
 import { PolicySchema } from '../tiering/policy.ts';
 
 const closed = { additionalProperties: false };
@@ -38,6 +39,14 @@ export const ConfigSchema = Type.Object(
         'What moves memory: DAMON\'s schemes in the kernel ("damos", Linux 6.11), or tierd with move_pages(2) ("move_pages", Linux 5.18); "auto" takes damos where there is.',
     }),
     tiers: TiersSchema,
+    ownMemory: Type.Union(
+      OWN_MEMORY.map((name) => Type.Literal(name)),
+      {
+        default: 'any',
+        description:
+          'Where tierd\'s own memory goes: "slow" keeps it off the fastest tier as long as slower nodes have room.',
+      },
+    ),
     waitForDamon: Type.Boolean({
       default: false,
       description: 'When something else runs DAMON: wait until it is gone, instead of ending.',

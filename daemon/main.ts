@@ -1,9 +1,11 @@
+import { measureAnswer } from '../numa/probe/measure-protocol.ts';
 import { about } from './about.ts';
 import { parseCommandLine, usage } from './command-line.ts';
 import type { EndingWatch } from './ending.ts';
 import { EXIT_OK, exitCodeOf } from './exit-codes.ts';
 import { failureLines } from './failure.ts';
 import { detectLogFormat } from './log-format.ts';
+import { MEASURE_NODE } from './own-command.ts';
 import { VERSION } from './version.ts';
 
 /**
@@ -24,23 +26,31 @@ export async function main(args: readonly string[], watch: EndingWatch): Promise
 
 async function execute(args: readonly string[], watch: EndingWatch): Promise<number> {
   const command = parseCommandLine(args);
-  if (command.name === 'run') {
-    // Loaded only here, so that the other commands answer at once.
-    const { run } = await import('./run.ts');
-    return run(command.options, watch);
+  if (command.name !== 'run') watch.release();
+  // What a command needs is loaded only here, so that the others answer at once.
+  switch (command.name) {
+    case 'run': {
+      const { run } = await import('./run.ts');
+      return run(command.options, watch);
+    }
+    case 'probe': {
+      const { probe } = await import('./probe.ts');
+      return probe(command.options, process);
+    }
+    case MEASURE_NODE: {
+      const { measureNode } = await import('../numa/probe/measure.ts');
+      return say(await measureAnswer(measureNode(command.request)));
+    }
+    case 'about':
+      return say(await about());
+    case 'help':
+      return say(usage());
+    case 'version':
+      return say(`tierd ${VERSION}\n`);
   }
-  watch.release();
-  process.stdout.write(await answer(command.name));
-  return EXIT_OK;
 }
 
-async function answer(command: 'about' | 'help' | 'version'): Promise<string> {
-  switch (command) {
-    case 'help':
-      return usage();
-    case 'version':
-      return `tierd ${VERSION}\n`;
-    case 'about':
-      return about();
-  }
+function say(text: string): number {
+  process.stdout.write(text);
+  return EXIT_OK;
 }

@@ -1,3 +1,4 @@
+import { measureInChild } from '../numa/probe/measure-in-child.ts';
 import { HostSysFs } from '../numa/sysfs.ts';
 import { createTiering } from '../tiering/controller.ts';
 import type { RunOptions } from './command-line.ts';
@@ -8,6 +9,8 @@ import type { EndingWatch } from './ending.ts';
 import { detectLogFormat } from './log-format.ts';
 import { createLogger } from './logger.ts';
 import { createNotifier } from './notify.ts';
+import { measureCommand } from './own-command.ts';
+import { probeFile } from './probe-file.ts';
 import { openStateDirectory, receiptFile } from './state-file.ts';
 import { VERSION } from './version.ts';
 
@@ -19,6 +22,7 @@ export async function run(options: RunOptions, watch: EndingWatch): Promise<numb
   try {
     await openStateDirectory(config.stateDirectory);
     const receipt = receiptFile(config.stateDirectory, logger);
+    const probes = probeFile(config.stateDirectory, logger);
     const runtime = await createTiering({
       sysfs: new HostSysFs(),
       policy: policyOf(config),
@@ -29,6 +33,12 @@ export async function run(options: RunOptions, watch: EndingWatch): Promise<numb
       logger,
       loadReceipt: () => receipt.load(),
       saveReceipt: (value) => receipt.save(value),
+      probing: {
+        measure: measureInChild(measureCommand(process)),
+        load: () => probes.load(),
+        save: (value) => probes.save(value),
+      },
+      ownMemory: config.ownMemory,
       featureMask: featureMask(process.env),
     });
     return await runDaemon({

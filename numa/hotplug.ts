@@ -77,6 +77,13 @@ export class HotplugWatcher {
     await this.#polling;
   }
 
+  /** Reads everything once, now, because something else than the kernel has news. */
+  async reread(): Promise<void> {
+    await this.#polling;
+    this.#fingerprint = '';
+    await this.poll();
+  }
+
   #schedule(): void {
     clearTimeout(this.#timer);
     if (this.#stopped) return;

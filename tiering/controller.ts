@@ -1,6 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { DiscoveryOptions } from '../numa/composition.ts';
 import { discoverTopology } from '../numa/discover.ts';
 import { HotplugWatcher } from '../numa/hotplug.ts';
+import type { ProbeReport } from '../numa/probe/result.ts';
 import { hostMovePages } from '../numa/syscalls/move-pages.ts';
 import type { SysFs } from '../numa/sysfs.ts';
 import type { Topology } from '../numa/topology.ts';
@@ -22,8 +24,12 @@ import { monotonicMs } from './monotonic.ts';
 import { MovePagesEngine } from './move-pages/move-pages-engine.ts';
 import type { Observation } from './observation.ts';
 import { Observer } from './observer.ts';
+import type { OwnMemory } from './own-memory.ts';
+import { keepOffFastTier } from './own-memory.ts';
 import type { CgroupScope, PlanInput } from './plan.ts';
 import type { Policy } from './policy.ts';
+import type { ProbingParts, Quietly } from './probing.ts';
+import { Probing } from './probing.ts';
 import type { DesiredKdamond } from './scheme.ts';
 import { Serial } from './serial.ts';
 import type { KdamondView, Status, TieringService } from './service.ts';
@@ -49,6 +55,9 @@ export interface TieringOptions {
   readonly loadReceipt: () => Promise<Receipt | undefined>;
   /** Durable once it resolves; undefined: nothing of ours is left in the kernel. */
   readonly saveReceipt: (receipt: Receipt | undefined) => Promise<void>;
+  readonly probing: ProbingParts;
+  /** `slow`: keep this process's own memory off the fastest tier. */
+  readonly ownMemory: OwnMemory;
   /** For tests: kernel features to pretend absent. */
   readonly featureMask?: readonly string[];
 }
@@ -80,6 +89,7 @@ class Controller implements TieringRuntime {
   readonly #clock = new DecisionClock();
   readonly #decisions: DecisionLog;
   readonly #hotplug: HotplugWatcher;
+  readonly #probing: Probing;
   readonly #between = new Serial();
   readonly #abort = new AbortController();
   readonly ready: Promise<void>;
@@ -124,9 +134,10 @@ class Controller implements TieringRuntime {
     this.#decisions = new DecisionLog(options.logger);
     const { sysfs, logger } = options;
     this.migrations = new MigrationJobs({ sysfs, logger, loadMovePages: hostMovePages });
+    this.#probing = new Probing(sysfs, options.probing, logger);
     this.#hotplug = new HotplugWatcher(options.sysfs, {
       log: options.logger,
-      ...(options.tiers && { tiers: options.tiers }),
+      ...this.#discovery(),
       onChange: (topology, description) => this.#topologyChanged(topology, description),
     });
     this.ready = new Promise((resolve) => {
@@ -140,9 +151,11 @@ class Controller implements TieringRuntime {
   }
 
   async #start(): Promise<void> {
-    const { sysfs, tiers } = this.#options;
-    this.#topology = await discoverTopology(sysfs, tiers === undefined ? {} : { tiers });
+    const { sysfs } = this.#options;
+    await this.#probing.restore();
+    this.#topology = await discoverTopology(sysfs, this.#discovery());
     if (this.#topology.tiers.length < 2) throw new NoTiersError(this.#topology.nodes.map((node) => node.nodeId));
+    await this.#keepOwnMemory();
     this.#scope = await resolveScope(sysfs, this.#policy.cgroups);
     const { features, adopted, restarted } = await this.#prepare();
     try {
@@ -258,6 +271,27 @@ class Controller implements TieringRuntime {
     });
   }
 
+  async probe(): Promise<ProbeReport> {
+    // Between ticks and with the schemes off: what is measured is hot, and would be promoted.
+    const quietly: Quietly = (work) =>
+      this.#between.run(async () => {
+        if (this.#isReady) await this.#fleet.bring(this.#desired([]));
+        return work();
+      });
+    const report = await this.#probing.probe(quietly, this.#abort.signal);
+    await this.#hotplug.reread();
+    return report;
+  }
+
+  async #keepOwnMemory(): Promise<void> {
+    if (this.#options.ownMemory === 'slow') await keepOffFastTier(this.#topology, this.#options);
+  }
+
+  #discovery(): DiscoveryOptions {
+    const { tiers } = this.#options;
+    return { ...(tiers && { tiers }), measured: this.#probing.measured };
+  }
+
   async #prepare() {
     for (let waiting = false; ; waiting = true) {
       try {
@@ -360,6 +394,7 @@ class Controller implements TieringRuntime {
     await this.#between.run(async () => {
       this.#logger.info({}, `memory changed: ${description}`);
       this.#topology = topology;
+      await this.#keepOwnMemory();
       await this.#fleet.bring(this.#desired(this.#orders));
     });
   }

@@ -12,3 +12,13 @@ export class NoTiersError extends Error {
     this.name = 'NoTiersError';
   }
 }
+
+/** The memory nodes are being measured already. */
+export class ProbeRunningError extends Error {
+  readonly code = 'TIERD_PROBE_RUNNING';
+
+  constructor() {
+    super('a probe is under way: its results will be in GET /v1/topology');
+    this.name = 'ProbeRunningError';
+  }
+}

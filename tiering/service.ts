@@ -1,3 +1,4 @@
+import type { ProbeReport } from '../numa/probe/result.ts';
 import type { Topology } from '../numa/topology.ts';
 import type { EngineName, PageAccounts } from './engine.ts';
 import type { MigrationService } from './jobs/migration-job.ts';
@@ -15,6 +16,11 @@ export interface TieringService {
   schemes(): readonly KdamondView[];
   /** The newest snapshot of every monitored node, by ascending node id; empty until the first aggregation. */
   snapshots(): readonly NodeSnapshot[];
+  /**
+   * Measures all memory nodes, some 2 s each; the topology has the results from then on. Nothing else moves memory meanwhile.
+   * Rejects with ProbeRunningError while one is under way.
+   */
+  probe(): Promise<ProbeReport>;
   /** One-shot migrations, beside what the engine moves. */
   readonly migrations: MigrationService;
 }

@@ -22,10 +22,10 @@ const NUMBERS = {
   },
 } as const;
 
-export type SyscallName = keyof (typeof NUMBERS)['x64'];
+type SyscallName = keyof (typeof NUMBERS)['x64'];
 
 /** A system call with the types of its arguments settled. */
-export interface Syscall {
+interface Syscall {
   /** Makes the call on this thread; gives its result. `described`: the arguments for people. Throws SyscallError. */
   call(args: readonly unknown[], described: string): number;
   /** The same on a thread of koffi's. Memory that is passed must not be touched until it resolves. */

@@ -9,7 +9,7 @@ const MODES = ['default', 'preferred', 'bind', 'interleave', 'local', 'preferred
  * these nodes, others when they are full; `bind`: these nodes or none; `interleave`: by turns, weighted from Linux 6.9;
  * `local`: the node of the CPU.
  */
-export type MemoryPolicyMode = (typeof MODES)[number];
+type MemoryPolicyMode = (typeof MODES)[number];
 
 /** Which nodes new pages come from. */
 export interface MemoryPolicy {

@@ -1,3 +1,4 @@
+import type { ProbeReport } from '../../../numa/probe/result.ts';
 import type { Topology } from '../../../numa/topology.ts';
 import type { MigrationJob, MigrationOrder, MigrationService } from '../../../tiering/jobs/migration-job.ts';
 import type { Policy } from '../../../tiering/policy.ts';
@@ -164,6 +165,21 @@ const QUEUED = {
   progress: 0,
 } as const;
 
+const PROBED: ProbeReport = {
+  nodes: [
+    {
+      nodeId: 0,
+      readLatencyNs: 101.2,
+      readBandwidthMiBps: 25_762.3,
+      writeBandwidthMiBps: 19_940.1,
+      bufferBytes: 128 * MIB,
+      initiatorNodeIds: [0],
+      takenAt: '2026-11-23T05:02:00.000Z',
+    },
+  ],
+  skipped: [{ nodeId: 1, reason: '20 MiB are free, 182 MiB are needed' }],
+};
+
 /** Migrations that nobody runs: a test puts them in any state. */
 class FakeMigrations implements MigrationService {
   readonly jobs = new Map<number, MigrationJob>();
@@ -218,6 +234,11 @@ export class FakeService implements TieringService {
     if (this.refusal !== undefined) throw this.refusal;
     this.applied.push(policy);
     this.#policy = policy;
+  }
+
+  async probe(): Promise<ProbeReport> {
+    if (this.refusal !== undefined) throw this.refusal;
+    return PROBED;
   }
 
   schemes(): readonly KdamondView[] {

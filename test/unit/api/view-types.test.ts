@@ -1,9 +1,11 @@
 import type { Static } from 'typebox';
 import { expectTypeOf, test } from 'vitest';
 import type { MigrationBody } from '../../../api/views/migration-view.ts';
+import type { ProbeBody } from '../../../api/views/probe-view.ts';
 import type { SchemesSchema } from '../../../api/views/schemes-view.ts';
 import type { StatusBody } from '../../../api/views/status-view.ts';
 import type { TopologyBody } from '../../../api/views/topology-view.ts';
+import type { ProbeReport, ProbeResult, SkippedNode } from '../../../numa/probe/result.ts';
 import type { CxlBacking, CxlMemoryDevice, MemoryNode, NodePerformance, Topology } from '../../../numa/topology.ts';
 import type { MigrationFailure, MigrationJob } from '../../../tiering/jobs/migration-job.ts';
 import type { DesiredScheme, SchemeStats } from '../../../tiering/scheme.ts';
@@ -26,6 +28,9 @@ test('the schemas have the keys of the types', () => {
   expectTypeOf<keyof Kdamond>().toEqualTypeOf<keyof KdamondView>();
   expectTypeOf<keyof Scheme>().toEqualTypeOf<keyof DesiredScheme | 'index' | 'stats'>();
   expectTypeOf<keyof NonNullable<Scheme['stats']>>().toEqualTypeOf<keyof SchemeStats>();
+  expectTypeOf<keyof ProbeBody>().toEqualTypeOf<keyof ProbeReport>();
+  expectTypeOf<keyof ProbeBody['nodes'][number]>().toEqualTypeOf<keyof ProbeResult>();
+  expectTypeOf<keyof ProbeBody['skipped'][number]>().toEqualTypeOf<keyof SkippedNode>();
   expectTypeOf<keyof MigrationBody>().toEqualTypeOf<keyof MigrationJob>();
   expectTypeOf<keyof MigrationBody['failures'][number]>().toEqualTypeOf<keyof MigrationFailure>();
 });

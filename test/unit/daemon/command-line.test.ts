@@ -13,6 +13,12 @@ test.each([
   ],
   [['--dry-run', 'run'], { name: 'run', options: { dryRun: true } }],
   [['about'], { name: 'about' }],
+  [['probe'], { name: 'probe', options: {} }],
+  [['probe', '--json'], { name: 'probe', options: { json: true } }],
+  [
+    ['measure-node', '1', '67108864', '0-1'],
+    { name: 'measure-node', request: { nodeId: 1, bufferBytes: 67_108_864, cpus: [0, 1] } },
+  ],
   [['--help'], { name: 'help' }],
   [['run', '-h'], { name: 'help' }],
   [['-V'], { name: 'version' }],
@@ -21,7 +27,7 @@ test.each([
 });
 
 test.each([
-  [[], 'name a command: run or about'],
+  [[], 'name a command: run, probe or about'],
   [['rum'], 'there is no command "rum": did you mean run?'],
   [['destroy'], 'there is no command "destroy"'],
   [['run', 'fast'], '"fast" is one argument too many'],
@@ -34,6 +40,9 @@ test.each([
     '--log-level loud is not allowed: must be trace, debug, info, warn, error, fatal or silent',
   ],
   [['about', '--dry-run'], '--dry-run is an option of run'],
+  [['probe', '--dry-run'], '--dry-run is an option of run'],
+  [['run', '--json'], '--json is an option of probe'],
+  [['probe', '1'], '"1" is one argument too many'],
 ])('%j is a usage error', (args, message) => {
   expect(() => parseCommandLine(args)).toThrow(
     expect.objectContaining({ code: 'TIERD_USAGE', message: `${message}; tierd --help shows what there is` }),
@@ -43,6 +52,8 @@ test.each([
 test('--help names every option and default', () => {
   const text = usage();
   for (const word of [
+    'tierd probe',
+    '--json',
     '--config',
     '--dry-run',
     '--log-level',
