@@ -1,6 +1,8 @@
 import { expect, test } from 'vitest';
 import { SyscallError, SyscallsUnavailableError } from '../../../numa/syscalls/errors.ts';
 import type { AddressArea, MemoryPolicies, MemoryPolicy } from '../../../numa/syscalls/memory-policy.ts';
+import { hostMemoryPolicies } from '../../../numa/syscalls/memory-policy.ts';
+import { HostSysFs } from '../../../numa/sysfs.ts';
 import type { Topology } from '../../../numa/topology.ts';
 import { keepOffFastTier } from '../../../tiering/own-memory.ts';
 import { buildTree } from '../numa/tree.ts';
@@ -96,6 +98,21 @@ test('what cannot be done is a warning, not the end', async () => {
     throw new SyscallError('set_mempolicy', 'bind', 1);
   };
   expect(await keep(fails)).toEqual(['own memory cannot be kept off the fast tier: set_mempolicy(bind): EPERM']);
+});
+
+test('on the running kernel this thread prefers the slow nodes', async () => {
+  const policies = await hostMemoryPolicies();
+  const log: string[] = [];
+  const note = (_: object, message: string) => void log.push(message);
+  const onlyNodeIsSlow = { ...topology, tiers: [{ rank: 1, nodeIds: [0] }] };
+  try {
+    const logger = { debug: note, info: note, warn: note, error: note };
+    await keepOffFastTier(onlyNodeIsSlow, { sysfs: new HostSysFs(), logger });
+    expect(log).toEqual(['own memory goes to node 0 as long as there is room']);
+    expect(policies.ofThread()).toEqual({ mode: 'preferred-many', nodeIds: [0] });
+  } finally {
+    policies.setForThread({ mode: 'default', nodeIds: [] });
+  }
 });
 
 test('without a slower tier nothing is done', async () => {
