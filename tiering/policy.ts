@@ -139,7 +139,10 @@ export const PolicySchema = Type.Object(
     monitoring: MonitoringSchema,
     movePages: MovePagesSchema,
     cgroups: CgroupsSchema,
-    dryRun: Type.Boolean({ default: false, description: 'Watch and decide, log and report, but promote and demote nothing.' }),
+    dryRun: Type.Boolean({
+      default: false,
+      description: 'Watch and decide, log and report, but promote and demote nothing.',
+    }),
   },
   closed,
 );
