@@ -61,8 +61,8 @@ function describeAttributes(before: MemoryNode, after: MemoryNode): string[] {
   if (before.kind !== after.kind) changes.push(`node ${nodeId}: was ${before.kind}, is ${after.kind}`);
   const cxl = [cxlText(before), cxlText(after)];
   if (cxl[0] !== cxl[1]) changes.push(`node ${nodeId}: CXL backing changed from ${cxl[0]} to ${cxl[1]}`);
-  const speeds = [speedText(before), speedText(after)];
-  if (speeds[0] !== speeds[1]) changes.push(`node ${nodeId}: speed changed from ${speeds[0]} to ${speeds[1]}`);
+  const measured = measuredText(after);
+  if (measured !== undefined && measured !== measuredText(before)) changes.push(`node ${nodeId}: ${measured}`);
   return changes;
 }
 
@@ -76,10 +76,9 @@ function cxlText({ cxl, furtherCxl = [] }: MemoryNode): string {
   return texts.join(' and ') || 'none';
 }
 
-function speedText({ performance }: MemoryNode): string {
-  if (performance === undefined) return 'unknown';
-  const { source, readLatencyNs, readBandwidthMiBps } = performance;
-  return `${readLatencyNs ?? '?'} ns and ${readBandwidthMiBps ?? '?'} MiB/s (${source})`;
+function measuredText({ measured }: MemoryNode): string | undefined {
+  if (measured === undefined) return undefined;
+  return `measured ${measured.readLatencyNs} ns, ${measured.readBandwidthMiBps} MiB/s read, ${measured.writeBandwidthMiBps} MiB/s written`;
 }
 
 function tiersText(tiers: readonly MemoryTier[]): string {

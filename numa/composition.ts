@@ -89,10 +89,11 @@ function composeNode(node: NodeFacts, machine: MachineFacts, highWatermarkBytes:
 
 function performanceOf(
   { nodeId, performance }: NodeFacts,
-  measured: DiscoveryOptions['measured'],
-): Pick<MemoryNode, 'performance'> {
-  const known = performance ?? measured?.get(nodeId);
-  return known === undefined ? {} : { performance: known };
+  measurements: DiscoveryOptions['measured'],
+): Pick<MemoryNode, 'performance' | 'measured'> {
+  const measured = measurements?.get(nodeId);
+  const known = performance ?? measured;
+  return { ...(known && { performance: known }), ...(measured && { measured }) };
 }
 
 function nodeKind(

@@ -54,7 +54,10 @@ export interface MemoryNode {
   readonly highWatermarkBytes: number;
   /** Distance to every node id (SLIT), 10 = local. */
   readonly distances: ReadonlyMap<number, number>;
+  /** What counts: firmware's figures, or where there are none what was measured. */
   readonly performance?: NodePerformance;
+  /** What was measured, whatever firmware tells. */
+  readonly measured?: NodePerformance;
   /** Online System RAM of the node, sorted, neighbours merged. */
   readonly ranges: readonly AddressRange[];
   /** The CXL region the memory comes from; absent when the firmware set it up without the kernel's region driver. */

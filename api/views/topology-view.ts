@@ -19,7 +19,9 @@ const PerformanceSchema = Type.Object(
       ),
     ),
   },
-  { description: 'From the nearest initiator.' },
+  {
+    description: "Seen from the nearest initiator; here firmware's figures, or where there are none what was measured.",
+  },
 );
 
 const CxlSchema = Type.Object(
@@ -56,6 +58,9 @@ const NodeSchema = Type.Object({
     description: 'SLIT; 10 is local.',
   }),
   performance: Type.Optional(PerformanceSchema),
+  measured: Type.Optional(
+    Type.Object(PerformanceSchema.properties, { description: 'What was measured, whatever firmware tells.' }),
+  ),
   speedSource: Type.Union([Type.Literal('hmat'), Type.Literal('probe'), Type.Literal('distance')], {
     description: 'What says how fast the node is; distance: nothing but distances and kind.',
   }),

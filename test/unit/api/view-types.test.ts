@@ -21,6 +21,7 @@ test('the schemas have the keys of the types', () => {
   expectTypeOf<keyof TopologyBody>().toEqualTypeOf<keyof Topology>();
   expectTypeOf<keyof Node>().toEqualTypeOf<keyof MemoryNode | 'speedSource'>();
   expectTypeOf<keyof NonNullable<Node['performance']>>().toEqualTypeOf<keyof NodePerformance>();
+  expectTypeOf<keyof NonNullable<Node['measured']>>().toEqualTypeOf<keyof NodePerformance>();
   expectTypeOf<keyof Cxl>().toEqualTypeOf<keyof CxlBacking>();
   expectTypeOf<keyof Cxl['devices'][number]>().toEqualTypeOf<keyof CxlMemoryDevice>();
   expectTypeOf<keyof StatusBody>().toEqualTypeOf<keyof Status | 'version' | 'host'>();

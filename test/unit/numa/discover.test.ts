@@ -379,7 +379,7 @@ describe('performance figures', () => {
     });
   });
 
-  test('that were measured count where firmware is silent', async () => {
+  test('that were measured are told, and count where firmware is silent', async () => {
     const tree = await buildTree({ nodes: [{ ...dram, performance, initiators: [0] }, slow] });
     const probed = { source: 'probe', readLatencyNs: 321 } as const;
     const topology = await discoverTopology(tree.sysfs, {
@@ -390,7 +390,8 @@ describe('performance figures', () => {
       ]),
     });
     expect(node(topology, 0).performance).toMatchObject({ source: 'hmat', readLatencyNs: 50 });
-    expect(node(topology, 1).performance).toEqual(probed);
+    expect(node(topology, 0).measured).toEqual(probed);
+    expect(node(topology, 1)).toMatchObject({ performance: probed, measured: probed });
   });
 
   test('are absent without HMAT', async () => {

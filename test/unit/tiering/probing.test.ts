@@ -83,8 +83,8 @@ test('a watcher that is told to read again tells of it, once', async () => {
   await watcher.reread();
   await watcher.stop();
   expect(told).toEqual([
-    'node 0: speed changed from unknown to 100 ns and 9000 MiB/s (probe); ' +
-      'node 1: speed changed from unknown to 250 ns and 9000 MiB/s (probe); tiers changed from [0-1] to [0] > [1]',
+    'node 0: measured 100 ns, 9000 MiB/s read, 8000 MiB/s written; ' +
+      'node 1: measured 250 ns, 9000 MiB/s read, 8000 MiB/s written; tiers changed from [0-1] to [0] > [1]',
   ]);
 });
 
