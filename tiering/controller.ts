@@ -325,7 +325,7 @@ class Controller implements TieringRuntime {
         nowMs: monotonicMs,
       });
     }
-    return new MovePagesEngine({ sysfs, nowMs: monotonicMs, flows: this.#observer.flows });
+    return new MovePagesEngine({ sysfs, nowMs: monotonicMs, flows: this.#observer.flows, logger: this.#logger });
   }
 
   async #run(): Promise<void> {

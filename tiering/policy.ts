@@ -93,7 +93,7 @@ const MovePagesSchema = Type.Object(
     maxCpuShare: Type.Number({
       minimum: 0.01,
       maximum: 1,
-      default: 0.5,
+      default: 1,
       description:
         'Most processor time that finding and moving pages may take while it goes on, as a share of one core.',
     }),
@@ -155,7 +155,7 @@ export const DEFAULT_POLICY: Policy = {
   promotion: { minAccessRate: 0.2, minAgeSeconds: 0, maxMiBPerSecond: 1024 },
   demotion: { maxAccessRate: 0.05, minAgeSeconds: 5, maxMiBPerSecond: 1024 },
   monitoring: { samplingIntervalMs: 50, aggregationIntervalMs: 500, minRegions: 'auto', maxRegions: 'auto' },
-  movePages: { settleSeconds: 20, maxCpuShare: 0.5 },
+  movePages: { settleSeconds: 20, maxCpuShare: 1 },
   cgroups: { include: [], exclude: [] },
   dryRun: false,
 };

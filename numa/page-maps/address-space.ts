@@ -38,6 +38,11 @@ export class AddressSpace {
     this.startTime = startTime;
   }
 
+  /** Whether reading it has come to its end once. */
+  get wasReadWhole(): boolean {
+    return this.readMs > Number.NEGATIVE_INFINITY;
+  }
+
   /** Memory held beside the store's. */
   get bytes(): number {
     return this.#areas.length * AREA_BYTES;

@@ -2,8 +2,10 @@
 export interface Candidate {
   readonly pid: number;
   readonly residentPages: number;
-  /** Undefined when it has never been read. */
-  readonly known: { readonly wantedPages: number; readonly scannedPages: number } | undefined;
+  /** Undefined when it has never been read. `unreadPages`: resident pages that have not been come to yet. */
+  readonly known:
+    | { readonly wantedPages: number; readonly scannedPages: number; readonly unreadPages: number }
+    | undefined;
 }
 
 export interface RankedProcess extends Candidate {
@@ -15,8 +17,9 @@ export interface RankedProcess extends Candidate {
 const FIXED_COST_PAGES = 4096;
 
 /**
- * By how many wanted pages reading it gives for each page scanned, most first. Of a process never read nothing but its resident
- * pages count: they are taken to be wanted as often as pages of the processes that are known, more often the fewer are known.
+ * By how many wanted pages reading it gives for each page scanned, most first. Resident pages not read yet are taken to be
+ * wanted as often as pages of the processes that are known, more often the fewer are known: a process of which only the cold
+ * beginning has been read is not worth nothing.
  */
 export function rankByYield(candidates: readonly Candidate[]): readonly RankedProcess[] {
   let wantedPages = 0;
@@ -29,8 +32,10 @@ export function rankByYield(candidates: readonly Candidate[]): readonly RankedPr
     .map((candidate) => {
       const { residentPages, known } = candidate;
       const share = (wantedPages + residentPages) / (scannedPages + residentPages);
-      const expected = known ?? { wantedPages: residentPages * share, scannedPages: residentPages };
-      return { ...candidate, expectedYield: expected.wantedPages / (expected.scannedPages + FIXED_COST_PAGES) };
+      const unreadPages = known?.unreadPages ?? residentPages;
+      const expectedPages = (known?.wantedPages ?? 0) + unreadPages * share;
+      const pagesToScan = (known?.scannedPages ?? 0) + unreadPages;
+      return { ...candidate, expectedYield: expectedPages / (pagesToScan + FIXED_COST_PAGES) };
     })
     .sort((a, b) => b.expectedYield - a.expectedYield || b.residentPages - a.residentPages);
 }

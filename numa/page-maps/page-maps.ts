@@ -252,13 +252,18 @@ export class PageMaps {
     return rankByYield(
       [...pids].map((pid) => {
         const space = this.#spaces.get(pid);
+        const residentPages = stale.get(pid)?.residentPages ?? space?.pages ?? 0;
         return {
           pid,
-          residentPages: stale.get(pid)?.residentPages ?? space?.pages ?? 0,
+          residentPages,
           known:
             space === undefined
               ? this.#givenUp.get(pid)?.known
-              : { wantedPages: wantedPages.get(pid) ?? 0, scannedPages: space.scannedPages },
+              : {
+                  wantedPages: wantedPages.get(pid) ?? 0,
+                  scannedPages: space.scannedPages,
+                  unreadPages: space.wasReadWhole ? 0 : Math.max(0, residentPages - space.pages),
+                },
         };
       }),
     );

@@ -5,6 +5,7 @@ import type { SysFs } from '../../numa/sysfs.ts';
 import type { Engine, PageAccounts } from '../engine.ts';
 import type { Flow, FlowLedger } from '../flow-ledger.ts';
 import { NO_FLOW } from '../flow-ledger.ts';
+import type { Logger } from '../logger.ts';
 import type { PlanInput } from '../plan.ts';
 import { planWatching } from '../plan.ts';
 import type { DesiredKdamond } from '../scheme.ts';
@@ -21,13 +22,19 @@ export interface MovePagesEngineOptions {
   readonly nowMs: () => number;
   /** Where totals and rates are kept. */
   readonly flows: FlowLedger;
+  readonly logger: Logger;
+}
+
+interface Part {
+  readonly migration: Migration;
+  readonly result: MigrationResult;
 }
 
 interface Run {
   readonly abort: AbortController;
   readonly done: Promise<void>;
   readonly graceMs: number;
-  readonly parts: readonly { readonly migration: Migration; readonly result: MigrationResult }[];
+  readonly parts: readonly Part[];
 }
 
 /**
@@ -82,6 +89,7 @@ export class MovePagesEngine implements Engine {
       this.#failure = undefined;
       throw failure;
     }
+    for (const part of run.parts) this.#options.logger.debug({}, describe(part));
     const flows = flowsOf(run.parts);
     for (const flow of flows.values()) this.#options.flows.add(flow, nowMs);
     return flows;
@@ -99,10 +107,12 @@ export class MovePagesEngine implements Engine {
       dryRun: policy.dryRun,
     };
     const abort = new AbortController();
-    const parts = migrations.map((migration) => ({
-      migration,
-      result: { movedBytes: 0, triedBytes: 0, busyMs: 0 },
-    }));
+    const parts = migrations.map(
+      (migration): Part => ({
+        migration,
+        result: { movedBytes: 0, triedBytes: 0, busyMs: 0 },
+      }),
+    );
     const done = this.#carryOut(parts, limits, abort.signal).catch((error: unknown) => {
       this.#failure = error;
     });
@@ -131,6 +141,16 @@ export class MovePagesEngine implements Engine {
       await this.#mover?.carryOut(migration, limits, result, signal);
     }
   }
+}
+
+/** One line: how far an order was met, and what finding the pages took. */
+function describe({ migration, result }: Part): string {
+  const { direction, fromNodeId, toNodeId, budgetBytes } = migration;
+  const { movedBytes, triedBytes, busyMs, maps } = result;
+  const mib = (bytes: number) => (bytes / 1024 / 1024).toFixed(1);
+  const read =
+    maps && `; maps: ${maps.processesRead} processes, ${maps.pagesScanned} pages in ${Math.round(maps.elapsedMs)} ms`;
+  return `${direction} node ${fromNodeId} -> ${toNodeId}: moved ${mib(movedBytes)} of ${mib(budgetBytes)} MiB, tried ${mib(triedBytes)}, in ${Math.round(busyMs)} ms${read ?? ''}`;
 }
 
 function flowsOf(parts: Run['parts']): ReadonlyMap<number, Flow> {

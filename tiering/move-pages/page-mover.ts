@@ -1,4 +1,4 @@
-import type { PageMaps } from '../../numa/page-maps/page-maps.ts';
+import type { PageMaps, RefreshReport } from '../../numa/page-maps/page-maps.ts';
 import { errnoName } from '../../numa/syscalls/errno.ts';
 import { SyscallError } from '../../numa/syscalls/errors.ts';
 import type { MovePages } from '../../numa/syscalls/move-pages.ts';
@@ -33,6 +33,8 @@ export interface MigrationResult {
   triedBytes: number;
   /** Time it was under way, pauses included. */
   busyMs: number;
+  /** What was read to find the pages. */
+  maps?: RefreshReport;
 }
 
 export interface PageMoverOptions {
@@ -49,8 +51,8 @@ export interface PageMoverOptions {
 const PAGE_BYTES = 4096;
 /** What is known of a process's pages is read again after so long. */
 const MAPS_MAX_AGE_MS = 5_000;
-/** Reading page maps for one migration may take so long. */
-const MAPS_BUDGET_MS = 200;
+/** Reading page maps for one migration may take so long: what is found by then is moved first. */
+const MAPS_BUDGET_MS = 400;
 /** Pages that fail are replaced by others so many times. */
 const ROUNDS = 3;
 /** One page that cannot move keeps the kernel from those after it: what it did not reach is named again. */
@@ -76,7 +78,7 @@ export class PageMover {
     const { pageMaps, nowMs, cpuMs } = this.#options;
     const started = { atMs: nowMs(), cpuMs: cpuMs() };
     try {
-      await pageMaps.refresh({
+      const maps = await pageMaps.refresh({
         wanted: migration.ranges,
         ...(limits.pids && { pids: limits.pids }),
         nowMs: nowMs(),
@@ -84,6 +86,7 @@ export class PageMover {
         budgetMs: MAPS_BUDGET_MS,
         signal,
       });
+      result.maps = maps;
       for (let round = 0; round < ROUNDS && !signal.aborted; round += 1) {
         const before = result.triedBytes;
         await this.#round(migration, limits, result, started, signal);
