@@ -137,9 +137,12 @@ export class MovePagesEngine implements Engine {
   }
 
   async #carryOut(parts: Run['parts'], limits: MoveLimits, signal: AbortSignal): Promise<void> {
-    for (const { migration, result } of parts) {
-      await this.#mover?.carryOut(migration, limits, result, signal);
-    }
+    // At the same time: calls queue, so batches alternate, and promotions do not wait until all demotions are done.
+    const ends = await Promise.allSettled(
+      parts.map(({ migration, result }) => this.#mover?.carryOut(migration, limits, result, signal)),
+    );
+    const failed = ends.find((end) => end.status === 'rejected');
+    if (failed !== undefined) throw failed.reason;
   }
 }
 

@@ -6,6 +6,7 @@ import type { AddressRange } from '../../numa/topology.ts';
 import type { PageBatch } from './page-batches.ts';
 import { pageBatches } from './page-batches.ts';
 import type { PageLedger } from './page-ledger.ts';
+import { Searches } from './searches.ts';
 import { pauseMs } from './throttle.ts';
 
 /** One node's promotion or demotion until the next decision. */
@@ -63,6 +64,9 @@ const GONE = new Set(['ESRCH', 'EINVAL']);
 /** Moves the pages of physical ranges with move_pages(2), batch by batch, within a budget of bytes and of processor time. */
 export class PageMover {
   readonly #options: PageMoverOptions;
+  #mapsReadAtMs = Number.NEGATIVE_INFINITY;
+  /** By direction and node. */
+  readonly #searches = new Map<string, Searches>();
 
   constructor(options: PageMoverOptions) {
     this.#options = options;
@@ -75,26 +79,52 @@ export class PageMover {
     result: MigrationResult,
     signal: AbortSignal,
   ): Promise<void> {
-    const { pageMaps, nowMs, cpuMs } = this.#options;
+    const { nowMs, cpuMs } = this.#options;
+    const { direction, fromNodeId, budgetBytes } = migration;
+    const searches = this.#searchesOf(`${direction} ${fromNodeId}`);
     const started = { atMs: nowMs(), cpuMs: cpuMs() };
+    if (!searches.isDue(budgetBytes, started.atMs)) return;
     try {
-      const maps = await pageMaps.refresh({
-        wanted: migration.ranges,
-        ...(limits.pids && { pids: limits.pids }),
-        nowMs: nowMs(),
-        maxAgeMs: MAPS_MAX_AGE_MS,
-        budgetMs: MAPS_BUDGET_MS,
-        signal,
-      });
-      result.maps = maps;
-      for (let round = 0; round < ROUNDS && !signal.aborted; round += 1) {
+      // What is known already first: to look again costs more than to move a few pages.
+      let isKnown = started.atMs - this.#mapsReadAtMs < MAPS_MAX_AGE_MS;
+      for (let round = 0; round < ROUNDS && leftPages(migration, result) > 0 && !signal.aborted; round += 1) {
+        if (!isKnown) result.maps = await this.#readMaps(migration, limits, signal);
         const before = result.triedBytes;
         await this.#round(migration, limits, result, started, signal);
-        if (limits.dryRun || result.triedBytes === before || leftPages(migration, result) === 0) break;
+        const isFruitless = result.triedBytes === before;
+        if (limits.dryRun || (!isKnown && isFruitless)) break;
+        isKnown = false;
       }
     } finally {
       result.busyMs += nowMs() - started.atMs;
+      searches.ended(
+        budgetBytes,
+        result.triedBytes,
+        nowMs(),
+        result.maps?.skipped.some(({ reason }) => reason === 'budget') ?? false,
+      );
     }
+  }
+
+  async #readMaps(migration: Migration, limits: MoveLimits, signal: AbortSignal): Promise<RefreshReport> {
+    const { pageMaps, nowMs } = this.#options;
+    const startedAtMs = nowMs();
+    const report = await pageMaps.refresh({
+      wanted: migration.ranges,
+      ...(limits.pids && { pids: limits.pids }),
+      nowMs: startedAtMs,
+      maxAgeMs: MAPS_MAX_AGE_MS,
+      budgetMs: MAPS_BUDGET_MS,
+      signal,
+    });
+    this.#mapsReadAtMs = startedAtMs;
+    return report;
+  }
+
+  #searchesOf(key: string): Searches {
+    const searches = this.#searches.get(key) ?? new Searches();
+    this.#searches.set(key, searches);
+    return searches;
   }
 
   async #round(

@@ -73,12 +73,14 @@ export function learn(
       ...pass,
       movedBytes: node.promotedBytes,
       busyMs: node.promotionMs,
+      orderedBytes: before.lastOrders.promotion?.budgetBytes ?? 0,
       maxBytesPerPass: promotionCap,
     }),
     demotionPace: nextPace(before.demotionPace, {
       ...pass,
       movedBytes: node.demotedBytes,
       busyMs: node.demotionMs,
+      orderedBytes: before.lastOrders.demotion?.budgetBytes ?? 0,
       maxBytesPerPass: demotionCap,
     }),
     effort: nextEffort(before.effort, {

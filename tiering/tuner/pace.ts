@@ -31,11 +31,18 @@ export interface PassObservation {
   /** When the snapshot before it was taken, even if no tick saw that one. */
   readonly previousSnapshotAtMs: number | undefined;
   readonly aggregationIntervalMs: number;
-  /** How long moving took, for engines that know; they share the interval between promotion and demotion. */
+  /** How long moving took, for engines that know; undefined: as much as the snapshot came late. */
   readonly busyMs?: number | undefined;
+  /** What the pass was to move. */
+  readonly orderedBytes: number;
   /** Bytes that the pass really moved: what is skipped costs next to nothing. */
   readonly movedBytes: number;
   readonly maxBytesPerPass: number;
+}
+
+/** Most of the interval was used and hardly anything of the order met: an engine that has just begun to find its pages. */
+function isTooMuch({ busyMs = 0, orderedBytes, movedBytes, aggregationIntervalMs }: PassObservation): boolean {
+  return busyMs > aggregationIntervalMs / 2 && movedBytes < SIGNIFICANT_BYTES && movedBytes < orderedBytes / 2;
 }
 
 /**
@@ -52,10 +59,10 @@ export function nextPace(pace: Pace, pass: PassObservation): Pace {
   // A decision may skip snapshots: what took long is the last aggregation, not the time between decisions.
   const previousAtMs = pass.previousSnapshotAtMs ?? pace.lastSnapshotAtMs;
   let { stepBytes } = pace;
+  if (isTooMuch(pass)) stepBytes /= MAX_CHANGE;
   if (movedBytes >= SIGNIFICANT_BYTES && previousAtMs !== undefined) {
     const passMs = Math.max(1, pass.busyMs ?? snapshotAtMs - previousAtMs - aggregationIntervalMs);
-    const share = pass.busyMs === undefined ? PASS_SHARE : PASS_SHARE / 2;
-    const fitting = (movedBytes / passMs) * share * aggregationIntervalMs;
+    const fitting = (movedBytes / passMs) * PASS_SHARE * aggregationIntervalMs;
     const slowest = movedBytes >= SLOWING_SHARE * stepBytes ? stepBytes / MAX_CHANGE : stepBytes;
     stepBytes = Math.min(stepBytes * MAX_CHANGE, Math.max(slowest, fitting));
   }

@@ -49,6 +49,7 @@ describe('pace', () => {
     previousSnapshotAtMs: snapshotAtMs - 1000 - passMs,
     aggregationIntervalMs: 1000,
     movedBytes,
+    orderedBytes: movedBytes,
     maxBytesPerPass: 10 * GIB,
   });
   const paceAfter = (passes: readonly PassObservation[], pace = firstPace(GIB, 10 * GIB)) =>
@@ -108,6 +109,14 @@ describe('pace', () => {
   it('is not slowed by decisions that skip snapshots', () => {
     const pace = paceAfter([moved(2000, 64 * MIB, 640)]);
     expect(nextPace(pace, moved(12_000, 64 * MIB, 640)).stepBytes).toBe(pace.stepBytes);
+  });
+
+  it('an engine that tells how long moving took is believed, and when it met hardly anything of an order the next is smaller', () => {
+    const quick = { ...moved(2000, 60 * MIB, 600), busyMs: 300 };
+    expect(paceAfter([quick]).stepBytes).toBe(128 * MIB);
+    const searching = { ...moved(2000, 0, 0), orderedBytes: 64 * MIB };
+    expect(paceAfter([{ ...searching, busyMs: 900 }]).stepBytes).toBe(32 * MIB);
+    expect(paceAfter([{ ...searching, busyMs: 100 }]).stepBytes).toBe(64 * MIB);
   });
 
   it('learns once from a snapshot', () => {
