@@ -128,8 +128,11 @@ export class PageMaps {
 
   async #refresh(options: RefreshOptions): Promise<RefreshReport> {
     const startedMs = performance.now();
-    const isOver = () => options.signal?.aborted === true || performance.now() - startedMs >= options.budgetMs;
     const scannedBefore = this.#reader.pagesScanned;
+    // One read at least, or a machine so busy that looking takes the whole budget would never find anything.
+    const isOver = () =>
+      options.signal?.aborted === true ||
+      (this.#reader.pagesScanned > scannedBefore && performance.now() - startedMs >= options.budgetMs);
     const skipped: { pid: number; reason: SkipReason }[] = [];
     const processes = (await userProcesses(this.#sysfs, options.pids)).filter(
       ({ pid }) => options.pids !== undefined || pid !== process.pid,

@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises';
 import { inBatches } from '../batches.ts';
 import { KernelFormatError } from '../errors.ts';
 import type { SysFs } from '../sysfs.ts';
@@ -11,6 +12,8 @@ export interface UserProcess {
   readonly residentPages: number;
 }
 
+/** The event loop is never held for longer. */
+const SLICE_MS = 2;
 /** Set in the flags of kernel threads (include/linux/sched.h). */
 const PF_KTHREAD = 0x0020_0000;
 
@@ -55,8 +58,26 @@ export async function userProcesses(sysfs: SysFs, pids?: ReadonlySet<number>): P
     pids === undefined
       ? (await sysfs.directories('/proc')).filter((name) => /^\d+$/.test(name)).map(Number)
       : [...pids];
-  const processes = await inBatches(candidates, (pid) => userProcess(sysfs, pid));
-  return processes.filter((process) => process !== undefined);
+  const processes: UserProcess[] = [];
+  let sliceMs = performance.now();
+  for (const pid of candidates) {
+    const process = userProcessNow(sysfs, pid);
+    if (process !== undefined) processes.push(process);
+    if (performance.now() - sliceMs < SLICE_MS) continue;
+    await setImmediate();
+    sliceMs = performance.now();
+  }
+  return processes;
+}
+
+function userProcessNow(sysfs: SysFs, pid: number): UserProcess | undefined {
+  const path = `/proc/${pid}/stat`;
+  try {
+    return parseStat(sysfs.readNow(path), path);
+  } catch (error) {
+    if (isExited(error)) return undefined;
+    throw error;
+  }
 }
 
 /** Pids in the cgroups themselves, not in those below them (cgroup-v2.rst, cgroup.procs). A cgroup that is gone has none. */

@@ -28,13 +28,20 @@ const NOT_REACHED = -constants.errno.EAGAIN;
 const PAGES_PER_4_GIB = 2 ** 20;
 const PAGE_BYTES = 4096;
 
+let loading: Promise<MovePages> | undefined;
+
 /**
- * move_pages(2) of the running kernel. One call is under way at a time, as several would only contend for the same locks and
- * for the event loop. Throws SyscallsUnavailableError.
+ * move_pages(2) of the running kernel, the same for all who ask: one call of this process is under way at a time, as several
+ * would only contend for the same locks and for the event loop. Throws SyscallsUnavailableError.
  *
  *     long move_pages(int pid, unsigned long count, void *pages[count], const int nodes[count], int status[count], int flags);
  */
-export async function hostMovePages(): Promise<MovePages> {
+export function hostMovePages(): Promise<MovePages> {
+  loading ??= load();
+  return loading;
+}
+
+async function load(): Promise<MovePages> {
   const library = await loadSyscalls();
   const movePages = library.declare('move_pages', ['int', 'ulong', 'void *', 'void *', 'void *', 'int']);
   // Little endian, as both architectures are: the lower half of an address comes first.

@@ -41,6 +41,10 @@ export class FakeKernel implements SysFs {
     return this.#of(path).read(path);
   }
 
+  readNow(path: string): string {
+    return this.#of(path).readNow(path);
+  }
+
   readIfPresent(path: string): Promise<string | undefined> {
     return this.#of(path).readIfPresent(path);
   }

@@ -103,6 +103,10 @@ export class FakeDamon implements SysFs {
   }
 
   async read(path: string): Promise<string> {
+    return this.readNow(path);
+  }
+
+  readNow(path: string): string {
     this.#lock('read', path);
     const value = this.files.get(path);
     if (value === undefined) throw failure('read', path, this.#isFolder(path) ? 'EISDIR' : 'ENOENT');

@@ -170,8 +170,16 @@ describe('page maps', () => {
     const maps = new Maps(tree);
     const stopped = { processesRead: 0, skipped: [{ pid: 10, reason: 'budget' }] };
     expect(await maps.refresh(0, { signal: AbortSignal.abort() })).toMatchObject(stopped);
-    expect(await maps.refresh(0, { budgetMs: 0 })).toMatchObject(stopped);
     expect(await maps.refresh(0)).toMatchObject({ processesRead: 1 });
+  });
+
+  test('read something even when all the time went into looking', async () => {
+    const tree = await makeEmptyTree();
+    await writeProcess(tree, 10, [{ startPage: 100, frames: frames(5000, 10) }]);
+    await writeProcess(tree, 11, [{ startPage: 100, frames: frames(6000, 10) }]);
+    const maps = new Maps(tree);
+    expect(await maps.refresh(0, { budgetMs: 0 })).toMatchObject({ pagesScanned: 10, skipped: [{ reason: 'budget' }] });
+    expect(await maps.refresh(0, { budgetMs: 0 })).toMatchObject({ pagesScanned: 10, skipped: [] });
   });
 
   test('queue calls at the same time', async () => {

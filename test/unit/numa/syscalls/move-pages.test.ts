@@ -58,8 +58,9 @@ describe('move_pages on the running kernel', () => {
     const gone = 2 ** 22 - 1;
     const failure = movePages({ pid: gone, pages: Float64Array.of(1) });
     await expect(failure).rejects.toBeInstanceOf(SyscallError);
-    await expect(failure).rejects.toMatchObject({ code: 'TIERD_SYSCALL', call: 'move_pages', errno: 'ESRCH' });
-    await expect(failure).rejects.toThrow(`move_pages(pid ${gone}, 1 pages from 1000, query): ESRCH`);
+    const args = `pid ${gone}, 1 pages from 1000, query`;
+    await expect(failure).rejects.toMatchObject({ code: 'TIERD_SYSCALL', call: 'move_pages', args, errno: 'ESRCH' });
+    await expect(failure).rejects.toThrow(`move_pages(${args}): ESRCH`);
   });
 
   test('so is a node that is not there', async () => {
@@ -72,6 +73,16 @@ describe('move_pages on the running kernel', () => {
     const good = movePages({ pid, pages: pages.subarray(0, 1) });
     await expect(failed).rejects.toThrow();
     expect(await good).toHaveLength(1);
+  });
+
+  test('calls of all who load it wait in one queue', async () => {
+    const ended: string[] = [];
+    const others = await hostMovePages();
+    await Promise.all([
+      movePages({ pid, pages }).then(() => ended.push('many pages')),
+      others({ pid, pages: pages.subarray(0, 1) }).then(() => ended.push('one page')),
+    ]);
+    expect(ended).toEqual(['many pages', 'one page']);
   });
 
   test('never holds up the event loop for long', async () => {

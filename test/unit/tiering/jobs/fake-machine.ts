@@ -210,11 +210,8 @@ export class FakeMachine {
 
   readonly sysfs: SysFs = {
     root: '/',
-    read: async (path) => {
-      const text = this.#file(path);
-      if (text === undefined) throw new SysFsError('read', path, Object.assign(new Error(), { code: 'ENOENT' }));
-      return text;
-    },
+    read: async (path) => this.#readNow(path),
+    readNow: (path) => this.#readNow(path),
     readIfPresent: async (path) => this.#file(path)?.trim(),
     list: async (path) => (this.cgroups.has(cgroupOf(path)) ? ['cgroup.procs'] : []),
     directories: async (path) => {
@@ -226,6 +223,12 @@ export class FakeMachine {
     write: async () => undefined,
     makeDirectory: async () => undefined,
   };
+
+  #readNow(path: string): string {
+    const text = this.#file(path);
+    if (text === undefined) throw new SysFsError('read', path, Object.assign(new Error(), { code: 'ENOENT' }));
+    return text;
+  }
 
   #file(path: string): string | undefined {
     if (path === '/proc/zoneinfo') return this.#zoneinfo();

@@ -234,14 +234,12 @@ describe('a process that exits half way', () => {
     process.busyTimes.set(512 * 8, Number.POSITIVE_INFINITY);
     const { sysfs } = machine;
     let listings = 0;
-    const exiting: FakeMachine['sysfs'] = {
-      ...sysfs,
-      // The stat file is read for each listing and each batch; it is gone after the first batch and the second listing.
-      read: async (path) => {
-        if (path.endsWith('/stat') && ++listings === 4) machine.exit(7);
-        return sysfs.read(path);
-      },
+    // The stat file is read for each listing and each batch; it is gone after the first batch and the second listing.
+    const readNow = (path: string) => {
+      if (path.endsWith('/stat') && ++listings === 4) machine.exit(7);
+      return sysfs.readNow(path);
     };
+    const exiting: FakeMachine['sysfs'] = { ...sysfs, readNow, read: async (path) => readNow(path) };
     const job = await migrate(Object.assign(machine, { sysfs: exiting }), { target: { pid: 7 } });
     expect(job).toMatchObject({ state: 'done', processes: { seen: 1, gone: 1 }, failedBytes: 4096 });
     expect(job.failures[0]?.errno).toBe('ESRCH');
