@@ -1,3 +1,4 @@
+import type { ChildProcess } from 'node:child_process';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
@@ -6,21 +7,27 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { SyscallError } from '../../../../numa/syscalls/errors.ts';
 import type { MovePages } from '../../../../numa/syscalls/move-pages.ts';
 import { hostMovePages } from '../../../../numa/syscalls/move-pages.ts';
+import { refusedCalls } from './refused-calls.ts';
 
 const ENOENT = -2;
 
-describe('move_pages on the running kernel', () => {
-  const child = spawn(process.execPath, [
-    '-e',
-    'globalThis.held = Buffer.alloc(64 << 20, 1); console.log("filled"); setInterval(() => undefined, 1000)',
-  ]);
-  const pid = child.pid ?? 0;
+const refused = await refusedCalls();
+
+describe.skipIf(refused.length > 0)('move_pages on the running kernel', () => {
+  let child: ChildProcess;
+  let pid: number;
   let movePages: MovePages;
   let pages: Float64Array;
 
   beforeAll(async () => {
     movePages = await hostMovePages();
-    await once(child.stdout, 'data');
+    const holder = spawn(process.execPath, [
+      '-e',
+      'globalThis.held = Buffer.alloc(64 << 20, 1); console.log("filled"); setInterval(() => undefined, 1000)',
+    ]);
+    child = holder;
+    pid = holder.pid ?? 0;
+    await once(holder.stdout, 'data');
     // Its largest area of anonymous memory holds the buffer.
     const areas = (await readFile(`/proc/${pid}/maps`, 'utf8'))
       .split('\n')
