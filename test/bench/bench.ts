@@ -6,18 +6,22 @@ import type { Guest } from '../guest/guest.ts';
 import { bootGuest } from '../guest/guest.ts';
 import { tail } from '../guest/host-process.ts';
 import { progressToStderr } from '../guest/progress.ts';
-import { formatMeasurement } from '../guest/scenarios.ts';
+import { formatMeasurement, scenarios } from '../guest/scenarios.ts';
 import { Stage } from '../guest/stage.ts';
 import { installWorkload } from '../guest/workload/workload.ts';
 import { measureInGuest } from './daemon-cost.ts';
+import { compareEngines } from './engine-cost.ts';
+import { addPrograms } from './in-guest/programs.ts';
 import { measureNativeCost } from './native-cost.ts';
 import type { BenchOptions, Kernel, Part } from './options.ts';
 import { GUEST_PARTS, parseOptions, USAGE } from './options.ts';
+import { compareNativeScans, comparePageWork } from './page-work.ts';
 import { comparePlacement, PLACEMENTS } from './placement.ts';
 import { report } from './report.ts';
 import type { BenchResults } from './results.ts';
 import { removeScratch, scratchDirectory } from './scratch.ts';
 import { timeNativeSnapshots } from './snapshot-time.ts';
+import { compareSnapshotWays } from './snapshot-ways.ts';
 
 const began = performance.now();
 const progress = (line: string): void =>
@@ -31,6 +35,9 @@ class Bench {
     daemonCost: [],
     nativeCost: [],
     snapshots: [],
+    pageWork: [],
+    engineCost: [],
+    snapshotWays: [],
     failures: [],
   };
   readonly #options: BenchOptions;
@@ -50,10 +57,12 @@ class Bench {
     await this.#part('native', async () => {
       this.results.nativeCost.push(await measureNativeCost(progress));
       this.results.snapshots.push(...(await timeNativeSnapshots(progress)));
+      this.results.pageWork.push(...(await compareNativeScans(progress)));
     });
     if (!GUEST_PARTS.some((part) => this.#options.parts.has(part))) return;
     const build = scratchDirectory();
     await bundleInto(build);
+    await addPrograms(build);
     for (const kernel of this.#options.kernels) await this.#onKernel(kernel, build);
     removeScratch(build);
   }
@@ -87,6 +96,17 @@ class Bench {
         this.results.daemonCost.push(cost);
         this.results.snapshots.push(...snapshots);
       });
+      await this.#part('move-pages', async () => {
+        this.results.pageWork.push(...(await comparePageWork(guest, progress)));
+      });
+      await this.#part('snapshot-ways', async () => {
+        this.results.snapshotWays.push(...(await compareSnapshotWays(guest, progress)));
+      });
+      for (const scenario of ['room', 'full'] as const) {
+        await this.#part(`engines-${scenario}`, async () => {
+          this.results.engineCost.push(...(await compareEngines(stage, scenarios[scenario], progress)));
+        });
+      }
     } finally {
       await guest.shutdown();
       this.#guest = undefined;

@@ -6,8 +6,9 @@ import type { Progress } from '../guest/progress.ts';
 import { scenarios } from '../guest/scenarios.ts';
 import type { Stage } from '../guest/stage.ts';
 import type { TierdProcess } from '../guest/tierd-in-guest.ts';
+import { cpuOf, kdamondPids, pidOf } from './guest-cpu.ts';
 import { IDLE_NODE } from './native-cost.ts';
-import { cpuTimeOf, kibOf, NO_TIME } from './proc-text.ts';
+import { kibOf, NO_TIME } from './proc-text.ts';
 import type { DaemonCostResult, SnapshotResult } from './results.ts';
 import { timeGuestSnapshots } from './snapshot-time.ts';
 
@@ -75,10 +76,8 @@ async function regionsOf(tierd: TierdProcess): Promise<number> {
 }
 
 async function costOf(guest: Guest, tierd: TierdProcess): Promise<DaemonCostResult> {
-  // What it tells first has its pid.
-  const pid = /"pid":(\d+)/.exec((await tierd.log())[0]?.text ?? '')?.[1];
-  if (pid === undefined) throw new Error('the daemon has not told its pid');
-  const kdamonds = (await guest.check(`pgrep -x 'kdamond\\.[0-9]+'`)).trim().split('\n');
+  const pid = await pidOf(tierd);
+  const kdamonds = await kdamondPids(guest);
   const idle = guest.spawn(`echo $$; exec node -e '${IDLE_NODE}'`);
   try {
     const idlePid = await idle.waitForLine((line) => /^\d+$/.test(line), 30_000);
@@ -134,12 +133,6 @@ async function emulationFactor(guest: Guest): Promise<number> {
 
 async function stopQuietly(child: GuestProcess): Promise<void> {
   await child.stop().catch(() => undefined);
-}
-
-async function cpuOf(guest: Guest, pids: readonly string[]) {
-  const files = pids.map((pid) => `/proc/${pid}/stat`).join(' ');
-  const [uptime = '', ...stats] = (await guest.check(`cat /proc/uptime ${files}`)).trim().split('\n');
-  return { uptime: Number.parseFloat(uptime), times: stats.map((stat) => cpuTimeOf(stat)) };
 }
 
 async function memoryOf(guest: Guest, pid: string) {

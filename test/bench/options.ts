@@ -4,7 +4,17 @@ const KERNELS = ['6.12', '7.3'] as const;
 export type Kernel = (typeof KERNELS)[number];
 
 /** What is measured in guests, and what on this machine. */
-export const GUEST_PARTS = ['room', 'full', 'many', 'shift', 'daemon'] as const;
+export const GUEST_PARTS = [
+  'room',
+  'full',
+  'many',
+  'shift',
+  'daemon',
+  'move-pages',
+  'engines-room',
+  'engines-full',
+  'snapshot-ways',
+] as const;
 const PARTS = [...GUEST_PARTS, 'native'] as const;
 export type Part = (typeof PARTS)[number];
 
@@ -19,9 +29,12 @@ export const USAGE = `Measures tierd on emulated hosts and on this machine; prin
   room, full, many, shift   seconds until the hot memory is fast, and bytes migrated: without tiering, under NUMA balancing
                             mode 2 with demotion, and under tierd, one after the other in the same guest
   daemon                    memory and CPU of the daemon and its kdamonds at rest, snapshots of 1,000 and 10,000 regions
-  native                    the daemon's own code on this machine, over a simulated kernel
+  move-pages                move_pages(2) and reading page maps: the daemon's code beside a C program that does the same
+  engines-room, -full       CPU seconds a GiB migrated, of the engines move_pages and damos
+  snapshot-ways             a snapshot of 1,000 and 10,000 regions by DAMON's tried_regions files, and from the trace
+  native                    the daemon's own code on this machine, over a simulated kernel; page maps beside the C program
 
-Both kernels take about half an hour on a machine that does nothing else. Progress goes to standard error. Ctrl-C ends it, prints what there is, and leaves nothing behind.
+Both kernels take about an hour and a half on a machine that does nothing else. Progress goes to standard error. Ctrl-C ends it, prints what there is, and leaves nothing behind.
 `;
 
 export interface BenchOptions {

@@ -1,4 +1,13 @@
-import type { BenchResults, DaemonCostResult, NativeCostResult, PlacementResult, SnapshotResult } from './results.ts';
+import type {
+  BenchResults,
+  DaemonCostResult,
+  EngineCostResult,
+  NativeCostResult,
+  PageWorkResult,
+  PlacementResult,
+  SnapshotResult,
+  SnapshotWayResult,
+} from './results.ts';
 
 type Row = readonly string[];
 
@@ -12,6 +21,15 @@ export function report(results: BenchResults): string {
     section('The daemon at rest, in the guest (emulated CPU)', daemonCostTable(results.daemonCost)),
     section("The daemon's code on this machine, kernel simulated", nativeCostTable(results.nativeCost)),
     section('GET /v1/snapshot', snapshotTable(results.snapshots)),
+    section('The same work by tierd (on Node) and by a C program, medians', pageWorkTable(results.pageWork)),
+    section(
+      'CPU seconds for a GiB migrated, until all that is hot has moved; monitoring included; medians',
+      engineCostTable(results.engineCost),
+    ),
+    section(
+      'One snapshot of all regions of a kdamond, CPU beyond that without snapshots; medians',
+      snapshotWayTable(results.snapshotWays),
+    ),
     section('Conditions', list(results.conditions)),
     section('Failed', list(results.failures)),
   ];
@@ -122,6 +140,48 @@ function snapshotTable(results: readonly SnapshotResult[]): string {
     (result.bytes / 1024).toFixed(0),
   ]);
   return table(['where, format', 'regions', 'median ms', 'slowest ms', 'KiB'], rows);
+}
+
+function pageWorkTable(results: readonly PageWorkResult[]): string {
+  if (results.length === 0) return '';
+  const rows = results.map((result) => [
+    `${result.work} ${result.mib} MiB, ${result.layout}, ${result.where}`,
+    milliseconds(result.tierdSeconds),
+    milliseconds(result.peerSeconds),
+    (result.peerSeconds / result.tierdSeconds).toFixed(2),
+    milliseconds(result.tierdCpuSeconds),
+    milliseconds(result.peerCpuSeconds),
+  ]);
+  return table(['work', 'tierd ms', 'C ms', 'speed of C', 'tierd CPU ms', 'C CPU ms'], rows);
+}
+
+function engineCostTable(results: readonly EngineCostResult[]): string {
+  if (results.length === 0) return '';
+  const rows = results.map((result) => [
+    `${result.scenario}, ${result.kernel}, ${result.engine}`,
+    seconds(result.secondsTo99),
+    mib(result.migratedBytes),
+    result.daemonCpuSecondsPerGib.toFixed(1),
+    result.kdamondCpuSecondsPerGib.toFixed(1),
+    result.cpuSecondsPerGib.toFixed(1),
+  ]);
+  return table(['workload, kernel, engine', '99 % s', 'MiB moved', 'daemon', 'kdamonds', 'together'], rows);
+}
+
+function snapshotWayTable(results: readonly SnapshotWayResult[]): string {
+  if (results.length === 0) return '';
+  const rows = results.map((result) => [
+    `${result.way}, ${result.kernel}`,
+    `${result.regions}`,
+    result.wallMs.toFixed(1),
+    result.nodeCpuMs.toFixed(1),
+    result.kdamondCpuMs.toFixed(1),
+  ]);
+  return table(['way, kernel', 'regions', 'wall ms', 'reader CPU ms', 'kdamond CPU ms'], rows);
+}
+
+function milliseconds(value: number): string {
+  return (value * 1000).toFixed(1);
 }
 
 function seconds(value: number | null): string {

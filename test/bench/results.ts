@@ -1,3 +1,4 @@
+import type { EngineName } from '../../tiering/engine.ts';
 import type { Measurement } from '../guest/scenarios.ts';
 
 /** What the benchmark found: plain values, printed as JSON as they are and as tables by report.ts. */
@@ -60,12 +61,59 @@ export interface SnapshotResult {
   readonly bytes: number;
 }
 
+/** The same work by the daemon's own code and by test/bench/peer/peer.c, in turns; medians over rounds. */
+export interface PageWorkResult {
+  /** `this machine`, or a guest's kernel. */
+  readonly where: string;
+  /** Moved from node 0 to node 1 and back in batches of 16 MiB; or the pagemap read, for the first time or once more. */
+  readonly work: 'move' | 'scan' | 'scan again';
+  /** How the pages were touched first, which decides how long runs of frames are. */
+  readonly layout: 'in-order' | 'scattered';
+  /** Of one round. */
+  readonly mib: number;
+  readonly rounds: number;
+  readonly tierdSeconds: number;
+  readonly peerSeconds: number;
+  readonly tierdCpuSeconds: number;
+  readonly peerCpuSeconds: number;
+}
+
+/** CPU time that migration takes, user and system, of the daemon with all its threads and of the kdamonds; medians over runs. */
+export interface EngineCostResult {
+  readonly kernel: string;
+  readonly scenario: string;
+  readonly engine: EngineName;
+  readonly runs: number;
+  readonly secondsTo99: number | null;
+  readonly migratedBytes: number;
+  readonly daemonCpuSecondsPerGib: number;
+  readonly kdamondCpuSecondsPerGib: number;
+  readonly cpuSecondsPerGib: number;
+}
+
+/** One whole snapshot of a kdamond's regions: through DAMON's files, or from the trace. */
+export interface SnapshotWayResult {
+  readonly kernel: string;
+  readonly way: 'tried_regions' | 'trace';
+  readonly aggregationIntervalMs: number;
+  readonly snapshots: number;
+  readonly regions: number;
+  /** tried_regions: from the command to the last file. trace: reading and parsing, without the sleep until it came. */
+  readonly wallMs: number;
+  /** A snapshot, beyond what runs without. */
+  readonly nodeCpuMs: number;
+  readonly kdamondCpuMs: number;
+}
+
 export interface BenchResults {
   readonly conditions: readonly string[];
   readonly placement: readonly PlacementResult[];
   readonly daemonCost: readonly DaemonCostResult[];
   readonly nativeCost: readonly NativeCostResult[];
   readonly snapshots: readonly SnapshotResult[];
+  readonly pageWork: readonly PageWorkResult[];
+  readonly engineCost: readonly EngineCostResult[];
+  readonly snapshotWays: readonly SnapshotWayResult[];
   /** What could not be measured, and why. */
   readonly failures: readonly string[];
 }

@@ -14,7 +14,7 @@ export type GuestErrorCode =
   | 'COPY_FAILED'
   | 'FORWARD_FAILED'
   | 'CXL_FAILED'
-  | 'WORKLOAD_BUILD_FAILED'
+  | 'PROGRAM_BUILD_FAILED'
   | 'WORKLOAD_FAILED';
 
 /** An error of the guest harness. */

@@ -1,11 +1,9 @@
-import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, readFileSync, renameSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
+import { buildProgram } from '../c-program.ts';
 import { GuestError } from '../errors.ts';
 import type { Guest } from '../guest.ts';
 import type { GuestProcess } from '../guest-process.ts';
-import { runHost, shellQuote, tail } from '../host-process.ts';
-import { cacheDirectory } from '../image.ts';
+import { shellQuote } from '../host-process.ts';
 
 /** So many MiB on a node. */
 interface Placement {
@@ -64,26 +62,9 @@ export function hotShare(report: WorkloadReport, nodes: readonly number[]): numb
 
 const guestPath = '/usr/local/bin/workload';
 
-/** Builds the tool for guests (static: their C library may differ from this machine's); gives its path here. */
-async function buildWorkload(): Promise<string> {
-  const source = join(import.meta.dirname, 'workload.c');
-  const key = createHash('sha256').update(readFileSync(source)).digest('hex').slice(0, 12);
-  const program = join(cacheDirectory(), 'workload', key, 'workload');
-  if (existsSync(program)) return program;
-  mkdirSync(dirname(program), { recursive: true });
-  const unfinished = `${program}.${process.pid}`;
-  const args = ['-O2', '-static', '-Wall', '-Wextra', '-Werror', '-o', unfinished, source];
-  const result = await runHost('gcc', args);
-  if (result.exitCode !== 0) {
-    throw new GuestError('WORKLOAD_BUILD_FAILED', `gcc ${args.join(' ')} failed:\n${tail(result.stderr, 15)}`);
-  }
-  renameSync(unfinished, program);
-  return program;
-}
-
 /** Puts the tool into a guest, as `workload` on its path. */
 export async function installWorkload(guest: Guest): Promise<void> {
-  await guest.copyIn(await buildWorkload(), guestPath);
+  await guest.copyIn(await buildProgram(join(import.meta.dirname, 'workload.c')), guestPath);
 }
 
 /** The command line of a workload. */

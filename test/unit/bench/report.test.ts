@@ -13,6 +13,9 @@ const NOTHING: BenchResults = {
   daemonCost: [],
   nativeCost: [],
   snapshots: [],
+  pageWork: [],
+  engineCost: [],
+  snapshotWays: [],
   failures: [],
 };
 
@@ -82,7 +85,18 @@ describe('the options', () => {
   test('all by default', () => {
     const options = parseOptions([]);
     expect(options?.kernels).toEqual(['6.12', '7.3']);
-    expect([...(options?.parts ?? [])]).toEqual(['room', 'full', 'many', 'shift', 'daemon', 'native']);
+    expect([...(options?.parts ?? [])]).toEqual([
+      'room',
+      'full',
+      'many',
+      'shift',
+      'daemon',
+      'move-pages',
+      'engines-room',
+      'engines-full',
+      'snapshot-ways',
+      'native',
+    ]);
   });
 
   test('lists, and what is not on them', () => {
