@@ -153,7 +153,8 @@ class Controller implements TieringRuntime {
   async #start(): Promise<void> {
     const { sysfs } = this.#options;
     await this.#probing.restore();
-    this.#topology = await discoverTopology(sysfs, this.#discovery());
+    const discover = () => discoverTopology(sysfs, this.#discovery());
+    this.#topology = await this.#probing.discover(discover, this.#abort.signal);
     if (this.#topology.tiers.length < 2) throw new NoTiersError(this.#topology.nodes.map((node) => node.nodeId));
     await this.#keepOwnMemory();
     this.#scope = await resolveScope(sysfs, this.#policy.cgroups);

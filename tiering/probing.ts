@@ -4,7 +4,7 @@ import type { Measure, Measurement } from '../numa/probe/measurement.ts';
 import { probeNodes } from '../numa/probe/probe.ts';
 import type { ProbeReport, ProbeResult } from '../numa/probe/result.ts';
 import type { SysFs } from '../numa/sysfs.ts';
-import type { NodePerformance } from '../numa/topology.ts';
+import type { NodePerformance, Topology } from '../numa/topology.ts';
 import { ProbeRunningError } from './errors.ts';
 import type { Logger } from './logger.ts';
 
@@ -82,6 +82,29 @@ export class Probing {
     } finally {
       this.#running = false;
     }
+  }
+
+  /**
+   * The topology as `discover` finds it; where neither firmware nor kind makes tiers of several nodes, they are measured first, once and for all.
+   * Throws what `discover` throws; when measuring fails, that is only logged.
+   */
+  async discover(discover: () => Promise<Topology>, signal: AbortSignal): Promise<Topology> {
+    const topology = await discover();
+    const unknown = topology.nodes.filter(({ performance }) => performance === undefined);
+    if (topology.tierSource === 'configured' || topology.tiers.length > 1) return topology;
+    if (topology.nodes.length < 2 || unknown.length === 0) return topology;
+    this.#logger.info(
+      {},
+      `nothing tells which of ${topology.nodes.length} memory nodes is slower: measuring them, some 2 s each`,
+    );
+    try {
+      await this.probe((work) => work(), signal);
+    } catch (error) {
+      if (signal.aborted) throw error;
+      this.#logger.warn({ err: error }, 'the memory nodes could not be measured');
+      return topology;
+    }
+    return discover();
   }
 
   #remember(probe: RememberedProbe): void {

@@ -1,7 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { readPageSize } from '../../numa/node-memory.ts';
 import { PageMaps } from '../../numa/page-maps/page-maps.ts';
 import { hostMovePages } from '../../numa/syscalls/move-pages.ts';
 import type { SysFs } from '../../numa/sysfs.ts';
+import { DamonUnsupportedError } from '../damon/errors.ts';
 import type { Engine, PageAccounts } from '../engine.ts';
 import type { Flow, FlowLedger } from '../flow-ledger.ts';
 import { NO_FLOW } from '../flow-ledger.ts';
@@ -55,9 +57,18 @@ export class MovePagesEngine implements Engine {
     this.#pageMaps = new PageMaps({ sysfs: options.sysfs });
   }
 
-  /** Throws SyscallsUnavailableError when move_pages cannot be called, PageMapsUnavailableError when page frames are hidden. */
+  /**
+   * Throws SyscallsUnavailableError when move_pages cannot be called, PageMapsUnavailableError when page frames are hidden, and
+   * DamonUnsupportedError on a kernel with larger pages.
+   */
   async prepare(): Promise<void> {
-    const { nowMs } = this.#options;
+    const { nowMs, sysfs } = this.#options;
+    const pageBytes = await readPageSize(sysfs);
+    if (pageBytes !== 4096) {
+      throw new DamonUnsupportedError(
+        `engine move_pages knows pages of 4 KiB only, and this kernel's have ${pageBytes / 1024} KiB; use engine damos`,
+      );
+    }
     this.#mover = new PageMover({
       movePages: await hostMovePages(),
       pageMaps: this.#pageMaps,

@@ -67,6 +67,42 @@ test('what was measured makes tiers of nodes that are alike to the kernel', asyn
   expect(paths[1]).toEqual({ nodeId: 1, promotionTarget: 0 });
 });
 
+test('nodes are measured when nothing else makes tiers of them, and once is enough', async () => {
+  const { sysfs } = await buildTree(MACHINE);
+  const { probing: probe, saved, log } = probing(sysfs);
+  const discover = () => discoverTopology(sysfs, { measured: probe.measured });
+  for (const _ of ['first', 'second']) {
+    expect((await probe.discover(discover, never)).tiers.map(({ nodeIds }) => nodeIds)).toEqual([[0], [1]]);
+  }
+  expect(saved).toHaveLength(1);
+  expect(log).toEqual(['nothing tells which of 2 memory nodes is slower: measuring them, some 2 s each']);
+});
+
+test('nodes that are equally fast are measured once too, and have no tiers', async () => {
+  const { sysfs } = await buildTree(MACHINE);
+  const figures = { readLatencyNs: 100, readBandwidthMiBps: 9000, writeBandwidthMiBps: 8000 };
+  const { probing: probe, saved } = probing(sysfs, { measure: async () => figures });
+  const discover = () => discoverTopology(sysfs, { measured: probe.measured });
+  for (const _ of ['first', 'second']) expect((await probe.discover(discover, never)).tiers).toHaveLength(1);
+  expect(saved).toHaveLength(1);
+});
+
+test('nothing is measured where the operator says what the tiers are', async () => {
+  const { sysfs } = await buildTree(MACHINE);
+  const { probing: probe, saved } = probing(sysfs);
+  await probe.discover(() => discoverTopology(sysfs, { tiers: [[0], [1]] }), never);
+  expect(saved).toEqual([]);
+});
+
+test('when measuring fails, the topology is what it was', async () => {
+  const { sysfs } = await buildTree(MACHINE);
+  const { probing: probe, log } = probing(sysfs, {
+    measure: () => Promise.reject(new Error('no koffi')),
+  });
+  expect((await probe.discover(() => discoverTopology(sysfs), never)).tiers).toHaveLength(1);
+  expect(log.at(-1)).toBe('the memory nodes could not be measured');
+});
+
 test('a watcher that is told to read again tells of it, once', async () => {
   const { sysfs } = await buildTree(MACHINE);
   const { probing: probe, logger } = probing(sysfs);
