@@ -1,26 +1,25 @@
 import { defineConfig } from 'vitest/config';
 
-/** Two projects: `unit` needs neither root nor QEMU; `guest` boots real kernels, one guest at a time. */
+const inGuests = {
+  globalSetup: ['test/guest/host-ready.ts'],
+  fileParallelism: false,
+  testTimeout: 300_000,
+  // Guests queue for the machine, and the first one of a kernel builds its image.
+  hookTimeout: 1_800_000,
+  // An emulated machine stalls at times, and what stalls looks idle. Each run prints what it measured; failing twice is tierd's.
+  retry: 1,
+  // A guest is stateful: tests of one file share its boot and run in order.
+  sequence: { concurrent: false },
+};
+
+/** `unit` needs neither root nor QEMU; `guest` boots real kernels, one guest at a time; `matrix` repeats on other kernels what `guest` shows on one. */
 export default defineConfig({
   test: {
     projects: [
       // The simulated hosts run for simulated minutes; a busy machine may take longer than vitest's 5 s.
       { test: { name: 'unit', include: ['test/unit/**/*.test.ts'], testTimeout: 60_000 } },
-      {
-        test: {
-          name: 'guest',
-          include: ['test/guest/**/*.test.ts'],
-          globalSetup: ['test/guest/host-ready.ts'],
-          fileParallelism: false,
-          testTimeout: 300_000,
-          // Guests queue for the machine, and the first one of a kernel builds its image.
-          hookTimeout: 1_800_000,
-          // An emulated machine stalls at times, and what stalls looks idle. Each run prints what it measured; failing twice is tierd's.
-          retry: 1,
-          // A guest is stateful: tests of one file share its boot and run in order.
-          sequence: { concurrent: false },
-        },
-      },
+      { test: { name: 'guest', include: ['test/guest/*.test.ts'], ...inGuests } },
+      { test: { name: 'matrix', include: ['test/guest/matrix/*.test.ts'], ...inGuests } },
     ],
   },
 });

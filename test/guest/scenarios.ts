@@ -181,7 +181,7 @@ export interface MeasureOptions {
   readonly untilHotShare: number;
   /** ... or so much time has passed; */
   readonly timeoutMs: number;
-  /** and then for so long, to see what else moves. Default 15 s. */
+  /** and then for so long, to see what else moves. Default 10 s. */
   readonly watchMs?: number;
   /** Before roles are swapped. Default 10 s. */
   readonly settleMs?: number;
@@ -214,7 +214,7 @@ export async function measure(
   const start = firstSince(samplesOf(workloads, 0), since);
   const deadline = Date.now() + options.timeoutMs;
   while (hotShareOf(sampleNow(workloads)) < options.untilHotShare && Date.now() < deadline) await sleep(200);
-  await sleep(options.watchMs ?? 15_000);
+  await sleep(options.watchMs ?? 10_000);
 
   const after = await counters(guest);
   const samples = samplesOf(workloads, since);

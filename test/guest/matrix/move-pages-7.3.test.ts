@@ -1,0 +1,3 @@
+import { movePagesJob } from '../move-pages.ts';
+
+movePagesJob('7.3');
