@@ -163,16 +163,16 @@ export class ExtentStore {
     const { slot, pid, number } = window;
     const at = slot * WINDOW_BLOCKS + block;
     const generation = this.#generations[at] ?? 0;
+    // Counted before: making room in a bucket may throw away the last other entry of this slot.
+    this.#entries[slot] = (this.#entries[slot] ?? 0) + end - first;
+    let made = 0;
     for (let i = first; i < end; i++) {
       const pages = runs.pages[i] ?? 0;
       if (pages === 0) continue;
       const offset = (runs.startPage[i] ?? 0) - number * WINDOW_PAGES;
-      // Counted before: making room in a bucket may throw away the last other entry of this slot.
-      this.#entries[slot] = (this.#entries[slot] ?? 0) + 1;
-      const startFrame = runs.startFrame[i] ?? 0;
-      const made = this.#index.insert(startFrame, pages, slot, offset, runs.huge[i] === 1, generation);
-      this.#entries[slot] = (this.#entries[slot] ?? 0) + made - 1;
+      made += this.#index.insert(runs.startFrame[i] ?? 0, pages, slot, offset, runs.huge[i] === 1, generation);
     }
+    this.#entries[slot] = (this.#entries[slot] ?? 0) + made - (end - first);
     this.#counts[at] = found.pages;
     this.#hashes[at] = found.hash;
     this.#addPages(pid, found.pages);

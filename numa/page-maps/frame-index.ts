@@ -53,14 +53,14 @@ export class FrameIndex {
    * made: two where the frames lie in two buckets.
    */
   insert(startFrame: number, pages: number, slot: number, offset: number, huge: boolean, generation: number): number {
-    const number = Math.floor(startFrame / BUCKET_FRAMES);
-    const first = startFrame - number * BUCKET_FRAMES;
-    const fitting = Math.min(pages, BUCKET_FRAMES - first);
+    // Whole numbers of 32 bits all the way: physical addresses have 52 bits at most.
+    const number = (startFrame / BUCKET_FRAMES) | 0;
+    const first = startFrame & (BUCKET_FRAMES - 1);
     const bucket = this.#withRoom(number);
+    const fitting = Math.min(pages, BUCKET_FRAMES - first);
     const at = 2 * bucket.length;
-    bucket.words[at] = slot * 2 ** OFFSET_BITS + offset;
-    bucket.words[at + 1] =
-      first * 2 ** FRAME_SHIFT + (BLOCK_PAGES - fitting) * 2 ** 9 + (huge ? 2 ** 8 : 0) + generation;
+    bucket.words[at] = (slot << OFFSET_BITS) | offset;
+    bucket.words[at + 1] = (first << FRAME_SHIFT) | ((BLOCK_PAGES - fitting) << 9) | (huge ? 2 ** 8 : 0) | generation;
     bucket.length++;
     if (fitting === pages) return 1;
     return 1 + this.insert(startFrame + fitting, pages - fitting, slot, offset + fitting, huge, generation);

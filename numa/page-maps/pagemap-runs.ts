@@ -85,19 +85,21 @@ export function decodeRuns(
       previous = frame;
       continue;
     }
-    // As long as only the low half counts up; where it overflows (at a multiple of 16 TiB) the run is cut.
-    let next = low + 1;
-    while (word < endWord && words[word] === next && ((words[word + 1] ?? 0) ^ high) << 9 === 0) {
-      if ((words[word + 1] ?? 0) < PRESENT) break;
-      next++;
+    // As long as only the low half counts up; where it overflows (at a multiple of 16 TiB) the run is cut. As signed integers of
+    // 32 bits, of which the compiler is sure; present is the sign then.
+    let next = (low + 1) | 0;
+    while (word < endWord && ((words[word] ?? 0) | 0) === next) {
+      const nextHigh = (words[word + 1] ?? 0) | 0;
+      if (nextHigh >= 0 || (nextHigh ^ high) << 9 !== 0) break;
+      next = (next + 1) | 0;
       word += 2;
     }
-    const length = (word - firstWord) / 2;
-    const runPage = startPage + firstWord / 2 - firstEntry;
+    const length = (word - firstWord) >>> 1;
+    const runPage = startPage + (firstWord >>> 1) - firstEntry;
     runs.push(runPage, frame, length);
     pages += length;
     previous = frame + length - 1;
-    hash = mix(hash, low ^ (high & FRAME_HIGH), ((runPage % BLOCK_PAGES) << 10) + length);
+    hash = mix(hash, low ^ (high & FRAME_HIGH), ((runPage & (BLOCK_PAGES - 1)) << 10) + length);
   }
   return { pages, hiddenPages, hash };
 }
