@@ -78,13 +78,19 @@ export class ExtentStore {
   #freeSlots: number[] = [];
   #nextSlot = 0;
   #live = 0;
+  /** Blocks and windows that were forgotten so far. */
+  #voids = 0;
   readonly #pages = new Map<number, number>();
 
   constructor() {
     const generations = () => this.#generations;
+    const voids = () => this.#voids;
     this.#index = new FrameIndex({
       get generations() {
         return generations();
+      },
+      get voids() {
+        return voids();
       },
       onDropped: (slot) => this.#onDropped(slot),
     });
@@ -124,6 +130,7 @@ export class ExtentStore {
   close({ slot, pid }: Window): void {
     this.#addPages(pid, -this.#pagesIn(slot));
     this.#windows[slot] = undefined;
+    this.#voids++;
     // No entry is of this generation.
     this.#generations.fill(GENERATIONS, slot * WINDOW_BLOCKS, (slot + 1) * WINDOW_BLOCKS);
     this.#live--;
@@ -148,6 +155,7 @@ export class ExtentStore {
     if (pages === 0) return true;
     const generation = (this.#generations[at] ?? 0) + 1;
     if (generation === GENERATIONS) return false;
+    this.#voids++;
     this.#generations[at] = generation;
     this.#counts[at] = 0;
     this.#hashes[at] = 0;

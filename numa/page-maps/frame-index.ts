@@ -14,6 +14,9 @@ const FRAME_SHIFT = 18;
 const ORDER_SHIFT = 8;
 const GENERATION_MASK = GENERATIONS - 1;
 
+/** Entries that a bucket gets room for at least: as many as it needs when all of it is huge pages. */
+const LEAST_GROWTH = 32;
+
 /** Of an empty bucket with its place in the map, by measurement of the heap. */
 const BUCKET_BYTES = 240;
 
@@ -21,6 +24,8 @@ const BUCKET_BYTES = 240;
 export interface Liveness {
   /** Of every block of every slot: entries of another generation do not count. */
   readonly generations: Uint16Array;
+  /** Changes whenever entries cease to count. */
+  readonly voids: number;
   /** An entry of the slot was thrown away. */
   onDropped(slot: number): void;
 }
@@ -94,15 +99,16 @@ export class FrameIndex {
   #withRoom(number: number): Bucket {
     let bucket = this.#last?.number === number ? this.#last : this.#buckets.get(number);
     if (bucket === undefined) {
-      bucket = { number, words: new Uint32Array(0), length: 0, ordered: 0, swept: 0, version: 0 };
+      const { voids } = this.#liveness;
+      bucket = { number, words: new Uint32Array(0), length: 0, ordered: 0, swept: 0, voids, version: 0 };
       this.#buckets.set(number, bucket);
       this.#bytes += BUCKET_BYTES;
     }
     this.#last = bucket;
     if (2 * bucket.length === bucket.words.length) {
       // Often enough that at most half of it can be void, seldom enough that it costs a step an entry.
-      if (bucket.length >= 2 * bucket.swept) this.#sweep(bucket);
-      this.#resize(bucket, bucket.length + Math.max(4, bucket.length >>> 2));
+      if (bucket.length >= 2 * bucket.swept && bucket.voids !== this.#liveness.voids) this.#sweep(bucket);
+      this.#resize(bucket, bucket.length + Math.max(LEAST_GROWTH, bucket.length >>> 2));
     }
     return bucket;
   }
@@ -110,7 +116,7 @@ export class FrameIndex {
   /** Leaves the entries that count, in new memory of their size: who still reads the old is not disturbed. */
   #sweep(bucket: Bucket): void {
     const { words, length } = bucket;
-    const { generations } = this.#liveness;
+    const { generations, voids } = this.#liveness;
     const kept = new Uint32Array(2 * length);
     let end = 0;
     for (let i = 0; i < 2 * length; i += 2) {
@@ -130,6 +136,7 @@ export class FrameIndex {
     bucket.ordered = bucket.ordered === length ? end / 2 : 0;
     bucket.length = end / 2;
     bucket.swept = bucket.length;
+    bucket.voids = voids;
     bucket.version++;
   }
 
@@ -149,6 +156,8 @@ interface Bucket {
   ordered: number;
   /** Entries that were left when it was last swept. */
   swept: number;
+  /** Of Liveness, when it was last swept. */
+  voids: number;
   /** Changes when the words are replaced. */
   version: number;
 }

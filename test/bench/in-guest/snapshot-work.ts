@@ -14,8 +14,8 @@ import type { DesiredKdamond } from '../../../tiering/scheme.ts';
  *     snapshot-work REGIONS SAMPLING_MS AGGREGATION_MS
  */
 
-const ROUNDS = 5;
-const WINDOW_MS = 8_000;
+const ROUNDS = 4;
+const WINDOW_MS = 6_000;
 const REGIONS_LIMIT_MS = 60_000;
 const WAYS = ['nothing', 'tried_regions', 'trace'] as const;
 
