@@ -2,6 +2,8 @@ import { request } from 'node:http';
 import type { Static, TSchema } from 'typebox';
 import { compileCheck } from '../../api/schema/check.ts';
 import { formatViolation } from '../../api/schema/violation.ts';
+import type { MigrationBody } from '../../api/views/migration-view.ts';
+import { MigrationSchema } from '../../api/views/migration-view.ts';
 import type { SchemesBody } from '../../api/views/schemes-view.ts';
 import { SchemesSchema } from '../../api/views/schemes-view.ts';
 import { SnapshotSchema } from '../../api/views/snapshot-view.ts';
@@ -27,6 +29,7 @@ export const asTopology = reader(TopologySchema);
 const asPolicy = reader(PolicySchema);
 const asSchemes = reader(SchemesSchema);
 const asSnapshot = reader(SnapshotSchema);
+const asMigration = reader(MigrationSchema);
 
 /** The REST API over its Unix socket, as a program would use it: every answer is checked against its published schema. */
 export class ApiClient {
@@ -60,9 +63,22 @@ export class ApiClient {
     return asPolicy(await this.send('PATCH', '/v1/policy', { body: patch }));
   }
 
+  /** Orders a migration; gives the job. */
+  async migrate(order: object): Promise<MigrationBody> {
+    return asMigration(await this.send('POST', '/v1/migrations', { body: order }));
+  }
+
+  async migration(id: number): Promise<MigrationBody> {
+    return asMigration(await this.send('GET', `/v1/migrations/${id}`));
+  }
+
+  async cancelMigration(id: number): Promise<MigrationBody> {
+    return asMigration(await this.send('DELETE', `/v1/migrations/${id}`));
+  }
+
   /** Any request; an answer of any status resolves. */
   send(
-    method: 'GET' | 'PATCH',
+    method: 'GET' | 'PATCH' | 'POST' | 'DELETE',
     path: string,
     { accept, body }: { readonly accept?: string; readonly body?: unknown } = {},
   ): Promise<ApiAnswer> {
@@ -92,7 +108,7 @@ export class ApiClient {
 function reader<S extends TSchema>(schema: S): (answer: ApiAnswer) => Static<S> {
   const check = compileCheck(schema);
   return ({ status, contentType, text }) => {
-    if (status !== 200 || !contentType.startsWith('application/json')) {
+    if ((status !== 200 && status !== 201) || !contentType.startsWith('application/json')) {
       throw new Error(`the API answered ${status} (${contentType}): ${text.slice(0, 500)}`);
     }
     const checked = check(JSON.parse(text));

@@ -1,10 +1,12 @@
 import { afterAll, afterEach, beforeAll, describe } from 'vitest';
 import type { Guest } from './guest.ts';
+import { migrationTests } from './migration-tests.ts';
+import { olderKernelTests, pageTests } from './page-tests.ts';
 import { scenarioTests } from './scenario-tests.ts';
 import { Stage } from './stage.ts';
 import { bootWithTierd } from './tierd-in-guest.ts';
 
-/** The main job with the move_pages engine on one kernel: a guest with two nodes, booted once. */
+/** The main job with the move_pages engine on one kernel, and what else this engine does: a guest with two nodes, booted once. */
 export function movePagesJob(kernel: '6.12' | '7.3'): void {
   describe(`engine move_pages on ${kernel}`, () => {
     let guest: Guest;
@@ -21,5 +23,8 @@ export function movePagesJob(kernel: '6.12' | '7.3'): void {
     afterAll(() => guest?.shutdown());
 
     scenarioTests(() => stage, `${kernel} move_pages`, { engine: 'move_pages' });
+    pageTests(() => stage);
+    migrationTests(() => stage);
+    if (kernel === '6.12') olderKernelTests(() => stage);
   });
 }

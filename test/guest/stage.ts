@@ -44,13 +44,13 @@ export class Stage {
   }
 
   /** Starts the daemon and waits until it is ready. */
-  async startTierd(config: object = {}): Promise<TierdProcess> {
-    return (await this.launchTierd(config)).waitForReady();
+  async startTierd(config: object = {}, environment = ''): Promise<TierdProcess> {
+    return (await this.launchTierd(config, environment)).waitForReady();
   }
 
   /** Starts the daemon. */
-  async launchTierd(config: object = {}): Promise<TierdProcess> {
-    const tierd = await TierdProcess.launch(this.guest, config);
+  async launchTierd(config: object = {}, environment = ''): Promise<TierdProcess> {
+    const tierd = await TierdProcess.launch(this.guest, config, environment);
     this.#tierd = tierd;
     return tierd;
   }

@@ -126,13 +126,13 @@ export class TierdProcess extends Tierd {
     this.#socket = forwarded;
   }
 
-  /** Starts it; `config` is what the configuration file has. It is not ready yet. */
-  static async launch(guest: Guest, config: object = {}): Promise<TierdProcess> {
+  /** Starts it; `config` is what the configuration file has, `environment` assignments as in a shell. It is not ready yet. */
+  static async launch(guest: Guest, config: object = {}, environment = ''): Promise<TierdProcess> {
     const file = '/etc/tierd/tierd.yaml';
     // JSON is YAML too.
     await guest.check(`mkdir -p /etc/tierd && cat >${file}`, { stdin: JSON.stringify(config) });
     const forwarded = await guest.forwardSocket(socket);
-    return new TierdProcess(guest, guest.spawn(`${nodeCommand} run --config ${file}`), forwarded);
+    return new TierdProcess(guest, guest.spawn(`${environment} ${nodeCommand} run --config ${file}`), forwarded);
   }
 
   /** Starts it and waits until it is ready. */

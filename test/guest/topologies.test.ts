@@ -62,9 +62,11 @@ it(
   'a kernel without DAMON: says so in one line; the topology is right all the same',
   async () => {
     guest = await bootWithTierd({ kernel: '6.1', topology: 'numa2' });
-    const tierd = await TierdProcess.launch(guest);
-    expect(await tierd.exitCode()).toBe(82);
-    expect(tierd.stderr).toMatch(/^tierd: .*DAMON.*\n$/);
+    for (const engine of ['auto', 'move_pages']) {
+      const tierd = await TierdProcess.launch(guest, { engine });
+      expect(await tierd.exitCode()).toBe(82);
+      expect(tierd.stderr).toMatch(/^tierd: .*DAMON.*\n$/);
+    }
     const { tiers, tierSource, paths } = await discoverInGuest(guest);
     expect(tiers.map(({ nodeIds }) => nodeIds)).toEqual([[0], [1]]);
     expect(tierSource).toBe('derived');

@@ -39,6 +39,7 @@ static const char usage[] =
     "  --swap-every SECONDS       hot and cold change roles again and again\n"
     "  --report SECONDS           time between two reports (default 1)\n"
     "  --huge                     transparent huge pages (default: none)\n"
+    "  --shared                   shared memory, which a second process maps and touches, too\n"
     "  --no-flush                 leave the TLB alone, see flush_tlb() in the source\n"
     "  --name NAME                name in the reports\n"
     "  --until-stdin-closes       end when standard input does; SIGTERM always ends it\n"
@@ -59,7 +60,7 @@ static const char *name = "workload";
 static double rate = 20;
 static double report_seconds = 1;
 static double swap_after;
-static bool swap_repeats, use_huge_pages, writes, until_stdin_closes;
+static bool swap_repeats, use_huge_pages, is_shared, writes, until_stdin_closes;
 static bool flushes = true;
 static size_t pin_bytes;
 static int pin_node;
@@ -134,6 +135,12 @@ static void reserve(struct buffer *buffer)
     if (area == MAP_FAILED)
         fail("mmap of %zu MiB: %s", length / MIB, strerror(errno));
     buffer->start = (char *)(((uintptr_t)area + HUGE_PAGE) & ~(uintptr_t)(HUGE_PAGE - 1));
+    if (is_shared) {
+        if (mmap(buffer->start, buffer->bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_FIXED, -1, 0) ==
+            MAP_FAILED)
+            fail("mmap of %zu MiB to share: %s", buffer->bytes / MIB, strerror(errno));
+        return;
+    }
     if (mprotect(buffer->start, buffer->bytes, PROT_READ | PROT_WRITE) != 0)
         fail("mprotect: %s", strerror(errno));
     if (madvise(buffer->start, buffer->bytes, use_huge_pages ? MADV_HUGEPAGE : MADV_NOHUGEPAGE) != 0 && use_huge_pages)
@@ -297,6 +304,25 @@ static void pass(void)
     passes++;
 }
 
+// A second process with the same memory in its page tables. It ends with this one.
+static void share(void)
+{
+    pid_t parent = getpid();
+    pid_t child = fork();
+    if (child < 0)
+        fail("fork: %s", strerror(errno));
+    if (child > 0)
+        return;
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    while (getppid() == parent) {
+        for (int i = 0; i < buffer_count; i++)
+            for (size_t offset = 0; offset < buffers[i].bytes; offset += PAGE)
+                accesses_checksum += *(volatile uint64_t *)(buffers[i].start + offset);
+        sleep(5);
+    }
+    _exit(0);
+}
+
 // Sleeps, but not beyond a signal or the end of standard input.
 static void wait_for(double seconds)
 {
@@ -367,7 +393,7 @@ static double number(const char *text)
 
 static void parse(int argc, char **argv)
 {
-    enum { HOT = 1, COLD, FILL, PIN, RATE, WRITE, SWAP_AFTER, SWAP_EVERY, REPORT, HUGE, NO_FLUSH, NAME, STDIN, HELP };
+    enum { HOT = 1, COLD, FILL, PIN, RATE, WRITE, SWAP_AFTER, SWAP_EVERY, REPORT, HUGE, SHARED, NO_FLUSH, NAME, STDIN, HELP };
     static const struct option options[] = {
         {"hot", required_argument, NULL, HOT},
         {"cold", required_argument, NULL, COLD},
@@ -379,6 +405,7 @@ static void parse(int argc, char **argv)
         {"swap-every", required_argument, NULL, SWAP_EVERY},
         {"report", required_argument, NULL, REPORT},
         {"huge", no_argument, NULL, HUGE},
+        {"shared", no_argument, NULL, SHARED},
         {"no-flush", no_argument, NULL, NO_FLUSH},
         {"name", required_argument, NULL, NAME},
         {"until-stdin-closes", no_argument, NULL, STDIN},
@@ -397,6 +424,7 @@ static void parse(int argc, char **argv)
         case SWAP_EVERY: swap_after = number(optarg); swap_repeats = true; break;
         case REPORT: report_seconds = number(optarg); break;
         case HUGE: use_huge_pages = true; break;
+        case SHARED: is_shared = true; break;
         case NO_FLUSH: flushes = false; break;
         case NAME: name = optarg; break;
         case STDIN: until_stdin_closes = true; break;
@@ -427,6 +455,8 @@ int main(int argc, char **argv)
         place(&buffers[i]);
     if (pin_bytes > 0)
         pin(pin_bytes, pin_node);
+    if (is_shared)
+        share();
     double started = now();
     report("ready", started);
     run(started);

@@ -29,6 +29,8 @@ export interface WorkloadOptions {
   readonly swapEverySeconds?: number;
   readonly reportSeconds?: number;
   readonly hugePages?: boolean;
+  /** Shared memory, which a second process maps, too. */
+  readonly shared?: boolean;
   /** Leave out the TLB flush after each pass, see workload.c. */
   readonly noFlush?: boolean;
   /** A shell prefix such as `systemd-run --scope --slice=x.slice`. */
@@ -92,6 +94,7 @@ export function workloadCommand(options: WorkloadOptions): string {
   }
   if (options.write === true) args.push('--write');
   if (options.hugePages === true) args.push('--huge');
+  if (options.shared === true) args.push('--shared');
   if (options.noFlush === true) args.push('--no-flush');
   return args.join(' ');
 }

@@ -1,0 +1,117 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { expect, it } from 'vitest';
+import { eventually } from './eventually.ts';
+import { counters } from './guest-memory.ts';
+import { fastNode, hotShareOf, mib, sampleNow, scenarios, slowNode } from './scenarios.ts';
+import type { Stage } from './stage.ts';
+import type { Workload } from './workload/workload.ts';
+
+const slow = (size: number) => [{ mib: size, node: slowNode }];
+const engine = 'move_pages';
+
+/** What the move_pages engine does with single pages. */
+export function pageTests(stage: () => Stage): void {
+  it('meets what the tuner orders, and answers the API meanwhile', async () => {
+    await stage().place(scenarios.room);
+    const tierd = await stage().startTierd({ engine, logLevel: 'debug' });
+    const answersMs: number[] = [];
+    while (hotShareOf(sampleNow(stage().workloads)) < 0.99 && answersMs.length < 200) {
+      const asked = performance.now();
+      await tierd.api.send('GET', '/v1/status');
+      answersMs.push(performance.now() - asked);
+      await sleep(100);
+    }
+    const ticks = (await tierd.log()).flatMap(({ message }) => {
+      const [, moved, ordered, tried] =
+        /^promotion node 1 -> 0: moved (\S+) of (\S+) MiB, tried (\S+),/.exec(message) ?? [];
+      return moved === undefined ? [] : [{ moved: Number(moved), ordered: Number(ordered), tried: Number(tried) }];
+    });
+    const p99 = answersMs.toSorted((a, b) => a - b)[Math.floor(answersMs.length * 0.99)] ?? 0;
+    console.log(
+      `${stage().guest.kernel} move_pages: moved of ordered MiB, tick by tick: ${ticks.map(({ moved, ordered }) => `${moved}/${ordered}`).join(' ')}; ` +
+        `${answersMs.length} answers of /v1/status, p99 ${p99.toFixed(0)} ms`,
+    );
+    await stage().explain(() => {
+      // Until page maps have been read there is nothing to move, and at the end no more than what is left.
+      const begun = ticks.findIndex(({ moved }) => moved > 0);
+      const full = ticks.slice(begun, -2);
+      const met = full.filter(({ moved, ordered }) => moved >= 0.9 * ordered && moved <= 1.1 * ordered);
+      expect(full.length).toBeGreaterThan(2);
+      expect(met.length / full.length).toBeGreaterThanOrEqual(0.75);
+      expect(p99).toBeLessThan(1000);
+    });
+  });
+
+  it('huge pages move whole, and once', async () => {
+    await stage().place({ name: 'huge', title: '', processes: [{ name: 'huge', hot: slow(100), hugePages: true }] });
+    const hugeBytes = () => hugeBytesOf(stage());
+    const before = await hugeBytes();
+    expect(before).toBeGreaterThanOrEqual(98 * mib);
+    const migratedBefore = (await counters(stage().guest)).migratedBytes;
+    await stage().startTierd({ engine });
+    await stage().explain(async () => {
+      await eventually('the hot memory is fast', 60_000, () => hotShareOf(sampleNow(stage().workloads)) >= 0.98);
+      expect(await hugeBytes()).toBeGreaterThanOrEqual(before - 2 * mib);
+      expect((await counters(stage().guest)).migratedBytes - migratedBefore).toBeLessThanOrEqual(1.3 * 100 * mib);
+    });
+  });
+
+  it('memory that two processes share moves once', async () => {
+    await stage().place({ name: 'shared', title: '', processes: [{ name: 'shared', hot: slow(100), shared: true }] });
+    const migratedBefore = (await counters(stage().guest)).migratedBytes;
+    const { api } = await stage().startTierd({ engine });
+    await stage().explain(async () => {
+      await eventually('the hot memory is fast', 60_000, () => hotShareOf(sampleNow(stage().workloads)) >= 0.98);
+      const { pages } = await api.status();
+      expect(pages?.failedBytes).not.toHaveProperty('EACCES');
+      expect((await counters(stage().guest)).migratedBytes - migratedBefore).toBeLessThanOrEqual(1.1 * 100 * mib);
+    });
+  });
+
+  it('moves only what is in scope', async () => {
+    const inSlice = (name: string) => ({
+      name,
+      hot: slow(100),
+      prefix: `systemd-run --quiet --scope --slice=${name}.slice`,
+    });
+    await stage().place({ name: 'scope', title: '', processes: [inSlice('tierdin'), inSlice('tierdout')] });
+    await stage().startTierd({ engine, cgroups: { include: ['/tierdin.slice'] } });
+    const fastBytes = (index: number) => workload(stage(), index).latest.hotBytes.get(fastNode) ?? 0;
+    await stage().explain(async () => {
+      await eventually('the hot memory in scope is fast', 60_000, () => fastBytes(0) >= 98 * mib);
+      await sleep(10_000);
+      expect(fastBytes(1)).toBe(0);
+    });
+  });
+}
+
+/** With all hidden that a kernel of Linux 6.1 with DAMON has not. */
+export function olderKernelTests(stage: () => Stage): void {
+  it('room: on a kernel without migrate actions, filters and tried regions', async () => {
+    const lacking =
+      'migrateActions,youngFilter,memcgFilter,filters,applyInterval,allowFilters,splitFilters,addrUnit,effectiveBytes,commitsTargetNid,' +
+      'tried_regions,damos_before_apply,user_input,some_mem_psi_us';
+    const measured = await stage().play(scenarios.room, { untilHotShare: 0.95, timeoutMs: 30_000 }, async () => {
+      const tierd = await stage().startTierd({}, `TIERD_FEATURE_MASK=${lacking}`);
+      expect((await tierd.api.status()).engine).toBe('move_pages');
+      return tierd;
+    });
+    await stage().explain(() => {
+      expect(measured.secondsTo[95]).not.toBeNull();
+      expect(measured.coldStayedShare).toBeGreaterThanOrEqual(0.98);
+      expect(measured.migratedBytes).toBeLessThanOrEqual(1.3 * measured.leastBytes);
+    });
+  });
+}
+
+function workload(stage: Stage, index: number): Workload {
+  const found = stage.workloads[index];
+  if (found === undefined) throw new Error(`there is no workload ${index}`);
+  return found;
+}
+
+async function hugeBytesOf(stage: Stage): Promise<number> {
+  const { pid } = workload(stage, 0).latest;
+  const line = await stage.guest.check(`grep AnonHugePages /proc/${pid}/smaps_rollup`);
+  return Number(/(\d+) kB/.exec(line)?.[1]) * 1024;
+}
