@@ -66,7 +66,7 @@ export function decodeRuns(
 ): DecodedPages {
   let pages = 0;
   let hiddenPages = 0;
-  let hash = seed;
+  let hash = seed | 0;
   let previous = 0;
   const endWord = 2 * (firstEntry + count);
   for (let word = 2 * firstEntry; word < endWord; ) {
@@ -101,10 +101,10 @@ export function decodeRuns(
     previous = frame + length - 1;
     hash = mix(hash, low ^ (high & FRAME_HIGH), ((runPage & (BLOCK_PAGES - 1)) << 10) + length);
   }
-  return { pages, hiddenPages, hash };
+  return { pages, hiddenPages, hash: hash >>> 0 };
 }
 
 function mix(hash: number, frame: number, place: number): number {
   const mixed = Math.imul(Math.imul(hash ^ frame, 0x9e37_79b1) ^ place, 0x85eb_ca6b);
-  return (mixed ^ (mixed >>> 15)) >>> 0;
+  return mixed ^ (mixed >>> 15);
 }
