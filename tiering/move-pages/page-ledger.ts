@@ -51,9 +51,13 @@ export class PageLedger {
   }
 
   moved(direction: Direction, pid: number, span: PageSpan, nowMs: number): void {
-    const bytes = span.pages * PAGE_BYTES;
-    this.movedBytes += bytes;
-    if (this.#moved[oppositeOf(direction)].has(pid, span.startPage, nowMs)) this.pingPongBytes += bytes;
+    this.movedBytes += span.pages * PAGE_BYTES;
+    const opposite = this.#moved[oppositeOf(direction)];
+    if (!opposite.isEmpty(nowMs)) {
+      for (let page = span.startPage; page < span.startPage + span.pages; page += 1) {
+        if (opposite.has(pid, page, nowMs)) this.pingPongBytes += PAGE_BYTES;
+      }
+    }
     this.#moved[direction].add(pid, span, nowMs);
   }
 

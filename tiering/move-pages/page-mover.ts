@@ -6,6 +6,7 @@ import type { AddressRange } from '../../numa/topology.ts';
 import type { PageBatch } from './page-batches.ts';
 import { pageBatches } from './page-batches.ts';
 import type { PageLedger } from './page-ledger.ts';
+import type { PageSpan } from './page-memory.ts';
 import { Searches } from './searches.ts';
 import { pauseMs } from './throttle.ts';
 
@@ -153,8 +154,8 @@ export class PageMover {
       }
     } finally {
       // Only now: the search must not change while it goes on.
-      for (const { pid, pages, weights } of touched) {
-        for (const { startPage, count } of contiguous(pages, weights)) pageMaps.moved(pid, startPage, count);
+      for (const batch of touched) {
+        for (const { startPage, pages } of spans(batch)) pageMaps.moved(batch.pid, startPage, pages);
       }
     }
   }
@@ -165,7 +166,7 @@ export class PageMover {
     const { pid } = batch;
     try {
       const placement = await movePages({ pid, pages: batch.pages });
-      let left = select(batch, (index) => placement[index] === migration.fromNodeId);
+      let left = onNode(batch, placement, migration.fromNodeId);
       result.triedBytes += bytesOf(left);
       let statuses: Int32Array = new Int32Array();
       for (let tries = 0; tries < TRIES && left.pages.length > 0; tries += 1) {
@@ -194,14 +195,11 @@ export class PageMover {
     // The call ends at the first page that does not move, and tells nothing then of those it had begun with.
     const isComplete = statuses.every((status) => status === toNodeId);
     const placement = isComplete ? statuses : await movePages({ pid, pages: batch.pages });
+    const moved = onNode(batch, placement, toNodeId);
+    result.movedBytes += bytesOf(moved);
     const atMs = nowMs();
-    for (const [index, startPage] of batch.pages.entries()) {
-      if (placement[index] !== toNodeId) continue;
-      const pages = batch.weights[index] ?? 1;
-      result.movedBytes += pages * PAGE_BYTES;
-      ledger.moved(direction, pid, { startPage, pages }, atMs);
-    }
-    return select(batch, (index) => placement[index] === fromNodeId);
+    for (const span of spans(moved)) ledger.moved(direction, pid, span, atMs);
+    return isComplete ? NOTHING : onNode(batch, placement, fromNodeId);
   }
 
   #fail({ pid, pages, weights }: PageBatch, reason: (index: number) => string): void {
@@ -212,11 +210,16 @@ export class PageMover {
   }
 }
 
-function select({ pid, pages, weights }: PageBatch, isWanted: (index: number) => boolean): PageBatch {
+const NOTHING: PageBatch = { pid: 0, pages: new Float64Array(), weights: new Float64Array() };
+
+/** Those pages of a batch that a query found on a node: mostly all of them. */
+function onNode(batch: PageBatch, placement: Int32Array, nodeId: number): PageBatch {
+  if (placement.every((node) => node === nodeId)) return batch;
+  const { pid, pages, weights } = batch;
   return {
     pid,
-    pages: pages.filter((_, index) => isWanted(index)),
-    weights: weights.filter((_, index) => isWanted(index)),
+    pages: pages.filter((_, index) => placement[index] === nodeId),
+    weights: weights.filter((_, index) => placement[index] === nodeId),
   };
 }
 
@@ -231,18 +234,19 @@ function bytesOf({ weights }: PageBatch): number {
 }
 
 /** Pages that follow each other, together. */
-function* contiguous(pages: Float64Array, weights: Float64Array): Generator<{ startPage: number; count: number }> {
+function* spans({ pages: named, weights }: PageBatch): Generator<PageSpan> {
   let startPage = 0;
-  let count = 0;
-  for (const [index, page] of pages.entries()) {
+  let pages = 0;
+  for (let index = 0; index < named.length; index += 1) {
+    const page = named[index] ?? 0;
     const weight = weights[index] ?? 1;
-    if (count > 0 && page === startPage + count) {
-      count += weight;
+    if (pages > 0 && page === startPage + pages) {
+      pages += weight;
       continue;
     }
-    if (count > 0) yield { startPage, count };
+    if (pages > 0) yield { startPage, pages };
     startPage = page;
-    count = weight;
+    pages = weight;
   }
-  if (count > 0) yield { startPage, count };
+  if (pages > 0) yield { startPage, pages };
 }
