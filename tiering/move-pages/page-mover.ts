@@ -98,12 +98,8 @@ export class PageMover {
       }
     } finally {
       result.busyMs += nowMs() - started.atMs;
-      searches.ended(
-        budgetBytes,
-        result.triedBytes,
-        nowMs(),
-        result.maps?.skipped.some(({ reason }) => reason === 'budget') ?? false,
-      );
+      const isPartial = signal.aborted || result.maps?.skipped.some(({ reason }) => reason === 'budget') === true;
+      searches.ended(budgetBytes, result.triedBytes, nowMs(), isPartial);
     }
   }
 
