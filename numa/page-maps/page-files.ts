@@ -6,13 +6,17 @@ import { SysFsError } from '../sysfs.ts';
 
 /** Pages a read covers at most: 128 KiB, as much as is decoded and stored within 5 ms when every page is scattered. */
 export const READ_PAGES = 2 ** 14;
+/** Reads that may be on their way at the same time, while what was read before them is still looked at. */
+export const READS_AHEAD = 2;
 
 /** An open file of 8 bytes a page: /proc/PID/pagemap by virtual page, /proc/kpageflags by frame. */
 export class PageFile {
   readonly #path: string;
   readonly #handle: FileHandle;
-  #words = new Uint32Array(2 * READ_PAGES);
-  #spareWords = new Uint32Array(2 * READ_PAGES);
+  /** Taken in turns. */
+  readonly #buffers: Uint32Array[] = [];
+  #reads = 0;
+  readonly #entry = new Uint32Array(2);
 
   private constructor(path: string, handle: FileHandle) {
     this.#path = path;
@@ -29,13 +33,13 @@ export class PageFile {
   }
 
   /**
-   * Reads up to READ_PAGES entries. `words` holds them as 32-bit halves, low one first, until the read after the next one;
-   * `pages` are fewer than asked for at the end of the file, and none when the process is gone. Throws SysFsError.
+   * Reads up to READ_PAGES entries. `words` holds them as 32-bit halves, low one first, until READS_AHEAD + 1 more reads have been
+   * started; `pages` are fewer than asked for at the end of the file, and none when the process is gone. Throws SysFsError.
    */
   async read(firstPage: number, pages: number): Promise<{ readonly words: Uint32Array; readonly pages: number }> {
-    const words = this.#spareWords;
-    this.#spareWords = this.#words;
-    this.#words = words;
+    const turn = this.#reads++ % (READS_AHEAD + 1);
+    const words = this.#buffers[turn] ?? new Uint32Array(2 * READ_PAGES);
+    this.#buffers[turn] = words;
     try {
       const { bytesRead } = await this.#handle.read(words, 0, pages * 8, firstPage * 8);
       return { words, pages: bytesRead >>> 3 };
@@ -50,7 +54,7 @@ export class PageFile {
    */
   lowWordNow(page: number): number {
     try {
-      return readSync(this.#handle.fd, this.#words, 0, 8, page * 8) === 8 ? (this.#words[0] ?? 0) : 0;
+      return readSync(this.#handle.fd, this.#entry, 0, 8, page * 8) === 8 ? (this.#entry[0] ?? 0) : 0;
     } catch {
       return 0;
     }

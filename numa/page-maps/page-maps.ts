@@ -50,6 +50,8 @@ export interface RefreshReport {
   readonly bytesHeld: number;
   readonly elapsedMs: number;
   readonly skipped: readonly { readonly pid: number; readonly reason: SkipReason }[];
+  /** False when the time was not enough for all. */
+  readonly isComplete: boolean;
 }
 
 const DEFAULT_MAX_BYTES = 64 * 1024 * 1024;
@@ -134,6 +136,18 @@ export class PageMaps {
       options.signal?.aborted === true ||
       (this.#reader.pagesScanned > scannedBefore && performance.now() - startedMs >= options.budgetMs);
     const skipped: { pid: number; reason: SkipReason }[] = [];
+    const reread = await this.#rereadMoved(options, isOver);
+    if (reread > 0 && isOver()) {
+      await this.#reader.close();
+      return this.#report({
+        startedMs,
+        scannedBefore,
+        processesRead: reread,
+        processesFresh: 0,
+        skipped,
+        isComplete: false,
+      });
+    }
     const processes = (await userProcesses(this.#sysfs, options.pids)).filter(
       ({ pid }) => options.pids !== undefined || pid !== process.pid,
     );
@@ -157,14 +171,45 @@ export class PageMaps {
     if (deniedPath !== undefined && this.#spaces.size === 0) {
       throw new PageMapsUnavailableError('CAP_SYS_PTRACE', deniedPath, 'permission denied');
     }
-    return {
-      processesRead: stale.size - skipped.length,
+    return this.#report({
+      startedMs,
+      scannedBefore,
+      processesRead: reread + stale.size - skipped.length,
       processesFresh: processes.length - stale.size,
+      skipped,
+      isComplete: !skipped.some(({ reason }) => reason === 'budget'),
+    });
+  }
+
+  #report({
+    startedMs,
+    scannedBefore,
+    ...counted
+  }: Pick<RefreshReport, 'processesRead' | 'processesFresh' | 'skipped' | 'isComplete'> & {
+    readonly startedMs: number;
+    readonly scannedBefore: number;
+  }): RefreshReport {
+    return {
+      ...counted,
       pagesScanned: this.#reader.pagesScanned - scannedBefore,
       bytesHeld: this.bytesHeld,
       elapsedMs: performance.now() - startedMs,
-      skipped,
     };
+  }
+
+  /** What has moved lately comes first: it is near what is wanted, and known without a look at all processes. Gives how many were read. */
+  async #rereadMoved(options: RefreshOptions, isOver: () => boolean): Promise<number> {
+    const moved = [...this.#spaces.values()].filter(
+      ({ pid, dirty, wasReadWhole }) => dirty && wasReadWhole && options.pids?.has(pid) !== false,
+    );
+    let read = 0;
+    for (const { pid, startTime, pages } of moved) {
+      if (isOver()) break;
+      const ranked = { pid, residentPages: pages, known: undefined, expectedYield: Number.POSITIVE_INFINITY };
+      await this.#readProcess({ pid, startTime, residentPages: pages }, ranked, [], options, isOver);
+      read += 1;
+    }
+    return read;
   }
 
   /** Undefined when the process is up to date now. */

@@ -7,7 +7,7 @@ import { PageMapsUnavailableError } from './errors.ts';
 import type { ExtentStore } from './extent-store.ts';
 import { ALL_BLOCKS, WINDOW_BLOCKS, WINDOW_PAGES } from './extent-store.ts';
 import { HugePages } from './huge-pages.ts';
-import { PageFile, READ_PAGES } from './page-files.ts';
+import { PageFile, READ_PAGES, READS_AHEAD } from './page-files.ts';
 import { BLOCK_PAGES, decodeRuns, RunBuffer } from './pagemap-runs.ts';
 import { userProcess } from './processes.ts';
 
@@ -156,15 +156,23 @@ export class ProcessReader {
   ): Promise<ReadEnd> {
     const groups = groupsOf(tasks);
     let inVain = 0;
-    let reading = this.#startRead(pagemap, space, groups);
+    // On their way, oldest first: they go on while one is decoded.
+    const readings: Reading[] = [];
+    const readAhead = () => {
+      while (readings.length < READS_AHEAD) {
+        const next = this.#startRead(pagemap, space, groups);
+        if (next === undefined) return;
+        readings.push(next);
+      }
+    };
+    readAhead();
     try {
-      while (reading !== undefined) {
+      for (let current = readings[0]; current !== undefined; current = readings[0]) {
         if (!(await options.mayGoOn())) return 'stopped';
-        const { words, pages } = await reading.read;
-        const current = reading;
+        const { words, pages } = await current.read;
         const known = space.pages;
-        // The next read goes on while this one is decoded.
-        reading = this.#startRead(pagemap, space, groups);
+        readings.shift();
+        readAhead();
         if (current.size > 0 && pages === 0) return 'gone';
         this.pagesScanned += pages;
         const found = this.#decode(words, current.startPage, current.startPage + pages, space, current.group);
@@ -179,12 +187,12 @@ export class ProcessReader {
         for (const task of current.group) this.#settle(space, task, options.nowMs);
         onRead((current.group.at(-1)?.number ?? 0) + 1);
         if (space.pages === known) inVain += pages;
-        if (inVain > mostInVain && reading !== undefined) return 'done';
+        if (inVain > mostInVain && readings.length > 0) return 'done';
       }
       onEnd();
       return 'done';
     } finally {
-      if (reading !== undefined) space.markDirty(reading.group);
+      for (const { group } of readings) space.markDirty(group);
     }
   }
 

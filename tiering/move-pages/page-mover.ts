@@ -98,7 +98,7 @@ export class PageMover {
       }
     } finally {
       result.busyMs += nowMs() - started.atMs;
-      const isPartial = signal.aborted || result.maps?.skipped.some(({ reason }) => reason === 'budget') === true;
+      const isPartial = signal.aborted || result.maps?.isComplete === false;
       searches.ended(budgetBytes, result.triedBytes, nowMs(), isPartial);
     }
   }

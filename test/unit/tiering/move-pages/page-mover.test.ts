@@ -17,6 +17,7 @@ const FRESH: RefreshReport = {
   bytesHeld: 0,
   elapsedMs: 0,
   skipped: [],
+  isComplete: true,
 };
 
 /** A machine whose pages are numbers: where each is, and what moving it answers. */
