@@ -104,7 +104,7 @@ export function scenarioTests(stage: () => Stage, label: string, config: object 
       const near = (share: number): boolean => share >= 0.55 && share <= 0.65;
       await eventually('0.55 to 0.65 of fast is used', patience * 60_000, async () => near(await usedShare()));
       lap('0.60 is reached');
-      for (let look = 0; look < 20; look++) {
+      for (let look = 0; look < 15; look++) {
         expect(await usedShare()).toSatisfy(near, `from 0.55 to 0.65 at look ${look}`);
         await sleep(1_000);
       }
@@ -128,7 +128,7 @@ export function scenarioTests(stage: () => Stage, label: string, config: object 
       last = Date.now();
       await eventually('hot memory is back', patience * 40_000, () => hotShareOf(sampleNow(stage().workloads)) >= 0.99);
       lap('hot is back');
-      await sleep(15_000);
+      await sleep(10_000);
       const end = sampleNow(stage().workloads);
       expect(hotShareOf(end)).toBeGreaterThanOrEqual(0.99);
       expect(Math.abs(end.coldFastBytes - coldBefore)).toBeLessThanOrEqual(0.02 * end.coldBytes);
