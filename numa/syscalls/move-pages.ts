@@ -26,7 +26,7 @@ const MPOL_MF_MOVE_ALL = 4;
 const MAX_PAGES = 4096;
 const NOT_REACHED = -constants.errno.EAGAIN;
 const PAGES_PER_4_GIB = 2 ** 20;
-const PAGE_BYTES = 4096;
+const PAGE_SHIFT = 12;
 
 let loading: Promise<MovePages> | undefined;
 
@@ -51,9 +51,10 @@ async function load(): Promise<MovePages> {
 
   const callOnce = async (request: MovePagesRequest, pages: Float64Array, statuses: Int32Array): Promise<void> => {
     const { pid, targetNodeId, moveAll = false } = request;
+    // Shifting and storing both take numbers modulo 2^32.
     pages.forEach((page, index) => {
-      addresses[2 * index] = (page % PAGES_PER_4_GIB) * PAGE_BYTES;
-      addresses[2 * index + 1] = Math.floor(page / PAGES_PER_4_GIB);
+      addresses[2 * index] = page << PAGE_SHIFT;
+      addresses[2 * index + 1] = page / PAGES_PER_4_GIB;
     });
     if (targetNodeId !== undefined) targets.fill(targetNodeId, 0, pages.length);
     const nodes = targetNodeId === undefined ? null : targets;
