@@ -37,8 +37,8 @@ export function pageTests(stage: () => Stage): void {
       const full = ticks.slice(begun, -2);
       const met = full.filter(({ moved, ordered }) => moved >= 0.9 * ordered && moved <= 1.1 * ordered);
       expect(full.length).toBeGreaterThan(2);
-      expect(met.length / full.length).toBeGreaterThanOrEqual(0.75);
-      expect(p99).toBeLessThan(1000);
+      expect(met.length / full.length).toBeGreaterThanOrEqual(0.8);
+      expect(p99).toBeLessThan(400);
     });
   });
 
@@ -87,10 +87,11 @@ export function pageTests(stage: () => Stage): void {
 
 /** With all hidden that a kernel of Linux 6.1 with DAMON has not. */
 export function olderKernelTests(stage: () => Stage): void {
-  it('room: on a kernel without migrate actions, filters and tried regions', async () => {
+  // tried_regions, which came with 6.2, is read on no kernel.
+  it('room: on a kernel without migrate actions and filters', async () => {
     const lacking =
       'migrateActions,youngFilter,memcgFilter,filters,applyInterval,allowFilters,splitFilters,addrUnit,effectiveBytes,commitsTargetNid,' +
-      'tried_regions,damos_before_apply,user_input,some_mem_psi_us';
+      'damos_before_apply,user_input,some_mem_psi_us';
     const measured = await stage().play(scenarios.room, { untilHotShare: 0.95, timeoutMs: 30_000 }, async () => {
       const tierd = await stage().startTierd({}, `TIERD_FEATURE_MASK=${lacking}`);
       expect((await tierd.api.status()).engine).toBe('move_pages');

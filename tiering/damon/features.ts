@@ -194,6 +194,11 @@ async function lookAtExisting(admin: DamonAdmin): Promise<SchemeFeatures> {
 /** The same features without those named; how kernels that no distribution offers are tried. */
 export function maskFeatures(features: ProbedFeatures, mask: readonly string[]): ProbedFeatures {
   const hidden = new Set(mask);
+  const known = new Set([
+    ...Object.keys(features),
+    ...[...ACTIONS, ...OPERATIONS_FILTERS, ...CORE_FILTERS, ...GOAL_METRICS, ...GOAL_TUNERS, ...features.traceEvents],
+  ]);
+  for (const name of hidden) if (!known.has(name)) throw new RangeError(`there is no feature "${name}" to mask`);
   const shown = (names: readonly string[]): readonly string[] => names.filter((name) => !hidden.has(name));
   const actions = shown(features.actions);
   const filterTypes = shown(features.filterTypes);

@@ -27,6 +27,11 @@ export interface MovePagesEngineOptions {
   readonly logger: Logger;
 }
 
+/** As with a kdamond that migrates, a step that takes longer is waited for, within reason. */
+const GRACE_AGGREGATIONS = 2;
+/** Page maps are read while DAMON takes its first look. */
+const FIRST_READ_MS = 2_000;
+
 interface Part {
   readonly migration: Migration;
   readonly result: MigrationResult;
@@ -51,6 +56,7 @@ export class MovePagesEngine implements Engine {
   #mover: PageMover | undefined;
   #run: Run | undefined;
   #failure: unknown;
+  readonly #firstRead = new AbortController();
 
   constructor(options: MovePagesEngineOptions) {
     this.#options = options;
@@ -79,13 +85,17 @@ export class MovePagesEngine implements Engine {
     });
     // Whether frames are visible shows with the first process that is read.
     await this.#pageMaps.refresh({ wanted: [], nowMs: nowMs(), maxAgeMs: 0, budgetMs: 1 });
+    const signal = this.#firstRead.signal;
+    const first = this.#pageMaps.refresh({ wanted: [], nowMs: nowMs(), maxAgeMs: 0, budgetMs: FIRST_READ_MS, signal });
+    // What fails now fails again, and is told, when pages are to be moved.
+    first.catch(() => undefined);
   }
 
   kdamonds(input: PlanInput): readonly DesiredKdamond[] {
     return planWatching(input);
   }
 
-  /** What the last orders started may take an aggregation longer; then it ends after the batch that is under way. Throws what made it fail. */
+  /** What the last orders started may take some aggregations longer, and the next order is smaller; then it ends after the batch that is under way. Throws what made it fail. */
   async settle(nowMs: number): Promise<ReadonlyMap<number, Flow>> {
     const run = this.#run;
     this.#run = undefined;
@@ -127,7 +137,7 @@ export class MovePagesEngine implements Engine {
     const done = this.#carryOut(parts, limits, abort.signal).catch((error: unknown) => {
       this.#failure = error;
     });
-    this.#run = { abort, done, parts, graceMs: policy.monitoring.aggregationIntervalMs };
+    this.#run = { abort, done, parts, graceMs: GRACE_AGGREGATIONS * policy.monitoring.aggregationIntervalMs };
   }
 
   policyChanged(): void {
@@ -142,6 +152,7 @@ export class MovePagesEngine implements Engine {
   }
 
   async stop(): Promise<void> {
+    this.#firstRead.abort();
     this.#run?.abort.abort();
     await this.#run?.done;
     this.#run = undefined;
