@@ -32,9 +32,9 @@ export function pageTests(stage: () => Stage): void {
         `${answersMs.length} answers of /v1/status, p99 ${p99.toFixed(0)} ms`,
     );
     await stage().explain(() => {
-      // Until page maps have been read there is nothing to move, and at the end no more than what is left.
+      // The first step is a guess at how fast this machine is, and at the end there is no more than what is left.
       const begun = ticks.findIndex(({ moved }) => moved > 0);
-      const full = ticks.slice(begun, -2);
+      const full = ticks.slice(begun + 1, -2);
       const met = full.filter(({ moved, ordered }) => moved >= 0.9 * ordered && moved <= 1.1 * ordered);
       expect(full.length).toBeGreaterThan(2);
       expect(met.length / full.length).toBeGreaterThanOrEqual(0.8);
