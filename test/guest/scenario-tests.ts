@@ -123,9 +123,11 @@ export function scenarioTests(stage: () => Stage, label: string, config: object 
       );
       lap(`hot has left, ${(await usedShare()).toFixed(2)} is used`);
 
-      const coldBefore = sampleNow(stage().workloads).coldFastBytes;
       await api.patchPolicy({ fastUtilization: 0.95 });
       last = Date.now();
+      // Memory was leaving until now, and reports come once a second.
+      await sleep(2_500);
+      const coldBefore = sampleNow(stage().workloads).coldFastBytes;
       await eventually('hot memory is back', patience * 40_000, () => hotShareOf(sampleNow(stage().workloads)) >= 0.99);
       lap('hot is back');
       await sleep(10_000);
