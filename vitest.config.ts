@@ -6,8 +6,8 @@ const inGuests = {
   testTimeout: 300_000,
   // Guests queue for the machine, and the first one of a kernel builds its image.
   hookTimeout: 1_800_000,
-  // An emulated machine stalls at times, and what stalls looks idle. Each run prints what it measured; failing twice is tierd's.
-  retry: 1,
+  // An emulated machine stalls at times, and what stalls looks idle. Each run prints what it measured; failing three times is tierd's.
+  retry: 2,
   // A guest is stateful: tests of one file share its boot and run in order.
   sequence: { concurrent: false },
 };
