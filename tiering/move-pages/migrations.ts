@@ -15,12 +15,14 @@ export function migrationsFor(
     const snapshot = snapshots.get(nodeId);
     if (path === undefined || snapshot === undefined) continue;
     if (demotion !== undefined && demotion.budgetBytes > 0 && path.demotionTarget !== undefined) {
+      const ranges = coldestRanges(snapshot, demotion.reach, policy);
       demotions.push({
         direction: 'demotion',
         fromNodeId: nodeId,
         toNodeId: path.demotionTarget,
         budgetBytes: demotion.budgetBytes,
-        ranges: coldestRanges(snapshot, demotion.reach, policy),
+        ranges,
+        sureRanges: ranges.length,
       });
     }
     if (promotion !== undefined && promotion.budgetBytes > 0 && path.promotionTarget !== undefined) {
@@ -29,7 +31,7 @@ export function migrationsFor(
         fromNodeId: nodeId,
         toNodeId: path.promotionTarget,
         budgetBytes: promotion.budgetBytes,
-        ranges: hottestRanges(snapshot, policy),
+        ...hottestRanges(snapshot, policy),
       });
     }
   }

@@ -28,7 +28,7 @@ export interface MovePagesEngineOptions {
 }
 
 /** As with a kdamond that migrates, a step that takes longer is waited for, within reason. */
-const GRACE_AGGREGATIONS = 2;
+const GRACE_AGGREGATIONS = 4;
 /** Page maps are read while DAMON takes its first look. */
 const FIRST_READ_MS = 2_000;
 
@@ -143,7 +143,7 @@ export class MovePagesEngine implements Engine {
   policyChanged(): void {
     // What is under way was decided for the old policy.
     this.#run?.abort.abort();
-    this.#ledger.forget();
+    this.#ledger.relax(this.#options.nowMs());
   }
 
   accounts(): PageAccounts {
@@ -171,11 +171,11 @@ export class MovePagesEngine implements Engine {
 /** One line: how far an order was met, and what finding the pages took. */
 function describe({ migration, result }: Part): string {
   const { direction, fromNodeId, toNodeId, budgetBytes } = migration;
-  const { movedBytes, triedBytes, busyMs, maps } = result;
+  const { movedBytes, triedBytes, busyMs, maps, isExhausted } = result;
   const mib = (bytes: number) => (bytes / 1024 / 1024).toFixed(1);
   const read =
     maps && `; maps: ${maps.processesRead} processes, ${maps.pagesScanned} pages in ${Math.round(maps.elapsedMs)} ms`;
-  return `${direction} node ${fromNodeId} -> ${toNodeId}: moved ${mib(movedBytes)} of ${mib(budgetBytes)} MiB, tried ${mib(triedBytes)}, in ${Math.round(busyMs)} ms${read ?? ''}`;
+  return `${direction} node ${fromNodeId} -> ${toNodeId}: moved ${mib(movedBytes)} of ${mib(budgetBytes)} MiB, tried ${mib(triedBytes)}, in ${Math.round(busyMs)} ms${read ?? ''}${isExhausted === true ? '; no more there' : ''}`;
 }
 
 function flowsOf(parts: Run['parts']): ReadonlyMap<number, Flow> {

@@ -12,9 +12,17 @@ const STUCK_MS = 10_000;
 /** Bounds the memory of each direction to about 10 MB. */
 const MAX_CHUNKS = 65_536;
 
+export interface MayMoveOptions {
+  readonly nowMs: number;
+  readonly settleMs: number;
+  readonly isSure: boolean;
+}
+
 /** Accounts for every page that was moved, or could not be, and knows which must not move back yet. */
 export class PageLedger {
   #settleMs: number;
+  /** What was moved before that may move back at once, where it is sure that it should. */
+  #relaxedAtMs = Number.NEGATIVE_INFINITY;
   #moved: Record<Direction, PageMemory>;
   #heldBack: PageMemory;
   readonly #stuck = new PageMemory({ spanMs: STUCK_MS, maxChunks: MAX_CHUNKS });
@@ -34,15 +42,19 @@ export class PageLedger {
     return Object.fromEntries(this.#failedBytes);
   }
 
-  /** The test for pages to move in a direction: not those that came from there less than `settleMs` ago, nor those that have just failed. */
-  mayMove(direction: Direction, nowMs: number, settleMs: number): MayMove {
+  /**
+   * The test for pages to move in a direction: not those that came from there less than `settleMs` ago, nor those that have just failed. `isSure`: their
+   * ranges hold nothing that should stay, so that what came before the policy changed may go.
+   */
+  mayMove(direction: Direction, { nowMs, settleMs, isSure }: MayMoveOptions): MayMove {
     this.#remember(settleMs);
+    const guardMs = isSure ? Math.min(settleMs, nowMs - this.#relaxedAtMs) : settleMs;
     const opposite = this.#moved[oppositeOf(direction)];
     const stuck = this.#stuck;
-    const [isGuarded, isStuck] = [!opposite.isEmpty(nowMs) && settleMs > 0, !stuck.isEmpty(nowMs)];
+    const [isGuarded, isStuck] = [!opposite.isEmpty(nowMs) && guardMs > 0, !stuck.isEmpty(nowMs)];
     return (pid, page) => {
       if (isStuck && stuck.has(pid, page, nowMs)) return false;
-      if (isGuarded && opposite.has(pid, page, nowMs, settleMs)) {
+      if (isGuarded && opposite.has(pid, page, nowMs, guardMs)) {
         this.#noteHeldBack(pid, page, nowMs);
         return false;
       }
@@ -55,7 +67,7 @@ export class PageLedger {
     const opposite = this.#moved[oppositeOf(direction)];
     if (!opposite.isEmpty(nowMs)) {
       for (let page = span.startPage; page < span.startPage + span.pages; page += 1) {
-        if (opposite.has(pid, page, nowMs)) this.pingPongBytes += PAGE_BYTES;
+        if (opposite.has(pid, page, nowMs, nowMs - this.#relaxedAtMs)) this.pingPongBytes += PAGE_BYTES;
       }
     }
     this.#moved[direction].add(pid, span, nowMs);
@@ -67,9 +79,13 @@ export class PageLedger {
     this.#stuck.add(pid, span, nowMs);
   }
 
-  /** Forgets which pages must not move back: the operator wants other things of them now. */
-  forget(): void {
-    this.#moved = emptyMemories(this.#settleMs);
+  /**
+   * The operator wants other things of pages now: what has moved until now need not settle where it is sure that it should move back. Elsewhere it
+   * settles all the same, for DAMON needs some seconds to tell the hot from the cold of what has just arrived.
+   */
+  relax(nowMs: number): void {
+    this.#relaxedAtMs = nowMs;
+    for (const memory of Object.values(this.#moved)) memory.divide(nowMs);
     this.#heldBack = memoryFor(this.#settleMs);
   }
 
@@ -83,7 +99,8 @@ export class PageLedger {
   #remember(settleMs: number): void {
     if (settleMs === this.#settleMs) return;
     this.#settleMs = settleMs;
-    this.forget();
+    this.#moved = emptyMemories(settleMs);
+    this.#heldBack = memoryFor(settleMs);
   }
 }
 

@@ -66,7 +66,7 @@ export class PageMemory {
     const index = Math.floor(page / PAGES_PER_CHUNK);
     const bit = page % PAGES_PER_CHUNK;
     for (const { lastAddedMs, processes } of this.#generations) {
-      if (lastAddedMs < nowMs - withinMs) return false;
+      if (lastAddedMs <= nowMs - withinMs) return false;
       const chunk = processes.get(pid)?.get(index);
       if (chunk !== undefined && ((chunk[bit >>> 5] ?? 0) & (1 << (bit & 31))) !== 0) return true;
     }
@@ -79,19 +79,22 @@ export class PageMemory {
     return this.#chunks === 0;
   }
 
-  /** Forgets everything. */
-  clear(): void {
-    this.#generations = [];
-    this.#chunks = 0;
+  /** From here on pages are remembered apart from those before, so that `withinMs` can tell them from each other. */
+  divide(nowMs: number): void {
+    this.#begin(nowMs);
   }
 
   #current(nowMs: number): Generation {
     const { spanMs } = this.#options;
     const newest = this.#generations[0];
     if (newest !== undefined && nowMs < newest.sinceMs + spanMs / GENERATIONS_PER_SPAN) return newest;
+    return this.#begin(nowMs);
+  }
+
+  #begin(nowMs: number): Generation {
     const generation = { sinceMs: nowMs, lastAddedMs: nowMs, processes: new Map() };
     this.#generations.unshift(generation);
-    while ((this.#generations.at(-1)?.lastAddedMs ?? nowMs) < nowMs - spanMs) this.#forgetOldest();
+    while ((this.#generations.at(-1)?.lastAddedMs ?? nowMs) < nowMs - this.#options.spanMs) this.#forgetOldest();
     return generation;
   }
 

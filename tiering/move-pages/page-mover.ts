@@ -18,6 +18,8 @@ export interface Migration {
   readonly budgetBytes: number;
   /** Physical ranges, what is to move first first. */
   readonly ranges: readonly AddressRange[];
+  /** So many of them, from the first on, hold nothing else: after a change of policy their pages need not settle before they move back. */
+  readonly sureRanges: number;
 }
 
 export interface MoveLimits {
@@ -35,8 +37,10 @@ export interface MigrationResult {
   triedBytes: number;
   /** Time it was under way, pauses included. */
   busyMs: number;
-  /** What was read to find the pages. */
+  /** What was read last to find the pages. */
   maps?: RefreshReport;
+  /** All page maps were read, and the ranges hold no more that may move. */
+  isExhausted?: boolean;
 }
 
 export interface PageMoverOptions {
@@ -53,10 +57,10 @@ export interface PageMoverOptions {
 const PAGE_BYTES = 4096;
 /** What is known of a process's pages is read again after so long. */
 const MAPS_MAX_AGE_MS = 5_000;
-/** Reading page maps for one migration may take so long: what is found by then is moved first. */
+/** Reading page maps may take so long at a time: what is found by then is moved first ... */
 const MAPS_BUDGET_MS = 400;
-/** Pages that fail are replaced by others so many times. */
-const ROUNDS = 3;
+/** ... and so long in all for one migration: the next one goes on with it. */
+const MAPS_TOTAL_MS = 1_200;
 /** One page that cannot move keeps the kernel from those after it: what it did not reach is named again. */
 const TRIES = 3;
 /** A process that has exited, or is about to. */
@@ -88,13 +92,17 @@ export class PageMover {
     try {
       // What is known already first: to look again costs more than to move a few pages.
       let isKnown = started.atMs - this.#mapsReadAtMs < MAPS_MAX_AGE_MS;
-      for (let round = 0; round < ROUNDS && leftPages(migration, result) > 0 && !signal.aborted; round += 1) {
-        if (!isKnown) result.maps = await this.#readMaps(migration, limits, signal);
+      for (let mapsMs = 0; mapsMs < MAPS_TOTAL_MS && !signal.aborted; isKnown = false) {
+        if (!isKnown) {
+          const maps = await this.#readMaps(migration, limits, signal);
+          mapsMs += maps.elapsedMs;
+          result.maps = maps;
+        }
         const before = result.triedBytes;
         await this.#round(migration, limits, result, started, signal);
-        const isFruitless = result.triedBytes === before;
-        if (limits.dryRun || (!isKnown && isFruitless)) break;
-        isKnown = false;
+        if (limits.dryRun || leftPages(migration, result) === 0) break;
+        result.isExhausted = !isKnown && result.triedBytes === before && result.maps?.isComplete === true;
+        if (result.isExhausted) break;
       }
     } finally {
       result.busyMs += nowMs() - started.atMs;
@@ -131,15 +139,10 @@ export class PageMover {
     started: { readonly atMs: number; readonly cpuMs: number },
     signal: AbortSignal,
   ): Promise<void> {
-    const { pageMaps, ledger, nowMs, cpuMs, sleep } = this.#options;
-    const runs = pageMaps.find(migration.ranges, {
-      maxBytes: Number.POSITIVE_INFINITY,
-      ...(limits.pids && { pids: limits.pids }),
-    });
-    const mayMove = ledger.mayMove(migration.direction, nowMs(), limits.settleMs);
+    const { pageMaps, nowMs, cpuMs, sleep } = this.#options;
     const touched: PageBatch[] = [];
     try {
-      for (const batch of pageBatches(runs, leftPages(migration, result), mayMove)) {
+      for (const batch of this.#batches(migration, limits, result)) {
         if (signal.aborted) return;
         const pause = pauseMs(cpuMs() - started.cpuMs, nowMs() - started.atMs, limits.maxCpuShare);
         if (pause > 0) await sleep(pause, signal);
@@ -153,6 +156,24 @@ export class PageMover {
       for (const batch of touched) {
         for (const { startPage, pages } of spans(batch)) pageMaps.moved(batch.pid, startPage, pages);
       }
+    }
+  }
+
+  /** What is known to lie in the ranges and may move, as far as the budget goes. */
+  *#batches(migration: Migration, limits: MoveLimits, result: MigrationResult): Generator<PageBatch> {
+    const { pageMaps, ledger, nowMs } = this.#options;
+    const { direction, ranges, sureRanges } = migration;
+    const parts = [
+      { ranges: ranges.slice(0, sureRanges), isSure: true },
+      { ranges: ranges.slice(sureRanges), isSure: false },
+    ];
+    for (const { ranges: wanted, isSure } of parts) {
+      const runs = pageMaps.find(wanted, {
+        maxBytes: Number.POSITIVE_INFINITY,
+        ...(limits.pids && { pids: limits.pids }),
+      });
+      const mayMove = ledger.mayMove(direction, { nowMs: nowMs(), settleMs: limits.settleMs, isSure });
+      yield* pageBatches(runs, leftPages(migration, result), mayMove);
     }
   }
 

@@ -86,28 +86,41 @@ export interface HotMemory {
 
 /** Hot memory of a snapshot. */
 export function hotMemory(snapshot: NodeSnapshot, policy: Policy): HotMemory {
-  const threshold = hotThresholdNrAccesses(policy, snapshot.maxNrAccesses);
-  const minAge = Math.ceil((policy.promotion.minAgeSeconds * 1000) / snapshot.aggregationIntervalMs);
-  const hot = snapshot.regions.filter((region) => region.nrAccesses >= threshold && region.age >= minAge);
-  const bytes = hot.reduce((total, region) => total + region.end - region.start, 0);
-  const wholly = hottestRate(hot, bytes * WHOLLY_HOT_SHARE);
+  const hot = hotRegions(snapshot, policy);
+  const wholly = whollyHotNrAccesses(hot);
   const likelyBytes = hot.reduce(
-    (total, region) => total + (region.end - region.start) * Math.min(1, region.nrAccesses / wholly),
+    (total, region) => total + sizeOf(region) * Math.min(1, region.nrAccesses / wholly),
     0,
   );
-  return { bytes, likelyBytes };
+  return { bytes: bytesOf(hot), likelyBytes };
 }
 
-/** The access count that the hottest `bytes` of the regions reach. */
-function hottestRate(regions: readonly Region[], bytes: number): number {
+/** Regions that the promotion thresholds call hot. */
+export function hotRegions(snapshot: NodeSnapshot, policy: Policy): readonly Region[] {
+  const threshold = hotThresholdNrAccesses(policy, snapshot.maxNrAccesses);
+  const minAge = Math.ceil((policy.promotion.minAgeSeconds * 1000) / snapshot.aggregationIntervalMs);
+  return snapshot.regions.filter((region) => region.nrAccesses >= threshold && region.age >= minAge);
+}
+
+/** The access count from which on hot regions are taken for hot through and through: the one that the hottest quarter of their bytes reaches. */
+export function whollyHotNrAccesses(hot: readonly Region[]): number {
+  const share = bytesOf(hot) * WHOLLY_HOT_SHARE;
   let seen = 0;
   let rate = 1;
-  for (const region of regions.toSorted((a, b) => b.nrAccesses - a.nrAccesses)) {
+  for (const region of hot.toSorted((a, b) => b.nrAccesses - a.nrAccesses)) {
     rate = region.nrAccesses;
-    seen += region.end - region.start;
-    if (seen >= bytes) break;
+    seen += sizeOf(region);
+    if (seen >= share) break;
   }
   return rate;
+}
+
+function bytesOf(regions: readonly Region[]): number {
+  return regions.reduce((total, region) => total + sizeOf(region), 0);
+}
+
+function sizeOf({ start, end }: Region): number {
+  return end - start;
 }
 
 /** The next further reach, or the same when it is `furthest` already. */

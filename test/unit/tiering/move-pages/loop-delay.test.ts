@@ -54,7 +54,14 @@ test.skipIf(refused.length > 0 || !seesFrames)(
     const delay = monitorEventLoopDelay({ resolution: 1 });
     delay.enable();
     await mover.carryOut(
-      { direction: 'promotion', fromNodeId: 0, toNodeId: 1, budgetBytes: SIZE, ranges: [{ start: 0, end: 2 ** 40 }] },
+      {
+        direction: 'promotion',
+        fromNodeId: 0,
+        toNodeId: 1,
+        budgetBytes: SIZE,
+        ranges: [{ start: 0, end: 2 ** 40 }],
+        sureRanges: 1,
+      },
       { pids: new Set([pid]), settleMs: 10_000, maxCpuShare: 1, dryRun: false },
       result,
       new AbortController().signal,

@@ -4,7 +4,7 @@ import type { PageRun, RefreshReport } from '../../../../numa/page-maps/page-map
 import { SyscallError } from '../../../../numa/syscalls/errors.ts';
 import type { MovePagesRequest } from '../../../../numa/syscalls/move-pages.ts';
 import { PageLedger } from '../../../../tiering/move-pages/page-ledger.ts';
-import type { Migration, MoveLimits } from '../../../../tiering/move-pages/page-mover.ts';
+import type { Migration, MigrationResult, MoveLimits } from '../../../../tiering/move-pages/page-mover.ts';
 import { PageMover } from '../../../../tiering/move-pages/page-mover.ts';
 
 const PAGE = 4096;
@@ -31,6 +31,8 @@ class Machine {
   readonly errors = new Map<number, Error>();
   readonly moves: number[] = [];
   readonly voided: string[] = [];
+  /** What the next looks at page maps report; then all is complete. */
+  readonly refreshes: RefreshReport[] = [];
   pausedMs = 0;
   onMove: () => void = () => undefined;
   readonly ledger = new PageLedger(10_000);
@@ -43,8 +45,8 @@ class Machine {
     this.mover = new PageMover({
       movePages: (request) => this.#movePages(request),
       pageMaps: {
-        refresh: async () => FRESH,
-        find: () => runs,
+        refresh: async () => this.refreshes.shift() ?? FRESH,
+        find: (ranges) => (ranges.length === 0 ? [] : runs),
         moved: (pid, startPage, pages) => this.voided.push(`${pid}: ${startPage}+${pages}`),
       },
       ledger: this.ledger,
@@ -71,14 +73,19 @@ class Machine {
     return new Int32Array(pages.length).fill(movable.length === pages.length ? targetNodeId : EAGAIN);
   }
 
-  async promote(budgetPages: number, limits: Partial<MoveLimits> = {}, signal = new AbortController().signal) {
-    const result = { movedBytes: 0, triedBytes: 0, busyMs: 0 };
+  async promote(
+    budgetPages: number,
+    { isSure = true, ...limits }: Partial<MoveLimits & { isSure: boolean }> = {},
+    signal = new AbortController().signal,
+  ) {
+    const result: MigrationResult = { movedBytes: 0, triedBytes: 0, busyMs: 0 };
     const migration: Migration = {
       direction: 'promotion',
       fromNodeId: 1,
       toNodeId: 0,
       budgetBytes: budgetPages * PAGE,
       ranges: [{ start: 0, end: 2 ** 40 }],
+      sureRanges: isSure ? 1 : 0,
     };
     await this.mover.carryOut(
       migration,
@@ -86,7 +93,12 @@ class Machine {
       result,
       signal,
     );
-    return { movedPages: result.movedBytes / PAGE, triedPages: result.triedBytes / PAGE, busyMs: result.busyMs };
+    return {
+      movedPages: result.movedBytes / PAGE,
+      triedPages: result.triedBytes / PAGE,
+      busyMs: result.busyMs,
+      isExhausted: result.isExhausted,
+    };
   }
 
   pagesOn(node: number): number {
@@ -175,6 +187,19 @@ describe('moving pages', () => {
     expect(busyMs).toBeLessThanOrEqual(110 / 0.25);
   });
 
+  test('goes on reading page maps while they are not complete, and says when there is no more', async () => {
+    const partial: RefreshReport = { ...FRESH, elapsedMs: 400, isComplete: false };
+    const machine = new Machine([run(7, 0, 100)]);
+    machine.refreshes.push(partial, partial);
+    expect(await machine.promote(200)).toMatchObject({ movedPages: 100, isExhausted: true });
+    expect(machine.refreshes).toEqual([]);
+
+    const large = new Machine([]);
+    large.refreshes.push(...new Array<RefreshReport>(10).fill(partial));
+    expect(await large.promote(200)).toMatchObject({ movedPages: 0, isExhausted: false });
+    expect(large.refreshes).toHaveLength(7);
+  });
+
   test('a dry run moves nothing and says what it would have tried', async () => {
     const machine = new Machine([run(7, 0, 100)]);
     expect(await machine.promote(100, { dryRun: true })).toMatchObject({ movedPages: 0, triedPages: 100 });
@@ -210,10 +235,30 @@ describe('pages that were moved', () => {
     expect(await machine.promote(100)).toMatchObject({ movedPages: 100 });
   });
 
-  test('may move back at once when the operator wants something else', async () => {
+  test('may move back at once when the operator wants something else and they are surely what is wanted', async () => {
     const machine = new Machine([run(7, 0, 100)]);
     demoted(machine, 100);
-    machine.ledger.forget();
+    machine.ledger.relax(machine.nowMs);
     expect(await machine.promote(100)).toMatchObject({ movedPages: 100 });
+    expect(machine.ledger.pingPongBytes).toBe(0);
+  });
+
+  test('settle even then where hot and cold may be mixed', async () => {
+    const machine = new Machine([run(7, 0, 100)]);
+    demoted(machine, 100);
+    machine.ledger.relax(machine.nowMs);
+    expect(await machine.promote(100, { isSure: false })).toMatchObject({ movedPages: 0 });
+    machine.nowMs += 12_000;
+    expect(await machine.promote(100, { isSure: false })).toMatchObject({ movedPages: 100 });
+  });
+
+  test('settle as ever when they move after the operator wanted something else', async () => {
+    const machine = new Machine([run(7, 0, 100)]);
+    demoted(machine, 50);
+    machine.ledger.relax(machine.nowMs);
+    machine.nowMs += 1;
+    machine.ledger.moved('demotion', 7, { startPage: 50, pages: 50 }, machine.nowMs);
+    machine.nowMs += 1;
+    expect(await machine.promote(100)).toMatchObject({ movedPages: 50 });
   });
 });

@@ -31,12 +31,17 @@ const snapshot: NodeSnapshot = {
 const starts = (ranges: readonly { readonly start: number }[]) => ranges.map(({ start }) => start);
 
 test('the hottest come first, of equals those that have been hot for longer', () => {
-  expect(starts(hottestRanges(snapshot, DEFAULT_POLICY))).toEqual([30, 10, 0]);
+  expect(starts(hottestRanges(snapshot, DEFAULT_POLICY).ranges)).toEqual([30, 10, 0]);
+});
+
+test('only what is as hot as the hottest is surely hot', () => {
+  expect(hottestRanges(snapshot, DEFAULT_POLICY).sureRanges).toBe(2);
+  expect(hottestRanges({ ...snapshot, regions: [] }, DEFAULT_POLICY).sureRanges).toBe(0);
 });
 
 test('what is hot only for a moment waits for the minimum age', () => {
   const patient = { ...DEFAULT_POLICY, promotion: { ...DEFAULT_POLICY.promotion, minAgeSeconds: 1.5 } };
-  expect(starts(hottestRanges(snapshot, patient))).toEqual([30, 10]);
+  expect(starts(hottestRanges(snapshot, patient).ranges)).toEqual([30, 10]);
 });
 
 test('idle memory is demoted the longest idle first', () => {
@@ -66,7 +71,14 @@ test('demotions come before promotions, as they make the room; what is off moves
   const snapshots = new Map([0, 1].map((nodeId) => [nodeId, { ...snapshot, nodeId }]));
 
   expect(migrationsFor(input, snapshots)).toMatchObject([
-    { direction: 'demotion', fromNodeId: 0, toNodeId: 1, budgetBytes: 50, ranges: [{ start: 50 }, { start: 20 }] },
+    {
+      direction: 'demotion',
+      fromNodeId: 0,
+      toNodeId: 1,
+      budgetBytes: 50,
+      ranges: [{ start: 50 }, { start: 20 }],
+      sureRanges: 2,
+    },
     {
       direction: 'promotion',
       fromNodeId: 1,

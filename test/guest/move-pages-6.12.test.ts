@@ -1,3 +1,0 @@
-import { movePagesJob } from './move-pages.ts';
-
-movePagesJob('6.12');
