@@ -1,3 +1,10 @@
-import { mainJob } from './main-job.ts';
+import { ownershipTests } from './ownership.ts';
+import { restTests } from './rest.ts';
+import { scenarioTests } from './scenario-tests.ts';
+import { onTwoNodes } from './two-nodes.ts';
 
-mainJob('7.3');
+onTwoNodes('tierd on 7.3', '7.3', (stage) => {
+  scenarioTests(stage, { label: '7.3' });
+  ownershipTests(stage, true);
+  restTests(stage);
+});

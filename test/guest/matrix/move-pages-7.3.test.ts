@@ -1,3 +1,11 @@
-import { movePagesJob } from '../move-pages.ts';
+import { migrationTests } from '../migration-tests.ts';
+import { pageTests, probeTests } from '../page-tests.ts';
+import { scenarioTests } from '../scenario-tests.ts';
+import { onTwoNodes } from '../two-nodes.ts';
 
-movePagesJob('7.3');
+onTwoNodes('engine move_pages on 7.3', '7.3', (stage) => {
+  scenarioTests(stage, { label: '7.3 move_pages', config: { engine: 'move_pages' } });
+  pageTests(stage);
+  migrationTests(stage);
+  probeTests(stage);
+});
