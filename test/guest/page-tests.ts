@@ -127,7 +127,7 @@ export function probeTests(stage: () => Stage): void {
       expect(nodes.map(({ speedSource }) => speedSource)).toEqual(['hmat', 'hmat']);
       expect((await guest.check('ls /var/lib/tierd')).split('\n')).toContain('probe.json');
 
-      const anonymous = await guest.check(`grep -h ' anon=' /proc/$(pgrep -f tierd.js | head -1)/numa_maps`);
+      const anonymous = await guest.check(`grep -h ' anon=' /proc/$(pgrep -x node)/numa_maps`);
       const pagesOn = (node: number) =>
         [...anonymous.matchAll(new RegExp(`\\bN${node}=(\\d+)`, 'g'))].reduce(
           (sum, [, pages]) => sum + Number(pages),
