@@ -6,9 +6,11 @@ import type { TieringService } from '../tiering/service.ts';
 import { BadHttpError, InvalidQueryError, MethodNotAllowedError, NotFoundError } from './errors.ts';
 import type { Host } from './host.ts';
 import { readHost } from './host.ts';
+import type { OperatorSettings } from './policy/operator-settings.ts';
 import { PROBLEM_MEDIA_TYPE, problemOf } from './problem.ts';
 import type { Api, ApiContext } from './routes/context.ts';
 import { migrationRoutes } from './routes/migrations.ts';
+import { pauseRoutes } from './routes/pause.ts';
 import { policyRoutes } from './routes/policy.ts';
 import { probeRoute } from './routes/probe.ts';
 import { schemesRoute } from './routes/schemes.ts';
@@ -19,13 +21,23 @@ import { compileCheck } from './schema/check.ts';
 
 export interface AppOptions {
   readonly service: TieringService;
+  readonly settings: OperatorSettings;
   readonly logger: FastifyBaseLogger;
   readonly version: string;
   readonly host?: Host;
   readonly nowMs?: () => number;
 }
 
-const ROUTES = [statusRoute, topologyRoute, policyRoutes, schemesRoute, snapshotRoute, migrationRoutes, probeRoute];
+const ROUTES = [
+  statusRoute,
+  topologyRoute,
+  policyRoutes,
+  pauseRoutes,
+  schemesRoute,
+  snapshotRoute,
+  migrationRoutes,
+  probeRoute,
+];
 
 /** JSON and JSON merge patch (RFC 7396). */
 const BODY_MEDIA_TYPES = ['application/json', 'application/merge-patch+json'];
@@ -37,7 +49,14 @@ const BODY_LIMIT_BYTES = 1024 * 1024;
 const REQUEST_TIMEOUT_MS = 10_000;
 
 /** The REST API as an application without a socket: tests inject requests, the daemon listens. */
-export function buildApp({ service, logger, version, host = readHost(), nowMs = monotonicMs }: AppOptions): Api {
+export function buildApp({
+  service,
+  settings,
+  logger,
+  version,
+  host = readHost(),
+  nowMs = monotonicMs,
+}: AppOptions): Api {
   const app: Api = fastify({
     loggerInstance: logger,
     logController: new LogController({ disableRequestLogging: true }),
@@ -58,7 +77,7 @@ export function buildApp({ service, logger, version, host = readHost(), nowMs = 
     reply.header('cache-control', 'no-store');
   });
 
-  const context: ApiContext = { service, version, host, nowMs };
+  const context: ApiContext = { service, settings, version, host, nowMs };
   for (const route of ROUTES) route(app, context);
   return app;
 }

@@ -13,6 +13,26 @@ export class InvalidPolicyError extends Error {
   }
 }
 
+/** The command line holds these keys; nothing was changed. */
+export class OverruledError extends Error {
+  readonly code = 'TIERD_POLICY_OVERRULED';
+
+  constructor(keys: readonly string[]) {
+    super(`the command line of tierd sets ${keys.join(', ')}, and nothing else can: start it without that option`);
+    this.name = 'OverruledError';
+  }
+}
+
+/** If-Match names another state of the policy than the one in force; nothing was changed. */
+export class ChangedMeanwhileError extends Error {
+  readonly code = 'TIERD_POLICY_CHANGED';
+
+  constructor() {
+    super('the policy has changed since: get it again, and send If-Match with its new ETag');
+    this.name = 'ChangedMeanwhileError';
+  }
+}
+
 /** POST /v1/migrations asks for what is not possible here; nothing was begun. */
 export class InvalidMigrationError extends Error {
   readonly code = 'TIERD_MIGRATION_INVALID';
@@ -102,6 +122,8 @@ const HTTP_FAILURES: ReadonlyMap<string, HttpFailure> = new Map([
   ['TIERD_NOT_FOUND', { status: 404, title: 'Not found' }],
   ['TIERD_METHOD_NOT_ALLOWED', { status: 405, title: 'Method not allowed' }],
   ['TIERD_PROBE_RUNNING', { status: 409, title: 'A probe is under way' }],
+  ['TIERD_POLICY_OVERRULED', { status: 409, title: 'Set on the command line' }],
+  ['TIERD_POLICY_CHANGED', { status: 412, title: 'Changed meanwhile' }],
   ['TIERD_BODY_TOO_LARGE', { status: 413, title: 'Body too large' }],
   ['TIERD_MEDIA_TYPE', { status: 415, title: 'Unsupported media type' }],
   ['TIERD_POLICY_INVALID', { status: 422, title: 'Policy not allowed' }],

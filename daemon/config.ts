@@ -2,11 +2,10 @@ import { readFile } from 'node:fs/promises';
 import { policyRuleViolations } from '../api/policy-rules.ts';
 import { compileCheck } from '../api/schema/check.ts';
 import { withDefaults } from '../api/schema/defaults.ts';
-import type { JsonSchema } from '../api/schema/json-schema.ts';
+import type { JsonObject, JsonSchema } from '../api/schema/json-schema.ts';
 import { isJsonObject, propertySchema } from '../api/schema/json-schema.ts';
 import type { Violation } from '../api/schema/violation.ts';
 import { formatViolation } from '../api/schema/violation.ts';
-import type { Policy } from '../tiering/policy.ts';
 import type { Config } from './config-schema.ts';
 import { ConfigSchema } from './config-schema.ts';
 import { ConfigError } from './errors.ts';
@@ -15,6 +14,15 @@ import { parseYaml } from './yaml-document.ts';
 
 export const DEFAULT_CONFIG_FILE = '/etc/tierd/tierd.yaml';
 
+/** A configuration with what the file says of it. */
+export interface ConfigFile {
+  readonly path: string;
+  /** Complete: keys that the file leaves out have their defaults. */
+  readonly config: Config;
+  /** Only the keys that the file sets. */
+  readonly stated: JsonObject;
+}
+
 const checkShape = compileCheck(ConfigSchema);
 
 /**
@@ -22,38 +30,38 @@ const checkShape = compileCheck(ConfigSchema);
  *
  * @param file the file the operator named, which must exist; without it the default file, which need not
  */
-export async function loadConfig(file: string | undefined): Promise<Config> {
+export async function loadConfig(file: string | undefined): Promise<ConfigFile> {
   const path = file ?? DEFAULT_CONFIG_FILE;
   let text: string;
   try {
     text = await readFile(path, 'utf8');
   } catch (error) {
     const missing = error instanceof Error && 'code' in error && error.code === 'ENOENT';
-    if (missing && file === undefined) return parseConfig('', path);
+    if (missing && file === undefined) return parseConfigFile('', path);
     const reason = missing ? 'there is no such file' : error instanceof Error ? error.message : String(error);
     throw new ConfigError([`${path}: cannot read the configuration: ${reason}`], { cause: error });
   }
-  return parseConfig(text, path);
+  return parseConfigFile(text, path);
 }
 
 /** The configuration that a YAML text gives; every key it leaves out has its default. Throws ConfigError naming all that is wrong. */
 export function parseConfig(text: string, fileName: string): Config {
+  return parseConfigFile(text, fileName).config;
+}
+
+function parseConfigFile(text: string, fileName: string): ConfigFile {
   const document = parseYaml(text, fileName);
   const content = emptyGroupsFilled(ConfigSchema, document.content);
   const checked = checkShape(withDefaults(ConfigSchema, content));
   const violations: readonly Violation[] = checked.ok
     ? [...policyRuleViolations(checked.value), ...tierRuleViolations(checked.value.tiers)]
     : checked.violations;
-  if (checked.ok && violations.length === 0) return checked.value;
+  if (checked.ok && violations.length === 0) {
+    return { path: fileName, config: checked.value, stated: isJsonObject(content) ? content : {} };
+  }
   const problems = violations.map((violation) => ({ violation, line: document.lineOf(violation.path) }));
   problems.sort((a, b) => a.line - b.line);
   throw new ConfigError(problems.map(({ violation, line }) => `${fileName}:${line}: ${formatViolation(violation)}`));
-}
-
-/** The part of a configuration that is the engine's policy. */
-export function policyOf(config: Config): Policy {
-  const { fastUtilization, headroomMiB, promotion, demotion, monitoring, movePages, cgroups, dryRun } = config;
-  return { fastUtilization, headroomMiB, promotion, demotion, monitoring, movePages, cgroups, dryRun };
 }
 
 /** An empty file, or a group whose keys are all commented out, is null in YAML and means "nothing said". */

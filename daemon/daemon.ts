@@ -1,13 +1,18 @@
 import type { FastifyBaseLogger } from 'fastify';
 import { buildApp } from '../api/app.ts';
+import type { OperatorSettings } from '../api/policy/operator-settings.ts';
 import { listenOnSocket } from '../api/socket.ts';
 import type { TieringRuntime } from '../tiering/controller.ts';
+import { Serial } from '../tiering/serial.ts';
 import type { Ending, EndingWatch } from './ending.ts';
 import { EXIT_OK, EXIT_UNEXPECTED } from './exit-codes.ts';
 import type { Notifier } from './notify.ts';
 
 export interface DaemonParts {
   readonly runtime: TieringRuntime;
+  readonly settings: OperatorSettings;
+  /** Reads the configuration again. */
+  readonly reload: () => Promise<void>;
   readonly logger: FastifyBaseLogger;
   readonly notifier: Notifier;
   readonly socket: string;
@@ -23,8 +28,8 @@ export interface DaemonParts {
  * rejects when the daemon cannot start.
  */
 export async function runDaemon(parts: DaemonParts): Promise<number> {
-  const { runtime, logger, notifier, socket, version, watch } = parts;
-  const api = buildApp({ service: runtime, logger, version });
+  const { runtime, settings, logger, notifier, socket, version, watch } = parts;
+  const api = buildApp({ service: runtime, settings, logger, version });
   watch.onFurther((ending) => endAtOnce(parts, ending));
   try {
     // The socket first: it tells whether another tierd runs, before DAMON is touched, and answers while the engine waits.
@@ -35,6 +40,7 @@ export async function runDaemon(parts: DaemonParts): Promise<number> {
     return ending.reason === 'signal' ? EXIT_OK : EXIT_UNEXPECTED;
   } finally {
     await api.close().catch((error: unknown) => logger.error({ err: error }, 'the API did not close'));
+    settings.close();
     await runtime.stop();
     watch.release();
     logger.info({}, 'stopped');
@@ -42,12 +48,14 @@ export async function runDaemon(parts: DaemonParts): Promise<number> {
 }
 
 /** Rejects when the engine cannot start, and never resolves: only a reason to end does. */
-async function startUp({ runtime, logger, notifier, socket }: DaemonParts): Promise<never> {
+async function startUp({ runtime, reload, logger, notifier, socket, watch }: DaemonParts): Promise<never> {
   await runtime.start();
   await runtime.ready;
   const { nodes } = runtime.status();
   logger.info({ socket, nodes: nodes.length }, 'ready');
   await notifier.ready(`watching ${nodes.length} memory nodes`);
+  const reloads = new Serial();
+  watch.onHangup(() => void reloads.run(reload));
   return new Promise<never>(() => undefined);
 }
 

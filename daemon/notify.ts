@@ -5,6 +5,8 @@ import type { Logger } from '../tiering/logger.ts';
 export interface Notifier {
   /** The service does its work now. */
   ready(status: string): Promise<void>;
+  /** The service reads its configuration again; ready() says when it is done. */
+  reloading(): Promise<void>;
   /** The service is ending. */
   stopping(status: string): Promise<void>;
 }
@@ -27,6 +29,7 @@ export function createNotifier(environment: NodeJS.ProcessEnv, logger: Logger): 
   };
   return {
     ready: (status) => send('--ready', `--status=${status}`),
+    reloading: () => send('--reloading'),
     stopping: (status) => send('STOPPING=1', `--status=${status}`),
   };
 }

@@ -1,8 +1,9 @@
+import { OperatorSettings } from '../api/policy/operator-settings.ts';
 import { measureInChild } from '../numa/probe/measure-in-child.ts';
 import { HostSysFs } from '../numa/sysfs.ts';
 import { createTiering } from '../tiering/controller.ts';
 import type { RunOptions } from './command-line.ts';
-import { loadConfig, policyOf } from './config.ts';
+import { loadConfig } from './config.ts';
 import type { Config } from './config-schema.ts';
 import { runDaemon } from './daemon.ts';
 import type { EndingWatch } from './ending.ts';
@@ -11,21 +12,29 @@ import { createLogger } from './logger.ts';
 import { createNotifier } from './notify.ts';
 import { measureCommand } from './own-command.ts';
 import { probeFile } from './probe-file.ts';
+import { Reload } from './reload.ts';
+import { restoreSettings } from './restore-settings.ts';
+import { settingsFile } from './settings-file.ts';
 import { openStateDirectory, receiptFile } from './state-file.ts';
 import { VERSION } from './version.ts';
 
 /** `tierd run`: puts the parts together and runs them. Resolves with the exit code. */
 export async function run(options: RunOptions, watch: EndingWatch): Promise<number> {
-  const config = withOptions(await loadConfig(options.config), options);
+  const file = await loadConfig(options.config);
+  const config = withOptions(file.config, options);
   const logger = await createLogger(config.logLevel, detectLogFormat(process.env.JOURNAL_STREAM, process.stdout.fd));
   logger.info({ version: VERSION, pid: process.pid }, 'tierd starts');
   try {
     await openStateDirectory(config.stateDirectory);
     const receipt = receiptFile(config.stateDirectory, logger);
+    const saved = settingsFile(config.stateDirectory, logger);
+    const commandLine = options.dryRun === undefined ? {} : { dryRun: options.dryRun };
+    const { layers, policy, pausedSince } = await restoreSettings(saved, file.stated, commandLine);
     const probes = probeFile(config.stateDirectory, logger);
     const runtime = await createTiering({
       sysfs: new HostSysFs(),
-      policy: policyOf(config),
+      policy,
+      ...(pausedSince && { pausedSince }),
       engine: config.engine,
       ...(config.tiers === 'auto' ? {} : { tiers: config.tiers }),
       waitForDamon: config.waitForDamon,
@@ -41,10 +50,25 @@ export async function run(options: RunOptions, watch: EndingWatch): Promise<numb
       ownMemory: config.ownMemory,
       featureMask: featureMask(process.env),
     });
+    const settings = new OperatorSettings({ service: runtime, layers, save: (value) => saved.save(value), logger });
+    const notifier = createNotifier(process.env, logger);
+    const reload = new Reload({
+      file: options.config,
+      current: file,
+      settings,
+      // What the command line says goes before the file.
+      setLogLevel: (level) => {
+        logger.level = options.logLevel ?? level;
+      },
+      logger,
+      notifier,
+    });
     return await runDaemon({
       runtime,
+      settings,
+      reload: () => reload.run(),
       logger,
-      notifier: createNotifier(process.env, logger),
+      notifier,
       socket: config.api.socket,
       version: VERSION,
       watch,
@@ -62,11 +86,10 @@ function featureMask({ TIERD_FEATURE_MASK: mask = '' }: NodeJS.ProcessEnv): read
   return mask.split(',').filter((name) => name !== '');
 }
 
-/** The command line goes before the file. */
+/** The command line goes before the file; what it says of the policy is a layer of that. */
 export function withOptions(config: Config, options: RunOptions): Config {
   return {
     ...config,
-    dryRun: options.dryRun ?? config.dryRun,
     logLevel: options.logLevel ?? config.logLevel,
     api: { ...config.api, socket: options.socket ?? config.api.socket },
     stateDirectory: options.stateDirectory ?? config.stateDirectory,

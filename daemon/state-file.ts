@@ -51,7 +51,7 @@ export class StateFile<T> {
     try {
       return this.#format.parse(text);
     } catch (error) {
-      await this.#setAside(error);
+      await this.setAside(error instanceof Error ? error.message : String(error));
       return undefined;
     }
   }
@@ -86,13 +86,13 @@ export class StateFile<T> {
     }
   }
 
-  async #setAside(cause: unknown): Promise<void> {
+  /** Keeps the file under another name, with a warning that says why it is not used. */
+  async setAside(reason: string): Promise<void> {
     const aside = `${this.path}.corrupt-${this.#now().toISOString().replaceAll(':', '')}`;
     await rename(this.path, aside).catch((error: unknown) => {
       throw new StateDirectoryError(dirname(this.path), error);
     });
-    const reason = cause instanceof Error ? cause.message : String(cause);
-    this.#logger.warn({ file: this.path, movedTo: aside, reason }, 'state file is not readable and was set aside');
+    this.#logger.warn({ file: this.path, movedTo: aside, reason }, 'state file cannot be used and was set aside');
   }
 }
 

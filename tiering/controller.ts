@@ -32,7 +32,7 @@ import type { ProbingParts, Quietly } from './probing.ts';
 import { Probing } from './probing.ts';
 import type { DesiredKdamond } from './scheme.ts';
 import { Serial } from './serial.ts';
-import type { KdamondView, Status, TieringService } from './service.ts';
+import type { KdamondView, PolicyPlans, Status, TieringService } from './service.ts';
 import type { NodeSnapshot } from './snapshot.ts';
 import { nodeStatuses } from './status-view.ts';
 import type { NodeOrders } from './tuner/order.ts';
@@ -43,6 +43,8 @@ import { FRESH_TUNER, tune } from './tuner/tune.ts';
 export interface TieringOptions {
   readonly sysfs: SysFs;
   readonly policy: Policy;
+  /** Paused by an earlier process, since then. */
+  readonly pausedSince?: Date;
   /** `auto`: damos where the kernel has migrate actions, else move_pages. */
   readonly engine: EngineName | 'auto';
   /** Node ids from fast to slow; undefined: as the kernel says. */
@@ -107,6 +109,7 @@ class Controller implements TieringRuntime {
   #hotBytesWaiting = 0;
   #pingPongBytes = 0;
   #problem: string | undefined;
+  #pausedSince: Date | undefined;
   #stopped = false;
   #starting: Promise<void> = Promise.resolve();
   #loop: Promise<void> = Promise.resolve();
@@ -117,6 +120,7 @@ class Controller implements TieringRuntime {
     this.#options = options;
     this.#logger = options.logger;
     this.#policy = options.policy;
+    this.#pausedSince = options.pausedSince;
     this.#driver = new DamonDriver({
       sysfs: options.sysfs,
       saveReceipt: options.saveReceipt,
@@ -200,14 +204,17 @@ class Controller implements TieringRuntime {
         ? 'degraded'
         : !this.#isReady
           ? 'starting'
-          : moving
-            ? 'moving'
-            : 'settled';
+          : this.#pausedSince !== undefined
+            ? 'paused'
+            : moving
+              ? 'moving'
+              : 'settled';
     return {
       state,
       ...(this.#problem !== undefined && { problem: this.#problem }),
       engine: this.#engine?.engine.name ?? this.#options.engine,
       dryRun: this.#policy.dryRun,
+      ...(this.#pausedSince && { pausedSince: this.#pausedSince.toISOString() }),
       startedAt: this.#startedAt.toISOString(),
       uptimeSeconds: Math.round((now - this.#startedAt.getTime()) / 1000),
       nodes: nodeStatuses(this.#topology, this.#policy, this.#observation, this.#orders),
@@ -269,6 +276,45 @@ class Controller implements TieringRuntime {
         throw error;
       }
       this.#logger.info({}, `policy changed: ${changes.join(', ')}`);
+    });
+  }
+
+  preview(policy: Policy): Promise<PolicyPlans> {
+    return this.#between.run(async () => {
+      if (this.#engine === undefined) return { before: [], after: [] };
+      const { engine, features } = this.#engine;
+      const scope = await resolveScope(this.#options.sysfs, policy.cgroups);
+      const decided =
+        this.#observation === undefined || this.#pausedSince !== undefined
+          ? []
+          : tune(this.#tuner, this.#observation, this.#topology, policy).orders;
+      const after = { topology: this.#topology, policy, features, scope, orders: decided };
+      return { before: this.#desired(this.#orders), after: engine.kdamonds(after) };
+    });
+  }
+
+  pausedSince(): Date | undefined {
+    return this.#pausedSince;
+  }
+
+  pause(since: Date): Promise<void> {
+    return this.#between.run(async () => {
+      if (this.#pausedSince !== undefined) return;
+      await this.#fleet.bring(this.#desired([]));
+      this.#engine?.engine.policyChanged();
+      this.#orders = [];
+      this.#pausedSince = since;
+      this.#logger.info({}, 'paused: nothing is promoted or demoted');
+    });
+  }
+
+  resume(): Promise<void> {
+    return this.#between.run(async () => {
+      if (this.#pausedSince === undefined) return;
+      this.#pausedSince = undefined;
+      // What it learned was of another time.
+      this.#tuner = FRESH_TUNER;
+      this.#logger.info({}, 'resumed');
     });
   }
 
@@ -353,9 +399,13 @@ class Controller implements TieringRuntime {
     this.#clock.decided(this.#observer.snapshots);
 
     const tuning = tune(this.#tuner, this.#observation, this.#topology, this.#policy);
+    this.#hotBytesWaiting = tuning.hotBytesWaiting;
+    if (this.#pausedSince !== undefined) {
+      this.#problem = undefined;
+      return;
+    }
     this.#tuner = tuning.state;
     this.#orders = tuning.orders;
-    this.#hotBytesWaiting = tuning.hotBytesWaiting;
     this.#pingPongBytes = tuning.pingPongBytes;
     this.#decisions.record(tuning.orders, (nodeId, direction) => {
       const path = this.#topology.paths.find((candidate) => candidate.nodeId === nodeId);

@@ -3,7 +3,7 @@ import type { Topology } from '../numa/topology.ts';
 import type { EngineName, PageAccounts } from './engine.ts';
 import type { MigrationService } from './jobs/migration-job.ts';
 import type { Policy } from './policy.ts';
-import type { DesiredScheme, SchemeStats } from './scheme.ts';
+import type { DesiredKdamond, DesiredScheme, SchemeStats } from './scheme.ts';
 import type { NodeSnapshot, Temperatures } from './snapshot.ts';
 
 /** What the REST API and the command line see of the running engine. Everything is answered from memory: no call waits for the kernel. */
@@ -13,6 +13,13 @@ export interface TieringService {
   policy(): Policy;
   /** Applies a complete, already validated policy online. Resolves when the kernel has taken it; rejects leaving the old policy in force. */
   setPolicy(policy: Policy): Promise<void>;
+  /** The kdamonds as they are now and as they would be with another, already validated policy, for the same observation. */
+  preview(policy: Policy): Promise<PolicyPlans>;
+  /** Since when nothing may move; undefined: it may. */
+  pausedSince(): Date | undefined;
+  /** Promotes and demotes nothing until resume(), and goes on watching. Migrations by order go on. */
+  pause(since: Date): Promise<void>;
+  resume(): Promise<void>;
   schemes(): readonly KdamondView[];
   /** The newest snapshot of every monitored node, by ascending node id; empty until the first aggregation. */
   snapshots(): readonly NodeSnapshot[];
@@ -25,8 +32,13 @@ export interface TieringService {
   readonly migrations: MigrationService;
 }
 
-/** `starting`: no full snapshot yet; `moving`: some scheme may move memory; `settled`: none need; `degraded`: see `problem`. */
-type EngineState = 'starting' | 'moving' | 'settled' | 'degraded' | 'stopped';
+export interface PolicyPlans {
+  readonly before: readonly DesiredKdamond[];
+  readonly after: readonly DesiredKdamond[];
+}
+
+/** `starting`: no full snapshot yet; `paused`: by order; `moving`: some scheme may move memory; `settled`: none need; `degraded`: see `problem`. */
+type EngineState = 'starting' | 'paused' | 'moving' | 'settled' | 'degraded' | 'stopped';
 
 export interface Status {
   readonly state: EngineState;
@@ -35,6 +47,8 @@ export interface Status {
   /** What moves memory; `auto` until that is decided. */
   readonly engine: EngineName | 'auto';
   readonly dryRun: boolean;
+  /** ISO 8601; present while paused. */
+  readonly pausedSince?: string;
   readonly startedAt: string;
   readonly uptimeSeconds: number;
   readonly nodes: readonly NodeStatus[];

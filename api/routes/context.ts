@@ -4,6 +4,7 @@ import type { FastifyBaseLogger, FastifyInstance, RawServerDefault } from 'fasti
 import Type from 'typebox';
 import type { TieringService } from '../../tiering/service.ts';
 import type { Host } from '../host.ts';
+import type { OperatorSettings } from '../policy/operator-settings.ts';
 import { ProblemSchema } from '../problem.ts';
 
 /** fastify, with types that follow from the schemas. */
@@ -18,6 +19,8 @@ export type Api = FastifyInstance<
 /** What the routes answer from. */
 export interface ApiContext {
   readonly service: TieringService;
+  /** Through which the policy is changed. */
+  readonly settings: OperatorSettings;
   readonly version: string;
   readonly host: Host;
   /** The clock of the snapshots' `takenAtMs`. */

@@ -1,16 +1,73 @@
+import type { FastifyReply } from 'fastify';
+import Type from 'typebox';
 import { PolicySchema } from '../../tiering/policy.ts';
-import { PolicyEditor } from '../policy-editor.ts';
+import { chooseRepresentation } from '../content.ts';
+import { POLICY_SOURCES } from '../policy/layers.ts';
+import type { OperatorSettings } from '../policy/operator-settings.ts';
+import { PlanChangeSchema } from '../policy/plan-changes.ts';
+import { policyText } from '../text/policy-text.ts';
 import type { Api, ApiContext } from './context.ts';
-import { NoQuerySchema, responses } from './context.ts';
+import { FormatSchema, responses } from './context.ts';
+import { sendText } from './send-text.ts';
+
+const FlagSchema = Type.Optional(Type.Union([Type.Literal('true'), Type.Literal('false')]));
+
+const GetQuerySchema = Type.Object({ format: FormatSchema, sources: FlagSchema }, { additionalProperties: false });
+
+const ChangeQuerySchema = Type.Object({ dryRun: FlagSchema }, { additionalProperties: false });
+
+const WithSourcesSchema = Type.Object({
+  policy: PolicySchema,
+  sources: Type.Record(Type.String(), Type.Enum([...POLICY_SOURCES]), {
+    description: 'By key, such as "promotion.minAccessRate".',
+  }),
+});
+
+const PreviewSchema = Type.Object({
+  policy: PolicySchema,
+  changes: Type.Immutable(Type.Array(PlanChangeSchema, { description: 'What would change in kdamonds and schemes.' })),
+});
 
 /**
- * GET /v1/policy, and PATCH /v1/policy with a JSON merge patch. The patch has no schema of its own: what it makes of the
- * policy is checked whole.
+ * GET /v1/policy; PATCH with a JSON merge patch and PUT with all that REST shall say. Bodies have no schema of their own: what they make of the policy is
+ * checked whole.
  */
-export function policyRoutes(api: Api, { service }: ApiContext): void {
-  const schema = { querystring: NoQuerySchema, response: responses(PolicySchema) };
-  api.get('/v1/policy', { schema }, () => service.policy());
+export function policyRoutes(api: Api, { settings }: ApiContext): void {
+  const get = { querystring: GetQuerySchema, response: responses(Type.Union([PolicySchema, WithSourcesSchema])) };
+  api.get('/v1/policy', { schema: get }, (request, reply) => {
+    const { format, sources } = request.query;
+    const [policy, where] = [settings.policy(), settings.sources()];
+    const wanted = chooseRepresentation(format, request.headers.accept);
+    tag(reply, settings);
+    // fastify knows that this status has no body.
+    if (wanted === 'json' && sameTag(request.headers['if-none-match'], settings.etag())) sendText(reply.code(304), '');
+    else if (wanted === 'text') sendText(reply, policyText(policy, where));
+    else reply.send(sources === 'true' ? { policy, sources: where } : policy);
+  });
 
-  const editor = new PolicyEditor(service);
-  api.patch('/v1/policy', { schema }, (request) => editor.patch(request.body));
+  const change = { querystring: ChangeQuerySchema, response: responses(Type.Union([PolicySchema, PreviewSchema])) };
+  api.patch('/v1/policy', { schema: change }, async (request, reply) => {
+    const options = { ifMatch: request.headers['if-match'] };
+    if (request.query.dryRun === 'true') return settings.previewPatch(request.body, options);
+    const policy = await settings.patch(request.body, options);
+    tag(reply, settings);
+    return policy;
+  });
+  api.put('/v1/policy', { schema: change }, async (request, reply) => {
+    const options = { ifMatch: request.headers['if-match'] };
+    if (request.query.dryRun === 'true') return settings.previewPut(request.body, options);
+    const policy = await settings.put(request.body, options);
+    tag(reply, settings);
+    return policy;
+  });
+}
+
+function tag(reply: FastifyReply, settings: OperatorSettings): void {
+  reply.header('etag', settings.etag());
+}
+
+/** If-None-Match compares weakly (RFC 9110, 13.1.2). */
+function sameTag(header: string | undefined, etag: string): boolean {
+  const tags = header?.split(',').map((text) => text.trim().replace(/^W\//, '')) ?? [];
+  return tags.includes('*') || tags.includes(etag);
 }

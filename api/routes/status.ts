@@ -9,10 +9,10 @@ import { sendText } from './send-text.ts';
 const QuerySchema = Type.Object({ format: FormatSchema }, { additionalProperties: false });
 
 /** GET /v1/status: what the daemon is doing, and why. */
-export function statusRoute(api: Api, { service, version, host }: ApiContext): void {
+export function statusRoute(api: Api, { service, settings, version, host }: ApiContext): void {
   const schema = { querystring: QuerySchema, response: responses(StatusSchema) };
   api.get('/v1/status', { schema }, (request, reply) => {
-    const status = statusView(service, version, host);
+    const status = statusView(service, settings, version, host);
     const wanted = chooseRepresentation(request.query.format, request.headers.accept);
     if (wanted === 'text') sendText(reply, statusText(status));
     else reply.send(status);

@@ -22,8 +22,9 @@ type NodeBody = StatusBody['nodes'][number];
 export function statusText(status: StatusBody): string {
   const lines = [
     `tierd ${status.version} on ${status.host.hostname} (Linux ${status.host.kernel})`,
-    `${status.state}${status.dryRun ? ', dry run' : ''}, engine ${status.engine}, up ${formatSeconds(status.uptimeSeconds)}`,
+    `${status.state}${status.pausedSince === undefined ? '' : ` since ${status.pausedSince}`}${status.dryRun ? ', dry run' : ''}, engine ${status.engine}, up ${formatSeconds(status.uptimeSeconds)}`,
     ...(status.problem === undefined ? [] : [`problem: ${status.problem}`]),
+    ...(status.settingsProblem === undefined ? [] : [`not saved: ${status.settingsProblem}`]),
     `promoted ${moved(status.promotedBytes, status.promotedBytesPerSecond)}`,
     `demoted  ${moved(status.demotedBytes, status.demotedBytesPerSecond)}`,
     `waiting  ${formatBytes(status.hotBytesWaiting)} hot on slow nodes`,

@@ -3,6 +3,7 @@ import Type from 'typebox';
 import type { TieringService } from '../../tiering/service.ts';
 import type { Host } from '../host.ts';
 import { HostSchema } from '../host.ts';
+import type { OperatorSettings } from '../policy/operator-settings.ts';
 import { TemperaturesSchema } from './temperatures-view.ts';
 
 const NodeStatusSchema = Type.Object({
@@ -27,6 +28,7 @@ export const StatusSchema = Type.Object({
   version: Type.String({ description: 'Version of tierd.' }),
   state: Type.Union([
     Type.Literal('starting'),
+    Type.Literal('paused'),
     Type.Literal('moving'),
     Type.Literal('settled'),
     Type.Literal('degraded'),
@@ -35,6 +37,10 @@ export const StatusSchema = Type.Object({
   problem: Type.Optional(Type.String({ description: 'What keeps the engine from working, and the way out.' })),
   engine: Type.String(),
   dryRun: Type.Boolean(),
+  pausedSince: Type.Optional(Type.String({ description: 'ISO 8601; since when nothing moves, by order.' })),
+  settingsProblem: Type.Optional(
+    Type.String({ description: 'Why what was set over REST is in force but would not survive a restart.' }),
+  ),
   startedAt: Type.String({ description: 'ISO 8601.' }),
   uptimeSeconds: Type.Number(),
   nodes: Type.Immutable(Type.Array(NodeStatusSchema)),
@@ -64,6 +70,12 @@ export const StatusSchema = Type.Object({
 export type StatusBody = Static<typeof StatusSchema>;
 
 /** The engine's status with what the process knows of itself. */
-export function statusView(service: TieringService, version: string, host: Host): StatusBody {
-  return { version, ...service.status(), host };
+export function statusView(
+  service: TieringService,
+  settings: Pick<OperatorSettings, 'saveProblem'>,
+  version: string,
+  host: Host,
+): StatusBody {
+  const { saveProblem } = settings;
+  return { version, ...service.status(), ...(saveProblem !== undefined && { settingsProblem: saveProblem }), host };
 }

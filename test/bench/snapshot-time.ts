@@ -2,6 +2,7 @@ import { request } from 'node:http';
 import { join } from 'node:path';
 import { pino } from 'pino';
 import { buildApp } from '../../api/app.ts';
+import { OperatorSettings } from '../../api/policy/operator-settings.ts';
 import { listenOnSocket } from '../../api/socket.ts';
 import type { Guest } from '../guest/guest.ts';
 import type { Progress } from '../guest/progress.ts';
@@ -35,7 +36,10 @@ export async function timeNativeSnapshots(progress: Progress): Promise<readonly 
   progress('native: snapshots of 1,000 and 10,000 regions');
   const directory = scratchDirectory();
   const service = new FakeService();
-  const api = buildApp({ service, logger: pino({ level: 'silent' }), version: 'bench' });
+  const logger = pino({ level: 'silent' });
+  const layers = { commandLine: {}, rest: {}, file: {} };
+  const settings = new OperatorSettings({ service, layers, save: async () => undefined, logger });
+  const api = buildApp({ service, settings, logger, version: 'bench' });
   const socketPath = join(directory, 'tierd.sock');
   try {
     await listenOnSocket(api, socketPath);

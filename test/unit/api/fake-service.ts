@@ -3,7 +3,8 @@ import type { Topology } from '../../../numa/topology.ts';
 import type { MigrationJob, MigrationOrder, MigrationService } from '../../../tiering/jobs/migration-job.ts';
 import type { Policy } from '../../../tiering/policy.ts';
 import { DEFAULT_POLICY } from '../../../tiering/policy.ts';
-import type { KdamondView, Status, TieringService } from '../../../tiering/service.ts';
+import type { DesiredKdamond } from '../../../tiering/scheme.ts';
+import type { KdamondView, PolicyPlans, Status, TieringService } from '../../../tiering/service.ts';
 import type { NodeSnapshot, Region } from '../../../tiering/snapshot.ts';
 
 export const MIB = 1024 * 1024;
@@ -215,6 +216,7 @@ export class FakeService implements TieringService {
   snapshotList: readonly NodeSnapshot[] = SNAPSHOTS;
   readonly migrations = new FakeMigrations();
   #policy = DEFAULT_POLICY;
+  #pausedSince: Date | undefined;
 
   status(): Status {
     return STATUS;
@@ -234,6 +236,34 @@ export class FakeService implements TieringService {
     if (this.refusal !== undefined) throw this.refusal;
     this.applied.push(policy);
     this.#policy = policy;
+  }
+
+  async preview(policy: Policy): Promise<PolicyPlans> {
+    const plan = (watched: Policy): DesiredKdamond => ({
+      nodeId: 1,
+      samplingIntervalUs: watched.monitoring.samplingIntervalMs * 1000,
+      aggregationIntervalUs: 1_000_000,
+      updateIntervalUs: 10_000_000,
+      minRegions: 250,
+      maxRegions: 1000,
+      ranges: [{ start: 0x100000000, end: 0x140000000 }],
+      schemes: KDAMONDS.flatMap(({ schemes }) =>
+        schemes.map(({ scheme }) => ({ ...scheme, action: watched.dryRun ? 'stat' : scheme.action })),
+      ),
+    });
+    return { before: [plan(this.#policy)], after: [plan(policy)] };
+  }
+
+  pausedSince(): Date | undefined {
+    return this.#pausedSince;
+  }
+
+  async pause(since: Date): Promise<void> {
+    this.#pausedSince = since;
+  }
+
+  async resume(): Promise<void> {
+    this.#pausedSince = undefined;
   }
 
   async probe(): Promise<ProbeReport> {

@@ -1,5 +1,8 @@
 import { pino } from 'pino';
 import { buildApp } from '../../../api/app.ts';
+import type { PolicyLayers } from '../../../api/policy/layers.ts';
+import type { SavedSettings } from '../../../api/policy/operator-settings.ts';
+import { OperatorSettings } from '../../../api/policy/operator-settings.ts';
 import type { Api } from '../../../api/routes/context.ts';
 import { FakeService } from './fake-service.ts';
 
@@ -8,16 +11,33 @@ const HOST = { hostname: 'cxlhost', kernel: '7.3.0', cpuModel: 'Some CPU', memor
 export interface Harness {
   readonly api: Api;
   readonly service: FakeService;
+  readonly settings: OperatorSettings;
+  /** What was saved, one after the other. */
+  readonly saved: SavedSettings[];
+  /** What the next saves reject with. */
+  readonly disk: { failure?: Error };
   /** Log lines so far. */
   readonly log: string[];
 }
 
 /** The API over a fake engine at a fixed time. */
-export function harness(): Harness {
+export function harness(layers: Partial<PolicyLayers> = {}): Harness {
   const service = new FakeService();
   const log: string[] = [];
+  const saved: SavedSettings[] = [];
+  const disk: Harness['disk'] = {};
   const logger = pino({}, { write: (line) => log.push(line) });
-  return { api: buildApp({ service, logger, version: '1.2.3', host: HOST, nowMs: () => 2000 }), service, log };
+  const settings = new OperatorSettings({
+    service,
+    layers: { commandLine: {}, rest: {}, file: {}, ...layers },
+    save: async (value) => {
+      if (disk.failure !== undefined) throw disk.failure;
+      saved.push(value);
+    },
+    logger,
+  });
+  const api = buildApp({ service, settings, logger, version: '1.2.3', host: HOST, nowMs: () => 2000 });
+  return { api, service, settings, saved, disk, log };
 }
 
 /** PATCH /v1/policy. */

@@ -135,7 +135,7 @@ describe('problems', () => {
       { method: 'DELETE', url: '/v1/policy?x=1' },
       405,
       'TIERD_METHOD_NOT_ALLOWED',
-      'DELETE is not possible on /v1/policy: use GET, HEAD, PATCH',
+      'DELETE is not possible on /v1/policy: use GET, HEAD, PATCH, PUT',
     ],
     ['malformed address', { url: '/v1/%zz' }, 400, 'TIERD_BAD_REQUEST', "'/v1/%zz' is not a valid url component"],
     [
@@ -154,7 +154,7 @@ describe('problems', () => {
     ],
     [
       'query on a plain resource',
-      { url: '/v1/policy?x=1' },
+      { url: '/v1/topology?x=1' },
       400,
       'TIERD_BAD_REQUEST',
       'x: unknown key: must be left out: there are no keys here',
@@ -213,7 +213,7 @@ describe('problems', () => {
 
   test('405 names the methods in Allow, 415 the media types in Accept-Patch', async () => {
     const { api } = harness();
-    expect((await api.inject({ method: 'PUT', url: '/v1/policy' })).headers.allow).toBe('GET, HEAD, PATCH');
+    expect((await api.inject({ method: 'DELETE', url: '/v1/policy' })).headers.allow).toBe('GET, HEAD, PATCH, PUT');
     const refused = await api.inject({ ...patch, headers: { 'content-type': 'text/plain' }, payload: 'x' });
     expect(refused.headers['accept-patch']).toBe('application/json, application/merge-patch+json');
   });

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { loadConfig, parseConfig, policyOf } from '../../../daemon/config.ts';
+import { loadConfig, parseConfig } from '../../../daemon/config.ts';
 import { ConfigError } from '../../../daemon/errors.ts';
 import { withOptions } from '../../../daemon/run.ts';
 import { DEFAULT_POLICY } from '../../../tiering/policy.ts';
@@ -47,10 +47,6 @@ describe('parseConfig', () => {
       tiers: [[0, 1], [2]],
       api: { socket: '/tmp/x' },
     });
-  });
-
-  test('policyOf takes exactly the policy', () => {
-    expect(policyOf(parseConfig('dryRun: true', 'tierd.yaml'))).toEqual({ ...DEFAULT_POLICY, dryRun: true });
   });
 
   test.each([
@@ -211,7 +207,11 @@ describe('loadConfig', () => {
   test('reads the named file', async () => {
     const file = join(directory, 'tierd.yaml');
     await writeFile(file, 'dryRun: true\n');
-    expect(await loadConfig(file)).toEqual({ ...DEFAULTS, dryRun: true });
+    expect(await loadConfig(file)).toEqual({
+      path: file,
+      config: { ...DEFAULTS, dryRun: true },
+      stated: { dryRun: true },
+    });
   });
 
   test('a named file that is missing, or a folder, is an error', async () => {
@@ -227,9 +227,8 @@ describe('loadConfig', () => {
 test('the command line goes before the file', () => {
   const config = parseConfig('logLevel: warn\napi: {socket: /a}', 'tierd.yaml');
   expect(withOptions(config, {})).toEqual(config);
-  const options = { dryRun: true, logLevel: 'debug', socket: '/b', stateDirectory: '/c' } as const;
+  const options = { logLevel: 'debug', socket: '/b', stateDirectory: '/c' } as const;
   expect(withOptions(config, options)).toMatchObject({
-    dryRun: true,
     logLevel: 'debug',
     api: { socket: '/b' },
     stateDirectory: '/c',

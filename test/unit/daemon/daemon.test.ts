@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import { pino } from 'pino';
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import { OperatorSettings } from '../../../api/policy/operator-settings.ts';
 import { runDaemon } from '../../../daemon/daemon.ts';
 import { watchForEnding } from '../../../daemon/ending.ts';
 import { NoTiersError } from '../../../tiering/errors.ts';
@@ -44,19 +45,27 @@ beforeEach(async () => {
 });
 afterEach(() => rm(directory, { recursive: true }));
 
-function daemon(adjust: (runtime: FakeRuntime, processEvents: EventEmitter) => void = () => undefined) {
+function daemon(
+  adjust: (runtime: FakeRuntime, processEvents: EventEmitter) => void = () => undefined,
+  hasTerminal = true,
+) {
   const events: string[] = [];
   const log: string[] = [];
   const runtime = new FakeRuntime(events);
   const processEvents = new EventEmitter();
-  const watch = watchForEnding(processEvents);
+  const watch = watchForEnding(processEvents, hasTerminal);
   adjust(runtime, processEvents);
   const socket = join(directory, 'tierd.sock');
+  const logger = pino({ base: null, timestamp: false }, { write: (line) => log.push(line) });
+  const layers = { commandLine: {}, rest: {}, file: {} };
   const ended = runDaemon({
     runtime,
-    logger: pino({ base: null, timestamp: false }, { write: (line) => log.push(line) }),
+    settings: new OperatorSettings({ service: runtime, layers, save: async () => undefined, logger }),
+    reload: async () => void events.push('reload'),
+    logger,
     notifier: {
       ready: async (status) => void events.push(`ready: ${status}`),
+      reloading: async () => void events.push('reloading'),
       stopping: async () => void events.push('stopping'),
     },
     socket,
@@ -84,6 +93,19 @@ test.each(['SIGTERM', 'SIGINT', 'SIGHUP'])('%s ends it with everything put back'
   expect(existsSync(socket)).toBe(false);
   expect(processEvents.eventNames()).toEqual([]);
   expect(log.join('')).toContain(`"signal":"${signal}"`);
+});
+
+test('without a terminal SIGHUP reads the configuration again, once it is ready', async () => {
+  const { runtime, events, processEvents, ended } = daemon(undefined, false);
+  await until(() => events.includes('start'));
+  processEvents.emit('SIGHUP');
+  runtime.becomeReady();
+  await until(() => events.includes('reload'));
+  processEvents.emit('SIGHUP');
+  await until(() => events.filter((event) => event === 'reload').length === 2);
+  processEvents.emit('SIGTERM');
+  expect(await ended).toBe(0);
+  expect(events).toEqual(['start', 'ready: watching 2 memory nodes', 'reload', 'reload', 'stopping', 'stop']);
 });
 
 test('a signal ends it while the engine still waits', async () => {

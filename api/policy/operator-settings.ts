@@ -1,0 +1,216 @@
+import { createHash } from 'node:crypto';
+import type { Logger } from '../../tiering/logger.ts';
+import type { Policy } from '../../tiering/policy.ts';
+import { Serial } from '../../tiering/serial.ts';
+import type { TieringService } from '../../tiering/service.ts';
+import { ChangedMeanwhileError, InvalidPolicyError, OverruledError } from '../errors.ts';
+import { checkPolicy } from '../policy-check.ts';
+import type { JsonObject } from '../schema/json-schema.ts';
+import { isJsonObject } from '../schema/json-schema.ts';
+import { isDeeperThan, mergePatch } from '../schema/merge-patch.ts';
+import { wrongValue } from '../schema/violation.ts';
+import type { PolicyLayers, PolicySource } from './layers.ts';
+import { overruledKeys, policyOfLayers, sourcesOf } from './layers.ts';
+import type { PlanChange } from './plan-changes.ts';
+import { planChanges } from './plan-changes.ts';
+
+/** What the operator has set over REST, and what must survive a restart of the daemon. */
+export interface SavedSettings {
+  /** The keys of the policy that were set. */
+  readonly policy: JsonObject;
+  /** ISO 8601: since when nothing may move. */
+  readonly pausedSince?: string;
+}
+
+export interface OperatorSettingsOptions {
+  readonly service: Pick<TieringService, 'policy' | 'setPolicy' | 'preview' | 'pausedSince' | 'pause' | 'resume'>;
+  readonly layers: PolicyLayers;
+  /** Durable once it resolves. */
+  readonly save: (settings: SavedSettings) => Promise<void>;
+  readonly logger: Logger;
+}
+
+export interface EditOptions {
+  /** Only if the policy still has this ETag. */
+  readonly ifMatch?: string | undefined;
+}
+
+/** The policy has two levels of objects and lists in it; a patch nested deeper is wrong wherever it is. */
+const MAX_PATCH_DEPTH = 8;
+const SAVE_AGAIN_MS = 30_000;
+
+/** How an edit makes what REST says from what it said. */
+type Edit = (rest: JsonObject) => JsonObject;
+
+/**
+ * The policy as the operator steers it: command line, REST, file and defaults in layers; one change at a time, each checked as a whole, applied online and
+ * then saved. What cannot be saved is in force all the same, and is saved as soon as that is possible.
+ */
+export class OperatorSettings {
+  readonly #options: OperatorSettingsOptions;
+  readonly #edits = new Serial();
+  #layers: PolicyLayers;
+  #saveProblem: string | undefined;
+  #saveAgain: NodeJS.Timeout | undefined;
+
+  constructor(options: OperatorSettingsOptions) {
+    this.#options = options;
+    this.#layers = options.layers;
+  }
+
+  policy(): Policy {
+    return this.#options.service.policy();
+  }
+
+  /** By key, such as `promotion.minAccessRate`. */
+  sources(): Readonly<Record<string, PolicySource>> {
+    return sourcesOf(this.#layers);
+  }
+
+  /** Strong entity tag of the policy in force (RFC 9110, 8.8.3). */
+  etag(): string {
+    const hash = createHash('sha256').update(JSON.stringify(this.policy())).update(JSON.stringify(this.sources()));
+    return `"${hash.digest('base64url').slice(0, 22)}"`;
+  }
+
+  /** Why what is in force has not been saved; undefined: it has. */
+  get saveProblem(): string | undefined {
+    return this.#saveProblem;
+  }
+
+  /**
+   * Applies a JSON merge patch (RFC 7396) and resolves with the policy then in force; null takes back what was set over REST, so that the file or the default
+   * counts again. Throws InvalidPolicyError, OverruledError or ChangedMeanwhileError with nothing applied.
+   */
+  patch(patch: unknown, options: EditOptions = {}): Promise<Policy> {
+    return this.#edit(patched(patch), options);
+  }
+
+  /** Replaces all that was set over REST. Throws as patch() does. */
+  put(policy: unknown, options: EditOptions = {}): Promise<Policy> {
+    return this.#edit(replaced(policy), options);
+  }
+
+  /** What patch() would change in the kernel. Applies nothing; throws as patch() does. */
+  previewPatch(patch: unknown, options: EditOptions = {}): Promise<PolicyPreview> {
+    return this.#preview(patched(patch), options);
+  }
+
+  /** What put() would change in the kernel. Applies nothing; throws as put() does. */
+  previewPut(policy: unknown, options: EditOptions = {}): Promise<PolicyPreview> {
+    return this.#preview(replaced(policy), options);
+  }
+
+  /** The file says something else now. Throws InvalidPolicyError with nothing applied. */
+  setFile(file: JsonObject): Promise<void> {
+    return this.#edits.run(async () => {
+      await this.#apply({ ...this.#layers, file });
+    });
+  }
+
+  /** From now on nothing is promoted or demoted. Already paused: stays as it is. */
+  pause(now = new Date()): Promise<void> {
+    return this.#edits.run(async () => {
+      if (this.#options.service.pausedSince() !== undefined) return;
+      await this.#options.service.pause(now);
+      await this.#save();
+    });
+  }
+
+  resume(): Promise<void> {
+    return this.#edits.run(async () => {
+      if (this.#options.service.pausedSince() === undefined) return;
+      await this.#options.service.resume();
+      await this.#save();
+    });
+  }
+
+  /** Ends the tries to save what could not be saved. */
+  close(): void {
+    clearTimeout(this.#saveAgain);
+  }
+
+  #edit(edit: Edit, { ifMatch }: EditOptions): Promise<Policy> {
+    return this.#edits.run(async () => {
+      this.#checkTag(ifMatch);
+      await this.#apply(this.#edited(edit));
+      await this.#save();
+      return this.policy();
+    });
+  }
+
+  #preview(edit: Edit, { ifMatch }: EditOptions): Promise<PolicyPreview> {
+    return this.#edits.run(async () => {
+      this.#checkTag(ifMatch);
+      const policy = this.#checked(this.#edited(edit));
+      const { before, after } = await this.#options.service.preview(policy);
+      return { policy, changes: planChanges(before, after) };
+    });
+  }
+
+  #edited(edit: Edit): PolicyLayers {
+    const layers = { ...this.#layers, rest: edit(this.#layers.rest) };
+    const overruled = overruledKeys(layers);
+    if (overruled.length > 0) throw new OverruledError(overruled);
+    return layers;
+  }
+
+  #checked(layers: PolicyLayers): Policy {
+    const checked = policyOfLayers(layers);
+    if (!checked.ok) throw new InvalidPolicyError(checked.violations);
+    return checked.value;
+  }
+
+  async #apply(layers: PolicyLayers): Promise<void> {
+    await this.#options.service.setPolicy(this.#checked(layers));
+    this.#layers = layers;
+  }
+
+  #checkTag(ifMatch: string | undefined): void {
+    if (ifMatch === undefined || ifMatch.trim() === '*') return;
+    const tags = ifMatch.split(',').map((tag) => tag.trim());
+    if (!tags.includes(this.etag())) throw new ChangedMeanwhileError();
+  }
+
+  async #save(): Promise<void> {
+    const { save, service, logger } = this.#options;
+    const pausedSince = service.pausedSince();
+    clearTimeout(this.#saveAgain);
+    try {
+      await save({ policy: this.#layers.rest, ...(pausedSince && { pausedSince: pausedSince.toISOString() }) });
+      if (this.#saveProblem !== undefined) logger.info({}, 'what was set over REST is saved again');
+      this.#saveProblem = undefined;
+    } catch (error) {
+      const reason = error instanceof Error ? error.message : String(error);
+      if (this.#saveProblem === undefined) {
+        logger.warn({ reason }, 'what was set over REST is in force but not saved: it is tried again');
+      }
+      this.#saveProblem = reason;
+      this.#saveAgain = setTimeout(() => void this.#edits.run(() => this.#save()), SAVE_AGAIN_MS);
+      this.#saveAgain.unref();
+    }
+  }
+}
+
+export interface PolicyPreview {
+  readonly policy: Policy;
+  readonly changes: readonly PlanChange[];
+}
+
+function patched(patch: unknown): Edit {
+  if (isDeeperThan(patch, MAX_PATCH_DEPTH)) {
+    throw new InvalidPolicyError([wrongValue([], 'the patch', `nested at most ${MAX_PATCH_DEPTH} levels deep`)]);
+  }
+  return (rest) => asObject(mergePatch(rest, patch));
+}
+
+function replaced(policy: unknown): Edit {
+  return () => asObject(policy);
+}
+
+/** Of what is no object the check of the policy says what is wrong. */
+function asObject(value: unknown): JsonObject {
+  if (isJsonObject(value)) return value;
+  const checked = checkPolicy(value);
+  throw new InvalidPolicyError(checked.ok ? [] : checked.violations);
+}

@@ -1,0 +1,25 @@
+import Type from 'typebox';
+import type { Api, ApiContext } from './context.ts';
+import { NoQuerySchema, responses } from './context.ts';
+
+const PausedSchema = Type.Object({
+  paused: Type.Boolean(),
+  pausedSince: Type.Optional(Type.String({ description: 'ISO 8601.' })),
+});
+
+/** POST /v1/pause and /v1/resume: nothing is promoted or demoted in between, also after a restart. Asking twice is no error. */
+export function pauseRoutes(api: Api, { service, settings }: ApiContext): void {
+  const schema = { querystring: NoQuerySchema, response: responses(PausedSchema) };
+  const answer = () => {
+    const since = service.pausedSince();
+    return { paused: since !== undefined, ...(since && { pausedSince: since.toISOString() }) };
+  };
+  api.post('/v1/pause', { schema }, async () => {
+    await settings.pause();
+    return answer();
+  });
+  api.post('/v1/resume', { schema }, async () => {
+    await settings.resume();
+    return answer();
+  });
+}

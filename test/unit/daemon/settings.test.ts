@@ -1,0 +1,106 @@
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { pino } from 'pino';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { parseConfig } from '../../../daemon/config.ts';
+import { needRestart, Reload } from '../../../daemon/reload.ts';
+import { restoreSettings } from '../../../daemon/restore-settings.ts';
+import { settingsFile } from '../../../daemon/settings-file.ts';
+import { DEFAULT_POLICY } from '../../../tiering/policy.ts';
+
+let directory: string;
+let log: string[];
+const logger = pino({ base: null }, { write: (line: string) => log.push(line) });
+beforeEach(async () => {
+  log = [];
+  directory = await mkdtemp(join(tmpdir(), 'tierd-settings-'));
+});
+afterEach(() => rm(directory, { recursive: true }));
+
+describe('what was set over REST', () => {
+  test('holds after a restart, above the file and below the command line', async () => {
+    const saved = settingsFile(directory, logger);
+    await saved.save({ policy: { fastUtilization: 0.5, dryRun: false }, pausedSince: '2026-11-23T05:00:00.000Z' });
+    const restored = await restoreSettings(
+      saved,
+      { fastUtilization: 0.9, headroomMiB: 7, logLevel: 'warn' },
+      { dryRun: true },
+    );
+    expect(restored.policy).toEqual({ ...DEFAULT_POLICY, fastUtilization: 0.5, headroomMiB: 7, dryRun: true });
+    expect(restored.pausedSince).toEqual(new Date('2026-11-23T05:00:00.000Z'));
+    expect(JSON.parse(await readFile(saved.path, 'utf8'))).toMatchObject({ version: 1 });
+  });
+
+  test('without any, the file holds', async () => {
+    const restored = await restoreSettings(settingsFile(directory, logger), { headroomMiB: 7 }, {});
+    expect(restored).toEqual({
+      layers: { commandLine: {}, rest: {}, file: { headroomMiB: 7 } },
+      policy: { ...DEFAULT_POLICY, headroomMiB: 7 },
+    });
+  });
+
+  test.each([
+    ['not JSON', '{"version":1,'],
+    ['of a newer tierd', '{"version":2,"policy":{}}'],
+    ['something else', '[1,2,3]'],
+    ['empty', ''],
+    ['with a value that is not allowed', '{"version":1,"policy":{"fastUtilization":9}}'],
+    ['with a key that is gone', '{"version":1,"policy":{"fastness":1}}'],
+    ['that contradicts the file', '{"version":1,"policy":{"demotion":{"maxAccessRate":0.9}}}'],
+  ])('%s is set aside with a warning, and the file holds', async (_what, text) => {
+    await writeFile(join(directory, 'settings.json'), text);
+    const { policy } = await restoreSettings(settingsFile(directory, logger), { headroomMiB: 7 }, {});
+    expect(policy).toEqual({ ...DEFAULT_POLICY, headroomMiB: 7 });
+    const [aside, ...others] = await readdir(directory);
+    expect([aside, others]).toEqual([expect.stringMatching(/^settings\.json\.corrupt-/), []]);
+    expect(await readFile(join(directory, aside ?? ''), 'utf8')).toBe(text);
+    expect(log.join('')).toContain('was set aside');
+  });
+});
+
+describe('reading the configuration again', () => {
+  async function reloadOf(text: string) {
+    const file = join(directory, 'tierd.yaml');
+    await writeFile(file, text);
+    const told: string[] = [];
+    const layers: unknown[] = [];
+    const reload = new Reload({
+      file,
+      current: { path: file, config: parseConfig('', file), stated: {} },
+      settings: { setFile: async (layer) => void layers.push(layer) },
+      setLogLevel: (level) => void told.push(`log level ${level}`),
+      logger,
+      notifier: {
+        reloading: async () => void told.push('reloading'),
+        ready: async (status) => void told.push(status),
+        stopping: async () => undefined,
+      },
+    });
+    await reload.run();
+    return { told, layers, log: log.join('') };
+  }
+
+  test('applies the policy and the log level, and names what needs a restart', async () => {
+    const { told, layers, log: lines } = await reloadOf('fastUtilization: 0.5\nlogLevel: debug\nengine: damos\n');
+    expect(layers).toEqual([{ fastUtilization: 0.5 }]);
+    expect(told).toEqual(['reloading', 'log level debug', expect.stringMatching(/tierd\.yaml read again$/)]);
+    expect(lines).toContain('engine: changed in the file, counts after a restart');
+  });
+
+  test('changes nothing when the file is wrong, and says where', async () => {
+    const { told, layers, log: lines } = await reloadOf('\nfastUtilization: 5\n');
+    expect(layers).toEqual([]);
+    expect(told).toEqual(['reloading', 'the configuration file is wrong: the old one holds']);
+    expect(lines).toMatch(/not reloaded: .*tierd\.yaml:2: fastUtilization: 5 is not allowed/);
+  });
+
+  test('a change of the policy or the log level needs no restart', () => {
+    const before = parseConfig('', 'a');
+    expect(needRestart(before, parseConfig('dryRun: true\nlogLevel: warn\n', 'b'))).toEqual([]);
+    expect(needRestart(before, parseConfig('api: {socket: /x}\nwaitForDamon: true\n', 'b'))).toEqual([
+      'waitForDamon',
+      'api',
+    ]);
+  });
+});
