@@ -5,13 +5,16 @@ export const EXIT_OK = 0;
 export const EXIT_UNEXPECTED = 1;
 
 /**
- * The exit code of every error that ends the daemon, from 64 as in sysexits.h where that has a meaning for it. The unit's
+ * The exit code of every error that ends the daemon or a command, from 64 as in sysexits.h where that has a meaning for it. The unit's
  * RestartPreventExitStatus lists those that a restart does not mend.
  */
 const EXIT_CODES: ReadonlyMap<string, number> = new Map([
   ['TIERD_USAGE', 64],
+  ['TIERD_REQUEST_REFUSED', 65],
+  ['TIERD_DAEMON_UNREACHABLE', 69],
   ['TIERD_STATE_DIRECTORY', 73],
   ['TIERD_API_SOCKET', 74],
+  ['TIERD_DAEMON_FORBIDDEN', 77],
   ['TIERD_CONFIG', 78],
   ['TIERD_TIERS_DUPLICATE_NODE', 78],
   ['TIERD_TIERS_EMPTY', 78],

@@ -1,6 +1,6 @@
 import { measureAnswer } from '../numa/probe/measure-protocol.ts';
 import { about } from './about.ts';
-import { parseCommandLine, usage } from './command-line.ts';
+import { parseCommandLine } from './command-line.ts';
 import type { EndingWatch } from './ending.ts';
 import { EXIT_OK, exitCodeOf } from './exit-codes.ts';
 import { failureLines } from './failure.ts';
@@ -41,10 +41,21 @@ async function execute(args: readonly string[], watch: EndingWatch): Promise<num
       const { measureNode } = await import('../numa/probe/measure.ts');
       return say(await measureAnswer(measureNode(command.request)));
     }
+    case 'ask': {
+      const { askDaemon } = await import('./client/client.ts');
+      return askDaemon(command.request, {
+        write: (text) => process.stdout.write(text),
+        isTerminal: process.stdout.isTTY,
+      });
+    }
+    case 'completion': {
+      const { completion } = await import('./completion.ts');
+      return say(completion(command.shell));
+    }
     case 'about':
       return say(await about());
     case 'help':
-      return say(usage());
+      return say(command.text);
     case 'version':
       return say(`tierd ${VERSION}\n`);
   }

@@ -4,7 +4,7 @@ import { measureInChild } from '../numa/probe/measure-in-child.ts';
 import { probeNodes } from '../numa/probe/probe.ts';
 import type { ProbeReport } from '../numa/probe/result.ts';
 import { HostSysFs } from '../numa/sysfs.ts';
-import type { ProbeOptions } from './command-line.ts';
+import type { ProbeOptions } from './commands/command.ts';
 import { EXIT_OK, EXIT_UNEXPECTED } from './exit-codes.ts';
 import { measureCommand } from './own-command.ts';
 

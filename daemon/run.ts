@@ -2,7 +2,7 @@ import { OperatorSettings } from '../api/policy/operator-settings.ts';
 import { measureInChild } from '../numa/probe/measure-in-child.ts';
 import { HostSysFs } from '../numa/sysfs.ts';
 import { createTiering } from '../tiering/controller.ts';
-import type { RunOptions } from './command-line.ts';
+import type { RunOptions } from './commands/command.ts';
 import { loadConfig } from './config.ts';
 import type { Config } from './config-schema.ts';
 import { runDaemon } from './daemon.ts';

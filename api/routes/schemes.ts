@@ -1,9 +1,20 @@
+import Type from 'typebox';
+import { chooseRepresentation } from '../content.ts';
+import { schemesText } from '../text/schemes-text.ts';
 import { SchemesSchema, schemesView } from '../views/schemes-view.ts';
 import type { Api, ApiContext } from './context.ts';
-import { NoQuerySchema, responses } from './context.ts';
+import { FormatSchema, responses } from './context.ts';
+import { sendText } from './send-text.ts';
+
+const QuerySchema = Type.Object({ format: FormatSchema }, { additionalProperties: false });
 
 /** GET /v1/schemes: the kdamonds and schemes that tierd runs, with their statistics. */
 export function schemesRoute(api: Api, { service }: ApiContext): void {
-  const schema = { querystring: NoQuerySchema, response: responses(SchemesSchema) };
-  api.get('/v1/schemes', { schema }, () => schemesView(service.schemes()));
+  const schema = { querystring: QuerySchema, response: responses(SchemesSchema) };
+  api.get('/v1/schemes', { schema }, (request, reply) => {
+    const schemes = schemesView(service.schemes());
+    const wanted = chooseRepresentation(request.query.format, request.headers.accept);
+    if (wanted === 'text') sendText(reply, schemesText(schemes));
+    else reply.send(schemes);
+  });
 }

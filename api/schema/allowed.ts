@@ -25,7 +25,7 @@ export function describeAllowed(schema: JsonSchema): string {
 }
 
 /** `a`, `a or b`, `a, b or c`. */
-export function joinWithOr(parts: readonly string[]): string {
+function joinWithOr(parts: readonly string[]): string {
   if (parts.length < 2) return parts.join('');
   return `${parts.slice(0, -1).join(', ')} or ${parts.at(-1)}`;
 }

@@ -154,7 +154,7 @@ describe('problems', () => {
     ],
     [
       'query on a plain resource',
-      { url: '/v1/topology?x=1' },
+      { method: 'POST', url: '/v1/pause?x=1' },
       400,
       'TIERD_BAD_REQUEST',
       'x: unknown key: must be left out: there are no keys here',

@@ -54,7 +54,7 @@ test('tells a wrong command line by code 64', () => {
   expect(tierd('runn')).toEqual({
     status: 64,
     stdout: '',
-    stderr: 'tierd: there is no command "runn": did you mean run?; tierd --help shows what there is [TIERD_USAGE]\n',
+    stderr: "tierd: unknown command 'runn' (Did you mean run?); tierd --help shows what there is [TIERD_USAGE]\n",
   });
 });
 

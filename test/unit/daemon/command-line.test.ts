@@ -1,6 +1,6 @@
 import { resolve } from 'node:path';
 import { expect, test } from 'vitest';
-import { parseCommandLine, usage } from '../../../daemon/command-line.ts';
+import { parseCommandLine } from '../../../daemon/command-line.ts';
 
 test.each([
   [['run'], { name: 'run', options: {} }],
@@ -11,7 +11,6 @@ test.each([
       options: { config: resolve('a.yaml'), dryRun: true, logLevel: 'debug', socket: '/s', stateDirectory: '/d' },
     },
   ],
-  [['--dry-run', 'run'], { name: 'run', options: { dryRun: true } }],
   [['about'], { name: 'about' }],
   [['probe'], { name: 'probe', options: {} }],
   [['probe', '--json'], { name: 'probe', options: { json: true } }],
@@ -19,50 +18,80 @@ test.each([
     ['measure-node', '1', '67108864', '0-1'],
     { name: 'measure-node', request: { nodeId: 1, bufferBytes: 67_108_864, cpus: [0, 1] } },
   ],
-  [['--help'], { name: 'help' }],
-  [['run', '-h'], { name: 'help' }],
+  [['completion', 'fish'], { name: 'completion', shell: 'fish' }],
+  [['--help'], { name: 'help', text: expect.stringContaining('Usage: tierd') }],
+  [['run', '-h'], { name: 'help', text: expect.stringContaining('--state-directory') }],
   [['-V'], { name: 'version' }],
 ])('%j', (args, command) => {
   expect(parseCommandLine(args)).toEqual(command);
 });
 
 test.each([
-  [[], 'name a command: run, probe or about'],
-  [['rum'], 'there is no command "rum": did you mean run?'],
-  [['destroy'], 'there is no command "destroy"'],
-  [['run', 'fast'], '"fast" is one argument too many'],
-  [['run', '--confg', 'x'], "Unknown option '--confg': did you mean --config?"],
-  [['run', '-x'], "Unknown option '-x'"],
-  [['run', '--dry-run=no'], "Option '--dry-run' does not take an argument"],
-  [['run', '--socket'], "Option '--socket <value>' argument missing"],
+  [['status'], { method: 'GET', path: '/v1/status', as: 'text' }],
+  [['status', '--watch', '--json'], { method: 'GET', path: '/v1/status', as: 'json', watch: true }],
+  [['topology', '--socket', '/s'], { method: 'GET', path: '/v1/topology', as: 'text', socket: '/s' }],
+  [['snapshot', '--limit', '1&2'], { method: 'GET', path: '/v1/snapshot?limit=1%262', as: 'text' }],
+  [['pause'], { method: 'POST', path: '/v1/pause', as: 'text' }],
+  [['policy', 'get', '--json'], { method: 'GET', path: '/v1/policy?sources=true', as: 'json' }],
+  [
+    [
+      'policy',
+      'set',
+      'fastUtilization=0.9',
+      'promotion.minAgeSeconds=null',
+      'cgroups.include=/a,/b',
+      'headroomMiB=auto',
+    ],
+    {
+      method: 'PATCH',
+      path: '/v1/policy',
+      as: 'text',
+      show: 'policy-change',
+      body: {
+        fastUtilization: 0.9,
+        promotion: { minAgeSeconds: null },
+        cgroups: { include: ['/a', '/b'] },
+        headroomMiB: 'auto',
+      },
+    },
+  ],
+  [
+    ['policy', 'set', '--dry-run', 'promotion.minAgeSeconds=1', 'promotion.minAccessRate=0.5'],
+    {
+      method: 'PATCH',
+      path: '/v1/policy?dryRun=true',
+      as: 'text',
+      show: 'preview',
+      body: { promotion: { minAgeSeconds: 1, minAccessRate: 0.5 } },
+    },
+  ],
+])('%j asks the daemon', (args, request) => {
+  expect(parseCommandLine(args)).toEqual({ name: 'ask', request });
+});
+
+test.each([
+  [[], 'name a command'],
+  [['rum'], "unknown command 'rum' (Did you mean run?)"],
+  [['run', 'fast'], "too many arguments for 'run'. Expected 0 arguments but got 1"],
+  [['run', '--confg', 'x'], "unknown option '--confg' (Did you mean --config?)"],
+  [['run', '-x'], "unknown option '-x'"],
+  [['run', '--socket'], "option '--socket <path>' argument missing"],
   [
     ['run', '--log-level', 'loud'],
-    '--log-level loud is not allowed: must be trace, debug, info, warn, error, fatal or silent',
+    "option '--log-level <level>' argument 'loud' is invalid. Allowed choices are trace, debug, info, warn, error, fatal, silent",
   ],
-  [['about', '--dry-run'], '--dry-run is an option of run'],
-  [['probe', '--dry-run'], '--dry-run is an option of run'],
-  [['run', '--json'], '--json is an option of probe'],
-  [['probe', '1'], '"1" is one argument too many'],
+  [['about', '--dry-run'], "unknown option '--dry-run'"],
+  [['policy'], 'name what to do with the policy: get or set'],
+  [['policy', 'set'], "missing required argument 'key=value'"],
+  [['policy', 'set', 'fastUtilization'], '"fastUtilization" is no KEY=VALUE'],
+  [['policy', 'set', 'fastUtilisation=1'], 'the policy has no key "fastUtilisation": did you mean fastUtilization?'],
+  [['policy', 'set', '__proto__.x=1'], 'the policy has no key "__proto__.x"'],
+  [
+    ['completion', 'tcsh'],
+    "command-argument value 'tcsh' is invalid for argument 'shell'. Allowed choices are bash, zsh, fish",
+  ],
 ])('%j is a usage error', (args, message) => {
   expect(() => parseCommandLine(args)).toThrow(
     expect.objectContaining({ code: 'TIERD_USAGE', message: `${message}; tierd --help shows what there is` }),
   );
-});
-
-test('--help names every option and default', () => {
-  const text = usage();
-  for (const word of [
-    'tierd probe',
-    '--json',
-    '--config',
-    '--dry-run',
-    '--log-level',
-    '--socket',
-    '--state-directory',
-    '/etc/tierd/tierd.yaml',
-    '/run/tierd/tierd.sock',
-    '/var/lib/tierd',
-  ]) {
-    expect(text).toContain(word);
-  }
 });

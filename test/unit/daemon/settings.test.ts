@@ -99,8 +99,8 @@ describe('reading the configuration again', () => {
     const before = parseConfig('', 'a');
     expect(needRestart(before, parseConfig('dryRun: true\nlogLevel: warn\n', 'b'))).toEqual([]);
     expect(needRestart(before, parseConfig('api: {socket: /x}\nwaitForDamon: true\n', 'b'))).toEqual([
-      'waitForDamon',
       'api',
+      'waitForDamon',
     ]);
   });
 });

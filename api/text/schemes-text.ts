@@ -1,0 +1,61 @@
+import type { SchemesBody } from '../views/schemes-view.ts';
+import type { Column } from './columns.ts';
+import { formatColumns } from './columns.ts';
+import { formatBytes } from './units.ts';
+
+const COLUMNS: readonly Column[] = [
+  { title: 'NODE', align: 'right' },
+  { title: 'SCHEME', align: 'left' },
+  { title: 'ACTION', align: 'left' },
+  { title: 'ACCESSES', align: 'left' },
+  { title: 'AGE', align: 'left' },
+  { title: 'QUOTA', align: 'right' },
+  { title: 'TRIED', align: 'right' },
+  { title: 'APPLIED', align: 'right' },
+  { title: 'FULL', align: 'right' },
+];
+
+/** "No bound" where the kernel keeps an unsigned int. */
+const KERNEL_UINT_MAX = 2 ** 32 - 1;
+const MAX_NAME_LENGTH = 24;
+
+type Kdamond = SchemesBody['kdamonds'][number];
+type Scheme = Kdamond['schemes'][number];
+
+/** The kdamonds and their schemes to read in a terminal; FULL: how often a quota was used up. */
+export function schemesText({ kdamonds }: SchemesBody): string {
+  if (kdamonds.length === 0) return 'no kdamonds\n';
+  const lines = [
+    ...kdamonds.map(kdamondLine),
+    '',
+    ...formatColumns(
+      COLUMNS,
+      kdamonds.flatMap(({ nodeId, schemes }) => schemes.map((scheme) => cells(nodeId, scheme))),
+    ),
+  ];
+  return `${lines.join('\n')}\n`;
+}
+
+function kdamondLine(kdamond: Kdamond): string {
+  const { index, pid, nodeId, samplingIntervalUs, aggregationIntervalUs, nrRegions, minRegions, maxRegions } = kdamond;
+  const intervals = `every ${samplingIntervalUs / 1000} ms, ${aggregationIntervalUs / 1000} ms an aggregation`;
+  return `kdamond ${index} (pid ${pid}) watches node ${nodeId}: ${intervals}, ${nrRegions} regions (${minRegions} to ${maxRegions})`;
+}
+
+function cells(nodeId: number, { name, action, pattern, quota, stats }: Scheme): string[] {
+  const bounds = ({ min, max }: { readonly min: number; readonly max: number | null }) =>
+    max === null || max >= KERNEL_UINT_MAX ? `from ${min}` : `${min} to ${max}`;
+  // The driver's word for a scheme that matches nothing.
+  const isOff = quota.bytes === 1;
+  return [
+    String(nodeId),
+    name.length <= MAX_NAME_LENGTH ? name : `${name.slice(0, MAX_NAME_LENGTH - 3)}...`,
+    action,
+    bounds(pattern.nrAccesses),
+    isOff ? '-' : bounds(pattern.age),
+    isOff ? 'off' : quota.bytes === 0 ? 'none' : formatBytes(quota.bytes),
+    stats === undefined ? '-' : formatBytes(stats.triedBytes),
+    stats === undefined ? '-' : formatBytes(stats.appliedBytes),
+    stats === undefined ? '-' : String(stats.quotaExceeds),
+  ];
+}

@@ -1,0 +1,52 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { loadConfig, parseConfig } from '../config.ts';
+import { EXIT_OK } from '../exit-codes.ts';
+import { answerText } from './answer-text.ts';
+import { ask } from './ask.ts';
+import type { ClientRequest } from './client-request.ts';
+import { DaemonUnreachableError, RequestRefusedError } from './errors.ts';
+
+const WATCH_EVERY_MS = 1_000;
+const [HOME, END_OF_LINE, BELOW] = ['\u001b[H', '\u001b[K', '\u001b[J'];
+const WHOLE_SCREEN = '\u001b[2J';
+
+export interface ClientIo {
+  readonly write: (text: string) => void;
+  /** A person watches: each look replaces the one before. */
+  readonly isTerminal: boolean;
+  /** Ends watching; for tests. */
+  readonly signal?: AbortSignal;
+}
+
+/** Asks the running daemon and prints its answer. Resolves with the exit code; rejects as ask() does. */
+export async function askDaemon(request: ClientRequest, io: ClientIo): Promise<number> {
+  const socket = request.socket ?? (await configuredSocket());
+  if (request.watch === true) await watch(request, socket, io);
+  else io.write(answerText(request, await ask(request, socket)));
+  return EXIT_OK;
+}
+
+/** A daemon that restarts meanwhile is waited for: whoever watches wants to see it come back. */
+async function watch(request: ClientRequest, socket: string, { write, isTerminal, signal }: ClientIo): Promise<void> {
+  if (isTerminal) write(`${HOME}${WHOLE_SCREEN}`);
+  while (signal?.aborted !== true) {
+    const text = await ask(request, socket)
+      .then((answer) => answerText(request, answer))
+      .catch((error: unknown) => {
+        if (error instanceof DaemonUnreachableError || error instanceof RequestRefusedError)
+          return `${error.message}\n`;
+        throw error;
+      });
+    write(isTerminal ? `${HOME}${text.replaceAll('\n', `${END_OF_LINE}\n`)}${BELOW}` : `${text}\n`);
+    await sleep(WATCH_EVERY_MS, undefined, signal && { signal }).catch(() => undefined);
+  }
+}
+
+/** The socket that the daemon's configuration names, where that can be read. */
+async function configuredSocket(): Promise<string> {
+  const { api } = await loadConfig(undefined).then(
+    ({ config }) => config,
+    () => parseConfig('', ''),
+  );
+  return api.socket;
+}

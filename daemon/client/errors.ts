@@ -1,0 +1,34 @@
+/** The daemon does not answer on its socket. */
+export class DaemonUnreachableError extends Error {
+  readonly code = 'TIERD_DAEMON_UNREACHABLE';
+
+  constructor(socket: string, reason: string, options?: ErrorOptions) {
+    super(`cannot reach tierd on ${socket}: ${reason}`, options);
+    this.name = 'DaemonUnreachableError';
+  }
+}
+
+/** The socket belongs to others. */
+export class DaemonForbiddenError extends Error {
+  readonly code = 'TIERD_DAEMON_FORBIDDEN';
+
+  constructor(socket: string, options?: ErrorOptions) {
+    super(
+      `${socket} is for root and the group tierd: use sudo, or join with "sudo usermod -aG tierd $USER" and log in again`,
+      options,
+    );
+    this.name = 'DaemonForbiddenError';
+  }
+}
+
+/** The daemon answers with a problem. */
+export class RequestRefusedError extends Error {
+  readonly code = 'TIERD_REQUEST_REFUSED';
+  readonly status: number;
+
+  constructor(status: number, detail: string) {
+    super(detail);
+    this.name = 'RequestRefusedError';
+    this.status = status;
+  }
+}

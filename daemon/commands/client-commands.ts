@@ -1,0 +1,93 @@
+import { resolve } from 'node:path';
+import { Command as Program } from 'commander';
+import type { ClientRequest } from '../client/client-request.ts';
+import { policyPatch } from '../client/policy-arguments.ts';
+import type { Choose } from './command.ts';
+
+interface Given {
+  readonly socket?: string;
+  readonly json?: true;
+  readonly watch?: true;
+  readonly limit?: string;
+  readonly dryRun?: true;
+  readonly sources?: true;
+}
+
+/** What each answer can be asked for as. */
+type Asked = Pick<ClientRequest, 'method' | 'path'> & Partial<ClientRequest>;
+
+/** The commands that ask the running daemon over its REST API. */
+export function addClientCommands(program: Program, choose: Choose): void {
+  const client = (parent: Program, name: string, summary: string): Program =>
+    parent
+      .command(name)
+      .summary(summary)
+      .description(sentence(summary))
+      .option('--json', 'print the answer as JSON')
+      .option('--socket <path>', "the daemon's socket (default: what the configuration file says)");
+  const asking =
+    (request: (given: Given, args: readonly string[]) => Asked) =>
+    (...parameters: unknown[]): void => {
+      // commander gives the arguments, then the options, then the command, which knows both.
+      const command = parameters.at(-1);
+      if (!(command instanceof Program)) return;
+      const given = command.opts<Given>();
+      const { args } = command;
+      const { socket } = given;
+      choose({
+        name: 'ask',
+        request: {
+          as: given.json === true ? 'json' : 'text',
+          ...(given.watch === true && { watch: true }),
+          ...(socket !== undefined && { socket: resolve(socket) }),
+          ...request(given, args),
+        },
+      });
+    };
+  const get = (path: string) => asking(() => ({ method: 'GET', path }));
+
+  client(program, 'status', 'what the daemon does, node by node, and why')
+    .option('--watch', 'again every second, until interrupted')
+    .action(get('/v1/status'));
+  client(program, 'topology', 'memory nodes, tiers, CXL devices and migration paths').action(get('/v1/topology'));
+  client(program, 'schemes', 'the kdamonds and schemes that tierd runs').action(get('/v1/schemes'));
+  client(program, 'snapshot', 'every region of memory with its access rate and age')
+    .option('--limit <regions>', 'only the hottest of each node')
+    .option('--watch', 'again every second, until interrupted')
+    .action(
+      asking(({ limit }) => ({
+        method: 'GET',
+        path: limit === undefined ? '/v1/snapshot' : `/v1/snapshot?limit=${encodeURIComponent(limit)}`,
+      })),
+    );
+  client(program, 'migrations', 'the migrations by order that wait, run, and ended lately')
+    .option('--watch', 'again every second, until interrupted')
+    .action(get('/v1/migrations'));
+  client(program, 'pause', 'promote and demote nothing until resumed; monitoring goes on').action(
+    asking(() => ({ method: 'POST', path: '/v1/pause' })),
+  );
+  client(program, 'resume', 'promote and demote again').action(asking(() => ({ method: 'POST', path: '/v1/resume' })));
+
+  const policy = program
+    .command('policy')
+    .summary('what the daemon is to do')
+    .description('Read or change the policy.');
+  client(policy, 'get', 'the policy in force, and where each value comes from').action(
+    asking(({ json }) => ({ method: 'GET', path: json === true ? '/v1/policy?sources=true' : '/v1/policy' })),
+  );
+  client(policy, 'set', 'change it, at once and for good; null takes back what was set')
+    .argument('<key=value...>', 'such as fastUtilization=0.9 promotion.maxMiBPerSecond=200')
+    .option('--dry-run', 'only tell what would change in the kernel')
+    .action(
+      asking(({ dryRun }, assignments) => ({
+        method: 'PATCH',
+        path: dryRun === true ? '/v1/policy?dryRun=true' : '/v1/policy',
+        body: policyPatch(assignments),
+        show: dryRun === true ? 'preview' : 'policy-change',
+      })),
+    );
+}
+
+function sentence(summary: string): string {
+  return `${summary.charAt(0).toUpperCase()}${summary.slice(1)}.`;
+}
