@@ -9,6 +9,7 @@ import { readHost } from './host.ts';
 import type { OperatorSettings } from './policy/operator-settings.ts';
 import { PROBLEM_MEDIA_TYPE, problemOf } from './problem.ts';
 import type { Api, ApiContext } from './routes/context.ts';
+import { metricsRoute } from './routes/metrics.ts';
 import { migrationRoutes } from './routes/migrations.ts';
 import { pauseRoutes } from './routes/pause.ts';
 import { policyRoutes } from './routes/policy.ts';
@@ -37,6 +38,7 @@ const ROUTES = [
   snapshotRoute,
   migrationRoutes,
   probeRoute,
+  metricsRoute,
 ];
 
 /** JSON and JSON merge patch (RFC 7396). */

@@ -32,7 +32,7 @@ import type { ProbingParts, Quietly } from './probing.ts';
 import { Probing } from './probing.ts';
 import type { DesiredKdamond } from './scheme.ts';
 import { Serial } from './serial.ts';
-import type { KdamondView, PolicyPlans, Status, TieringService } from './service.ts';
+import type { Heartbeat, KdamondView, PolicyPlans, Status, TieringService } from './service.ts';
 import type { NodeSnapshot } from './snapshot.ts';
 import { nodeStatuses } from './status-view.ts';
 import type { NodeOrders } from './tuner/order.ts';
@@ -110,6 +110,7 @@ class Controller implements TieringRuntime {
   #pingPongBytes = 0;
   #problem: string | undefined;
   #pausedSince: Date | undefined;
+  #heartbeat: Heartbeat = { ticks: 0, decisions: 0, lastTickAtMs: undefined, lastDecisionMs: undefined };
   #stopped = false;
   #starting: Promise<void> = Promise.resolve();
   #loop: Promise<void> = Promise.resolve();
@@ -233,6 +234,10 @@ class Controller implements TieringRuntime {
 
   policy(): Policy {
     return this.#policy;
+  }
+
+  heartbeat(): Heartbeat {
+    return this.#heartbeat;
   }
 
   schemes(): readonly KdamondView[] {
@@ -382,6 +387,8 @@ class Controller implements TieringRuntime {
       await sleep(pauseMs, undefined, { signal }).catch(() => undefined);
       if (signal.aborted) return;
       await this.#between.run(() => this.#tick()).catch((error: unknown) => this.#failed(error));
+      const { ticks } = this.#heartbeat;
+      this.#heartbeat = { ...this.#heartbeat, ticks: ticks + 1, lastTickAtMs: monotonicMs() };
     }
   }
 
@@ -394,6 +401,7 @@ class Controller implements TieringRuntime {
     if (this.#engine === undefined || !this.#clock.isDue(...this.#watched(), nowMs)) return;
     const { engine, features } = this.#engine;
     const flows = await engine.settle(nowMs);
+    const decidingSinceMs = monotonicMs();
     const nodeIds = this.#topology.nodes.map((node) => node.nodeId);
     this.#observation = await this.#observer.observe(nodeIds, flows, nowMs);
     this.#clock.decided(this.#observer.snapshots);
@@ -413,6 +421,12 @@ class Controller implements TieringRuntime {
     });
     await engine.serve(this.#planInput(features, tuning.orders), this.#observer.snapshots);
     this.#problem = undefined;
+    const { decisions } = this.#heartbeat;
+    this.#heartbeat = {
+      ...this.#heartbeat,
+      decisions: decisions + 1,
+      lastDecisionMs: monotonicMs() - decidingSinceMs,
+    };
   }
 
   /** What the clock goes by. */

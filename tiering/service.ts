@@ -20,6 +20,8 @@ export interface TieringService {
   /** Promotes and demotes nothing until resume(), and goes on watching. Migrations by order go on. */
   pause(since: Date): Promise<void>;
   resume(): Promise<void>;
+  /** What the loop has done so far: a loop that stands still shows by it. */
+  heartbeat(): Heartbeat;
   schemes(): readonly KdamondView[];
   /** The newest snapshot of every monitored node, by ascending node id; empty until the first aggregation. */
   snapshots(): readonly NodeSnapshot[];
@@ -30,6 +32,17 @@ export interface TieringService {
   probe(): Promise<ProbeReport>;
   /** One-shot migrations, beside what the engine moves. */
   readonly migrations: MigrationService;
+}
+
+export interface Heartbeat {
+  /** Looks at DAMON since start, whether or not there was something to decide. */
+  readonly ticks: number;
+  /** Decisions since start. */
+  readonly decisions: number;
+  /** When the last tick ended, CLOCK_MONOTONIC in milliseconds; undefined: none has. */
+  readonly lastTickAtMs: number | undefined;
+  /** How long the last decision took to make and to bring to the kernel, without the time migrations were waited for. */
+  readonly lastDecisionMs: number | undefined;
 }
 
 export interface PolicyPlans {

@@ -4,7 +4,7 @@ import type { MigrationJob, MigrationOrder, MigrationService } from '../../../ti
 import type { Policy } from '../../../tiering/policy.ts';
 import { DEFAULT_POLICY } from '../../../tiering/policy.ts';
 import type { DesiredKdamond } from '../../../tiering/scheme.ts';
-import type { KdamondView, PolicyPlans, Status, TieringService } from '../../../tiering/service.ts';
+import type { Heartbeat, KdamondView, PolicyPlans, Status, TieringService } from '../../../tiering/service.ts';
 import type { NodeSnapshot, Region } from '../../../tiering/snapshot.ts';
 
 export const MIB = 1024 * 1024;
@@ -236,6 +236,10 @@ export class FakeService implements TieringService {
     if (this.refusal !== undefined) throw this.refusal;
     this.applied.push(policy);
     this.#policy = policy;
+  }
+
+  heartbeat(): Heartbeat {
+    return { ticks: 7, decisions: 5, lastTickAtMs: 1900, lastDecisionMs: 12.5 };
   }
 
   async preview(policy: Policy): Promise<PolicyPlans> {

@@ -1,0 +1,25 @@
+import Type from 'typebox';
+import { Exposition, processFigures } from '../metrics/exposition.ts';
+import type { Api, ApiContext } from './context.ts';
+import { NoQuerySchema, responses } from './context.ts';
+
+/** GET /metrics: for Prometheus, in its text format. */
+export function metricsRoute(api: Api, { service, settings, version, nowMs }: ApiContext): void {
+  const exposition = new Exposition();
+  api.addHook('onResponse', async ({ method, is404, routeOptions }, { statusCode, elapsedTime }) => {
+    const route = is404 ? 'none' : (routeOptions.url ?? 'none');
+    exposition.answered(method, route, statusCode, elapsedTime);
+  });
+  const schema = { querystring: NoQuerySchema, response: responses(Type.String()) };
+  api.get('/metrics', { schema }, async (_request, reply) => {
+    const input = {
+      service,
+      version,
+      nowMs: nowMs(),
+      isSaved: settings.saveProblem === undefined,
+      process: await processFigures(),
+    };
+    const text = await exposition.text(input);
+    return reply.type(exposition.contentType).serializer(String).send(text);
+  });
+}

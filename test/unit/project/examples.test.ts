@@ -1,0 +1,49 @@
+import { readFileSync } from 'node:fs';
+import { expect, test } from 'vitest';
+import { parse, parseAllDocuments } from 'yaml';
+import { METRICS } from '../../../api/metrics/definitions.ts';
+import { parseConfig } from '../../../daemon/config.ts';
+
+const read = (path: string): string => readFileSync(new URL(`../../../${path}`, import.meta.url), 'utf8');
+const known = new Set([...METRICS.map(({ name }) => name), 'tierd_http_request_duration_seconds']);
+
+/** Names of metrics in expressions, without what Prometheus adds to a histogram's. */
+const metricsIn = (text: string): readonly string[] =>
+  [...text.matchAll(/\b(?:tierd|process)_[a-z_]+/g)].map(([name]) => name.replace(/_bucket$/, ''));
+
+test('every metric of the dashboard exists, and every metric is on it', () => {
+  const { panels } = JSON.parse(read('examples/grafana/tierd-dashboard.json'));
+  const shown = new Set<string>();
+  for (const { targets } of panels) for (const { expr } of targets) for (const name of metricsIn(expr)) shown.add(name);
+  expect([...shown].filter((name) => !known.has(name))).toEqual([]);
+  expect([...known].filter((name) => !shown.has(name) && name !== 'process_start_time_seconds')).toEqual([]);
+});
+
+test('the panels of the dashboard do not overlap', () => {
+  const { panels } = JSON.parse(read('examples/grafana/tierd-dashboard.json'));
+  const places = panels.map(({ gridPos: { x, y } }: { gridPos: { x: number; y: number } }) => `${x},${y}`);
+  expect(new Set(places).size).toBe(panels.length);
+});
+
+test('every metric of the alert rules exists', () => {
+  const { groups } = parse(read('examples/prometheus/alerts.yaml'));
+  const rules = groups.flatMap(({ rules: inGroup }: { rules: { expr: string }[] }) => inGroup);
+  expect(rules.length).toBeGreaterThan(5);
+  for (const { expr } of rules) for (const name of metricsIn(expr)) expect(known).toContain(name);
+});
+
+test('the configuration of the DaemonSet is one', () => {
+  const documents = parseAllDocuments(read('examples/kubernetes/daemonset.yaml'), { merge: true });
+  const objects = documents.map((document) => document.toJS());
+  expect(documents.flatMap(({ errors }) => errors)).toEqual([]);
+  expect(objects.map(({ kind }) => kind)).toEqual(['Namespace', 'ConfigMap', 'DaemonSet']);
+  expect(parseConfig(objects[1].data['tierd.yaml'], 'tierd.yaml')).toMatchObject({ waitForDamon: true });
+  const { containers, volumes } = objects[2].spec.template.spec;
+  const mounted = containers[0].volumeMounts.map(({ name }: { name: string }) => name);
+  expect(mounted).toEqual(volumes.map(({ name }: { name: string }) => name));
+});
+
+test('the README has a row for every metric', () => {
+  const rows = [...read('README.md').matchAll(/^\| `((?:tierd|process)_\w+)`/gm)].map(([, name]) => name);
+  expect(rows.sort()).toEqual([...known].sort());
+});
