@@ -129,6 +129,13 @@ export const PolicySchema = Type.Object(
       description:
         'Share of a fast node kept in use at most: hot memory is promoted up to it, beyond it the coldest is demoted.',
     }),
+    hotShare: Type.Number({
+      minimum: 0,
+      maximum: 1,
+      default: 1,
+      description:
+        'Share of the hot memory kept on fast nodes; below 1 the rest stays on slow nodes, or goes there, so that the bandwidth of both is used.',
+    }),
     headroomMiB: Type.Union([Type.Literal('auto'), Type.Integer({ minimum: 0, maximum: 10_000_000 })], {
       default: 'auto',
       description:
@@ -151,6 +158,7 @@ export type Policy = Static<typeof PolicySchema>;
 
 export const DEFAULT_POLICY: Policy = {
   fastUtilization: 0.95,
+  hotShare: 1,
   headroomMiB: 'auto',
   promotion: { minAccessRate: 0.2, minAgeSeconds: 0, maxMiBPerSecond: 1024 },
   demotion: { maxAccessRate: 0.05, minAgeSeconds: 5, maxMiBPerSecond: 1024 },

@@ -1,4 +1,5 @@
 import { describe } from 'vitest';
+import { hotShareTests } from './hot-share-tests.ts';
 import { migrationTests } from './migration-tests.ts';
 import { ownershipTests } from './ownership.ts';
 import { olderKernelTests, pageTests, probeTests } from './page-tests.ts';
@@ -10,6 +11,7 @@ onTwoNodes('tierd on 6.12', '6.12', (stage) => {
   scenarioTests(stage, { label: '6.12' });
   ownershipTests(stage, false);
   restTests(stage);
+  hotShareTests(stage);
 
   // Its other scenarios, and all of them on 7.3, are in matrix/.
   describe('engine move_pages', () => {

@@ -47,12 +47,12 @@ export function pageTests(stage: () => Stage): void {
         `${answersMs.length} answers of /v1/status, p99 ${p99.toFixed(0)} ms`,
     );
     await stage().explain(() => {
-      // The first step is a guess at how fast this machine is.
+      // The first step is a guess at how fast this machine is; an emulated one stalls at times.
       const paced = ticks.slice(ticks.findIndex(({ moved }) => moved > 0) + 1);
       const isMet = ({ moved, ordered }: OrderMet) => moved >= 0.9 * ordered && moved <= 1.1 * ordered;
       const short = paced.filter((tick) => !tick.isExhausted && !isMet(tick));
       expect(paced.filter(isMet).length).toBeGreaterThan(2);
-      expect(short.length).toBeLessThanOrEqual(0.1 * paced.length);
+      expect(short.length).toBeLessThanOrEqual(0.2 * paced.length);
       // There is no more only when nearly all has been moved: DAMON's regions still call it hot where the last of it was.
       const total = ticks.reduce((sum, { moved }) => sum + moved, 0);
       const firstExhausted = paced.findIndex(({ isExhausted }) => isExhausted);

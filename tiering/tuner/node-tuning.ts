@@ -28,6 +28,8 @@ export interface NodeTuning {
   readonly lastHotBytes: number;
   /** Promotions that the newest snapshot may not show yet, with the tick that noticed them. */
   readonly unseenPromotions: readonly { readonly atMs: number; readonly bytes: number }[];
+  /** Ticks in a row in which more hot memory was here than hotShare keeps. */
+  readonly hotExcessTicks: number;
   /** When the first snapshot was taken: ages count from there. */
   readonly firstSnapshotAtMs: number | undefined;
 }
@@ -53,6 +55,7 @@ export function learn(
       lastSnapshotAtMs: undefined,
       lastHotBytes: 0,
       unseenPromotions: [],
+      hotExcessTicks: 0,
       firstSnapshotAtMs: node.snapshot?.takenAtMs,
     };
   }
@@ -85,7 +88,8 @@ export function learn(
     }),
     effort: nextEffort(before.effort, {
       nowMs,
-      orderedBytes: demotion?.budgetBytes ?? 0,
+      // What hot memory does says nothing of how far demotion must reach for cold memory.
+      orderedBytes: demotion === undefined || demotion.reach === 'hot' ? 0 : demotion.budgetBytes,
       triedBytes: node.demotionTriedBytes,
       movedBytes: policy.dryRun ? node.demotionTriedBytes : node.demotedBytes,
       hadPass:

@@ -1,4 +1,4 @@
-import type { Reach } from './reach.ts';
+import type { DemotionReach, Reach } from './reach.ts';
 
 /** Budget of one node's promotion or demotion scheme for the next pass. 0 means off. */
 export interface Order {
@@ -8,7 +8,7 @@ export interface Order {
 }
 
 export interface DemotionOrder extends Order {
-  readonly reach: Reach;
+  readonly reach: DemotionReach;
   /** How far this demand could have reached. */
   readonly furthest: Reach;
 }

@@ -2,6 +2,8 @@ import type { MigrationPath } from '../../numa/topology.ts';
 import type { NodeObservation } from '../observation.ts';
 import type { Policy } from '../policy.ts';
 import { isCautious, isResting } from './demotion-effort.ts';
+import type { HotSpread } from './hot-share.ts';
+import { EXCESS_TICKS, spreadHotMemory } from './hot-share.ts';
 import type { NodeTuning } from './node-tuning.ts';
 import { coldMemoryOf, demotionLimit, isTooYoungToBeIdle } from './node-tuning.ts';
 import type { DemotionOrder, Order } from './order.ts';
@@ -60,6 +62,8 @@ interface OrderContext {
   readonly path: MigrationPath;
   readonly sources: readonly Source[];
   readonly keepFree: number;
+  /** Of the hot memory here and below, how much shall be here. */
+  readonly hotShare: number;
   readonly below: NodeObservation | undefined;
   keepFreeBelow(below: NodeObservation): number;
   readonly pushedDownBytes: number;
@@ -73,11 +77,18 @@ interface OrderPlan {
   /** Wanted to go down, but the node below has no room. */
   readonly blockedBytes: number;
   readonly pingPong: PingPongWatch;
+  readonly hotExcessTicks: number;
 }
 
 /** Orders around one node: promotions into it and the demotion out of it, which share its room. */
 export function orderFor(context: OrderContext): OrderPlan {
-  const { node, tuning, sources, keepFree, nowMs } = context;
+  const { node, tuning, keepFree, nowMs } = context;
+  const spread = spreadAround(context);
+  const sources = context.sources.map((source) => ({
+    ...source,
+    hot: source.hot * spread.promotableShare,
+    likelyHot: source.likelyHot * spread.promotableShare,
+  }));
   const room = node.freeBytes - keepFree;
   const waitingBytes = sum(sources.map((source) => source.hot));
   const pingPong = watchPingPong(tuning.pingPong, {
@@ -119,7 +130,33 @@ export function orderFor(context: OrderContext): OrderPlan {
     waitingBytes,
     onHold,
   });
-  return { promotions, waitingBytes, pingPong, ...demotion };
+  const hotExcessTicks = spread.demotableBytes === 0 ? 0 : tuning.hotExcessTicks + 1;
+  const all = { promotions, pingPong, waitingBytes: sum(context.sources.map((source) => source.hot)) };
+  if (demotion.demotion.budgetBytes > 0 || hotExcessTicks < EXCESS_TICKS)
+    return { ...all, ...demotion, hotExcessTicks };
+  const hot = hotDemotion(context, spread.demotableBytes);
+  return { ...all, blockedBytes: 0, demotion: hot, hotExcessTicks: 0 };
+}
+
+function spreadAround({ node, sources, hotShare, policy }: OrderContext): HotSpread {
+  const seen = node.snapshot === undefined ? 0 : hotMemory(node.snapshot, policy).likelyBytes;
+  const notSeenYet = sum(sources.flatMap(({ tuning }) => tuning.unseenPromotions.map(({ bytes }) => bytes)));
+  const waitingBytes = sum(sources.map((source) => source.likelyHot));
+  return spreadHotMemory({ aboveBytes: seen + notSeenYet, waitingBytes, hotShare });
+}
+
+/** Hot memory that leaves for hotShare's sake, the least hot first. */
+function hotDemotion(context: OrderContext, demotableBytes: number): DemotionOrder {
+  const { node, tuning, below, policy } = context;
+  const roomBelow = below === undefined ? 0 : Math.max(0, below.freeBytes - context.keepFreeBelow(below));
+  const limit = Math.min(demotionLimit(node, policy), tuning.demotionPace.stepBytes, roomBelow);
+  const budgetBytes = Math.floor(Math.min(inTwo(demotableBytes), limit));
+  return {
+    budgetBytes: budgetBytes >= MIN_PROMOTION_BYTES ? budgetBytes : 0,
+    reach: 'hot',
+    furthest: 'warm',
+    reason: `${mib(demotableBytes)} hot more than hotShare ${context.hotShare} keeps here`,
+  };
 }
 
 /** Hot bytes go up as far as there is room, shared among the nodes they wait on. */

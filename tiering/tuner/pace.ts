@@ -45,6 +45,11 @@ function isTooMuch({ busyMs = 0, orderedBytes, movedBytes, aggregationIntervalMs
   return busyMs > aggregationIntervalMs / 2 && movedBytes < SIGNIFICANT_BYTES && movedBytes < orderedBytes / 2;
 }
 
+/** The engine knows how long it took, and more than the whole interval was too short for its order. */
+function isShort({ busyMs = 0, orderedBytes, movedBytes, aggregationIntervalMs }: PassObservation): boolean {
+  return busyMs > aggregationIntervalMs && movedBytes < 0.9 * orderedBytes;
+}
+
 /**
  * The pace after a tick. A kdamond counts samples, not time, so an aggregation that took longer than its interval took that much longer for
  * migrating: what moved in that time gives the speed, and the speed gives the step that fits.
@@ -63,7 +68,11 @@ export function nextPace(pace: Pace, pass: PassObservation): Pace {
   if (movedBytes >= SIGNIFICANT_BYTES && previousAtMs !== undefined) {
     const passMs = Math.max(1, pass.busyMs ?? snapshotAtMs - previousAtMs - aggregationIntervalMs);
     const fitting = (movedBytes / passMs) * PASS_SHARE * aggregationIntervalMs;
-    const slowest = movedBytes >= SLOWING_SHARE * stepBytes ? stepBytes / MAX_CHANGE : stepBytes;
+    const slowest = isShort(pass)
+      ? lowest
+      : movedBytes >= SLOWING_SHARE * stepBytes
+        ? stepBytes / MAX_CHANGE
+        : stepBytes;
     stepBytes = Math.min(stepBytes * MAX_CHANGE, Math.max(slowest, fitting));
   }
   return { stepBytes: clamp(stepBytes), lastSnapshotAtMs: snapshotAtMs };

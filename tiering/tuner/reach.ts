@@ -9,6 +9,9 @@ import type { NodeSnapshot, Region } from '../snapshot.ts';
 export const REACHES = ['idle', 'cold', 'warm', 'any'] as const;
 export type Reach = (typeof REACHES)[number];
 
+/** `hot`: no further reach, but other memory: hot memory that leaves a fast node to be read from both (hotShare). */
+export type DemotionReach = Reach | 'hot';
+
 /** Bounds of a reach in DAMON's units; `checkYoung`: leave pages alone that were accessed since the last look (kernel's young filter). */
 export interface ReachBounds {
   /**
@@ -24,7 +27,7 @@ export interface ReachBounds {
 
 /** What a reach means in samples and aggregations. */
 export function reachBounds(
-  reach: Reach,
+  reach: DemotionReach,
   policy: Policy,
   intervals: { readonly maxNrAccesses: number; readonly aggregationIntervalMs: number },
 ): ReachBounds {
@@ -49,6 +52,8 @@ export function reachBounds(
         minAge: Math.min(1, minAge),
         checkYoung: true,
       };
+    case 'hot':
+      return { minNrAccesses: hotNrAccesses, maxNrAccesses: intervals.maxNrAccesses, minAge: 0, checkYoung: false };
     case 'any':
       return { minNrAccesses: 1, maxNrAccesses: intervals.maxNrAccesses, minAge: 0, checkYoung: false };
   }

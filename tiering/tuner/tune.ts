@@ -63,13 +63,14 @@ export function tune(state: TunerState, observation: Observation, topology: Topo
         path,
         sources,
         keepFree: keepFreeBytes(node, fastest.has(nodeId), policy),
+        hotShare: fastest.has(nodeId) ? policy.hotShare : 1,
         below: path.demotionTarget === undefined ? undefined : observed.get(path.demotionTarget),
         keepFreeBelow: (below) => keepFreeBytes(below, false, policy),
         pushedDownBytes: pushedDown.get(nodeId) ?? 0,
         policy,
       });
       hotBytesWaiting += plan.waitingBytes;
-      learned.set(nodeId, { ...tuning, pingPong: plan.pingPong });
+      learned.set(nodeId, { ...tuning, pingPong: plan.pingPong, hotExcessTicks: plan.hotExcessTicks });
       if (path.demotionTarget !== undefined) {
         merge(orders, { nodeId, demotion: plan.demotion });
         pushedDown.set(path.demotionTarget, (pushedDown.get(path.demotionTarget) ?? 0) + plan.blockedBytes);

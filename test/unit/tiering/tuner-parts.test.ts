@@ -119,6 +119,12 @@ describe('pace', () => {
     expect(paceAfter([{ ...searching, busyMs: 100 }]).stepBytes).toBe(64 * MIB);
   });
 
+  it('an engine that could not meet an order in the whole interval gets the step that fits at once', () => {
+    const short = { ...moved(5000, 20 * MIB, 0), orderedBytes: 64 * MIB, busyMs: 1500 };
+    expect(paceAfter([short]).stepBytes).toBe(16 * MIB);
+    expect(paceAfter([{ ...short, busyMs: 900 }]).stepBytes).toBe(64 * MIB);
+  });
+
   it('learns once from a snapshot', () => {
     const pace = paceAfter([moved(2000, 64 * MIB, 640)]);
     expect(nextPace(pace, moved(2000, 64 * MIB, 10))).toEqual(pace);
