@@ -3,10 +3,12 @@ import { buildApp } from '../api/app.ts';
 import type { OperatorSettings } from '../api/policy/operator-settings.ts';
 import { listenOnSocket } from '../api/socket.ts';
 import type { TieringRuntime } from '../tiering/controller.ts';
+import { monotonicMs } from '../tiering/monotonic.ts';
 import { Serial } from '../tiering/serial.ts';
 import type { Ending, EndingWatch } from './ending.ts';
 import { EXIT_OK, EXIT_UNEXPECTED } from './exit-codes.ts';
 import type { Notifier } from './notify.ts';
+import { startWatchdog } from './watchdog.ts';
 
 export interface DaemonParts {
   readonly runtime: TieringRuntime;
@@ -54,6 +56,8 @@ async function startUp({ runtime, reload, logger, notifier, socket, watch }: Dae
   const { nodes } = runtime.status();
   logger.info({ socket, nodes: nodes.length }, 'ready');
   await notifier.ready(`watching ${nodes.length} memory nodes`);
+  const watchdog = startWatchdog({ service: runtime, notifier, nowMs: monotonicMs });
+  void watch.first.then(() => watchdog.stop());
   const reloads = new Serial();
   watch.onHangup(() => void reloads.run(reload));
   return new Promise<never>(() => undefined);

@@ -7,6 +7,10 @@ export interface Notifier {
   ready(status: string): Promise<void>;
   /** The service reads its configuration again; ready() says when it is done. */
   reloading(): Promise<void>;
+  /** The service goes on with its work. */
+  alive(status: string): Promise<void>;
+  /** What it does, without a word on whether it goes on. */
+  status(status: string): Promise<void>;
   /** The service is ending. */
   stopping(status: string): Promise<void>;
 }
@@ -30,6 +34,8 @@ export function createNotifier(environment: NodeJS.ProcessEnv, logger: Logger): 
   return {
     ready: (status) => send('--ready', `--status=${status}`),
     reloading: () => send('--reloading'),
+    alive: (status) => send('WATCHDOG=1', `--status=${status}`),
+    status: (status) => send(`--status=${status}`),
     stopping: (status) => send('STOPPING=1', `--status=${status}`),
   };
 }

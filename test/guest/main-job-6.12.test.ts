@@ -5,6 +5,7 @@ import { ownershipTests } from './ownership.ts';
 import { olderKernelTests, pageTests, probeTests } from './page-tests.ts';
 import { restTests } from './rest.ts';
 import { scenarioTests } from './scenario-tests.ts';
+import { serviceTests } from './service-tests.ts';
 import { onTwoNodes } from './two-nodes.ts';
 
 onTwoNodes('tierd on 6.12', '6.12', (stage) => {
@@ -21,4 +22,6 @@ onTwoNodes('tierd on 6.12', '6.12', (stage) => {
     migrationTests(stage);
     probeTests(stage);
   });
+
+  serviceTests(stage);
 });

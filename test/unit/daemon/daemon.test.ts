@@ -66,6 +66,8 @@ function daemon(
     notifier: {
       ready: async (status) => void events.push(`ready: ${status}`),
       reloading: async () => void events.push('reloading'),
+      alive: async () => undefined,
+      status: async () => undefined,
       stopping: async () => void events.push('stopping'),
     },
     socket,

@@ -74,6 +74,8 @@ describe('reading the configuration again', () => {
       notifier: {
         reloading: async () => void told.push('reloading'),
         ready: async (status) => void told.push(status),
+        alive: async () => undefined,
+        status: async () => undefined,
         stopping: async () => undefined,
       },
     });

@@ -1,0 +1,89 @@
+import { expect, it } from 'vitest';
+import { eventually } from './eventually.ts';
+import { fastNode, hotShareOf, mib, sampleNow, scenarios, slowNode } from './scenarios.ts';
+import type { Stage } from './stage.ts';
+import { TierdService } from './tierd-in-guest.ts';
+
+const mostExposure = 3;
+
+/** The daemon as its unit confines it. It stays installed: these tests come last in a guest. */
+export function serviceTests(stage: () => Stage): void {
+  it('does all its work in the sandbox of its unit, which leaves little exposed', async () => {
+    const { guest } = stage();
+    await guest.check('mkdir -p /etc/tierd && cat >/etc/tierd/tierd.yaml', { stdin: 'engine: move_pages\n' });
+    let service: TierdService | undefined;
+    const measured = await stage().play(
+      scenarios.room,
+      { untilHotShare: 0.95, timeoutMs: 60_000, watchMs: 1000 },
+      async () => {
+        service = await TierdService.start(guest);
+        return service;
+      },
+    );
+    const tierd = service;
+    if (tierd === undefined) throw new Error('the service was not started');
+    await stage().explain(async () => {
+      expect(measured.secondsTo[95]).not.toBeNull();
+      const { engine } = await tierd.api.status();
+      expect(engine).toBe('move_pages');
+
+      const exposure = await guest.check('systemd-analyze security --no-pager tierd | tail -n 1');
+      console.log(`${guest.kernel} unit: ${exposure.trim()}`);
+      expect(Number(/exposure level for tierd.service: ([\d.]+)/.exec(exposure)?.[1])).toBeLessThanOrEqual(
+        mostExposure,
+      );
+
+      expect((await tierd.api.send('POST', '/v1/probe')).status).toBe(200);
+      const [workload] = stage().workloads;
+      const order = { pid: workload?.latest.pid ?? 0, from: fastNode, to: slowNode, maxBytesPerSecond: 1024 * mib };
+      await tierd.api.send('POST', '/v1/pause');
+      const job = await tierd.api.migrate(order);
+      await eventually('the migration ends', 60_000, async () => (await tierd.api.migration(job.id)).state === 'done');
+      expect(hotShareOf(sampleNow(stage().workloads))).toBeLessThan(0.5);
+      await tierd.api.send('POST', '/v1/resume');
+      await eventually('it comes back', 60_000, () => hotShareOf(sampleNow(stage().workloads)) >= 0.95);
+      expect(await tierd.complaints()).toEqual([]);
+    });
+  }, 400_000);
+
+  it('lets the group tierd in, and nobody else', async () => {
+    const { guest } = stage();
+    await guest.check('systemctl start tierd', { timeoutMs: 120_000 });
+    const asking = (groups: string) =>
+      guest.run(
+        `setpriv --reuid=65534 --regid=65534 ${groups} curl -sS --unix-socket /run/tierd/tierd.sock http://localhost/v1/status`,
+      );
+    expect(await asking('--clear-groups')).toMatchObject({ exitCode: 7 });
+    expect(await asking('--groups=$(getent group tierd | cut -d: -f3)')).toMatchObject({
+      exitCode: 0,
+      stdout: expect.stringContaining('"state"'),
+    });
+    await guest.check('systemctl stop tierd');
+  }, 180_000);
+
+  it('keeps what was set, reads a changed file when told, and goes on with the old when that is wrong', async () => {
+    const { guest } = stage();
+    const curl = (request: string) => guest.check(`curl -sS --unix-socket /run/tierd/tierd.sock ${request}`);
+    const key = async (name: string) => String(JSON.parse(await curl('http://t/v1/policy'))[name]);
+    await guest.check('systemctl start tierd', { timeoutMs: 120_000 });
+    await curl(`-X PATCH -H 'content-type: application/json' -d '{"fastUtilization":0.77}' http://t/v1/policy`);
+    await guest.check('systemctl restart tierd', { timeoutMs: 120_000 });
+    expect(await key('fastUtilization')).toBe('0.77');
+
+    await guest.check('echo "headroomMiB: 33" >>/etc/tierd/tierd.yaml; systemctl reload tierd');
+    await eventually('the file counts', 20_000, async () => (await key('headroomMiB')) === '33');
+    await guest.check('echo "nonsense: 1" >>/etc/tierd/tierd.yaml; systemctl reload tierd');
+    await eventually('the log says what is wrong', 20_000, async () =>
+      (await guest.check('journalctl --no-pager -u tierd')).includes('tierd.yaml:3: nonsense: unknown key'),
+    );
+    expect(await key('headroomMiB')).toBe('33');
+    await eventually('systemctl status tells what it does', 40_000, async () =>
+      /settled|moving/.test(await guest.check('systemctl show -P StatusText tierd')),
+    );
+    expect((await guest.check('systemctl show -P NRestarts -P ActiveState tierd')).trim().split('\n')).toEqual(
+      expect.arrayContaining(['0', 'active']),
+    );
+    await guest.check('systemctl stop tierd');
+    expect((await guest.check('cat /sys/kernel/mm/damon/admin/kdamonds/nr_kdamonds')).trim()).toBe('0');
+  }, 300_000);
+}
