@@ -9,6 +9,7 @@ import { readHost } from './host.ts';
 import type { OperatorSettings } from './policy/operator-settings.ts';
 import { PROBLEM_MEDIA_TYPE, problemOf } from './problem.ts';
 import type { Api, ApiContext } from './routes/context.ts';
+import { historyRoute } from './routes/history.ts';
 import { metricsRoute } from './routes/metrics.ts';
 import { migrationRoutes } from './routes/migrations.ts';
 import { pauseRoutes } from './routes/pause.ts';
@@ -36,6 +37,7 @@ const ROUTES = [
   pauseRoutes,
   schemesRoute,
   snapshotRoute,
+  historyRoute,
   migrationRoutes,
   probeRoute,
   metricsRoute,

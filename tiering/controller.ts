@@ -17,6 +17,9 @@ import { DecisionClock } from './decision-clock.ts';
 import { DecisionLog, policyChanges } from './decision-log.ts';
 import type { Engine, EngineName } from './engine.ts';
 import { NoTiersError } from './errors.ts';
+import type { HistoryAnswer, HistoryQuery } from './history/history.ts';
+import { History } from './history/history.ts';
+import { nodeSamples } from './history/node-samples.ts';
 import { MigrationJobs } from './jobs/migration-jobs.ts';
 import { KdamondFleet } from './kdamond-fleet.ts';
 import type { Logger } from './logger.ts';
@@ -90,6 +93,7 @@ class Controller implements TieringRuntime {
   readonly #fleet: KdamondFleet;
   readonly #clock = new DecisionClock();
   readonly #decisions: DecisionLog;
+  readonly #history = new History();
   readonly #hotplug: HotplugWatcher;
   readonly #probing: Probing;
   readonly #between = new Serial();
@@ -264,6 +268,10 @@ class Controller implements TieringRuntime {
     return [...this.#observer.snapshots.values()].sort((a, b) => a.nodeId - b.nodeId);
   }
 
+  history(query: HistoryQuery): HistoryAnswer {
+    return this.#history.query(query, monotonicMs());
+  }
+
   setPolicy(policy: Policy): Promise<void> {
     return this.#between.run(async () => {
       const changes = policyChanges(this.#policy, policy);
@@ -408,6 +416,8 @@ class Controller implements TieringRuntime {
 
     const tuning = tune(this.#tuner, this.#observation, this.#topology, this.#policy);
     this.#hotBytesWaiting = tuning.hotBytesWaiting;
+    const orders = this.#pausedSince === undefined ? tuning.orders : [];
+    this.#history.record(nowMs, nodeSamples(this.#observation, orders, this.#policy));
     if (this.#pausedSince !== undefined) {
       this.#problem = undefined;
       return;

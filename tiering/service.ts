@@ -1,6 +1,7 @@
 import type { ProbeReport } from '../numa/probe/result.ts';
 import type { Topology } from '../numa/topology.ts';
 import type { EngineName, PageAccounts } from './engine.ts';
+import type { HistoryAnswer, HistoryQuery } from './history/history.ts';
 import type { MigrationService } from './jobs/migration-job.ts';
 import type { Policy } from './policy.ts';
 import type { DesiredKdamond, DesiredScheme, SchemeStats } from './scheme.ts';
@@ -25,6 +26,8 @@ export interface TieringService {
   schemes(): readonly KdamondView[];
   /** The newest snapshot of every monitored node, by ascending node id; empty until the first aggregation. */
   snapshots(): readonly NodeSnapshot[];
+  /** What the decisions of the last hours knew and asked for, by node. */
+  history(query: HistoryQuery): HistoryAnswer;
   /**
    * Measures all memory nodes, some 2 s each; the topology has the results from then on. Nothing else moves memory meanwhile.
    * Rejects with ProbeRunningError while one is under way.

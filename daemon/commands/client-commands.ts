@@ -9,6 +9,9 @@ interface Given {
   readonly json?: true;
   readonly watch?: true;
   readonly limit?: string;
+  readonly since?: string;
+  readonly step?: string;
+  readonly node?: string;
   readonly dryRun?: true;
   readonly sources?: true;
 }
@@ -57,7 +60,17 @@ export function addClientCommands(program: Program, choose: Choose): void {
     .action(
       asking(({ limit }) => ({
         method: 'GET',
-        path: limit === undefined ? '/v1/snapshot' : `/v1/snapshot?limit=${encodeURIComponent(limit)}`,
+        path: withQuery('/v1/snapshot', { limit }),
+      })),
+    );
+  client(program, 'history', 'utilization, temperatures and what moved, over the last hours')
+    .option('--since <seconds>', 'from how long ago (default: 600)')
+    .option('--step <seconds>', 'length of a step, at least')
+    .option('--node <id>', 'only this memory node')
+    .action(
+      asking(({ since, step, node }) => ({
+        method: 'GET',
+        path: withQuery('/v1/history', { sinceSeconds: since, stepSeconds: step, nodeId: node }),
       })),
     );
   client(program, 'migrations', 'the migrations by order that wait, run, and ended lately')
@@ -86,6 +99,13 @@ export function addClientCommands(program: Program, choose: Choose): void {
         show: dryRun === true ? 'preview' : 'policy-change',
       })),
     );
+}
+
+/** A path with those of the parameters that are given. */
+function withQuery(path: string, parameters: Readonly<Record<string, string | undefined>>): string {
+  const query = new URLSearchParams();
+  for (const [key, value] of Object.entries(parameters)) if (value !== undefined) query.set(key, value);
+  return query.size === 0 ? path : `${path}?${query}`;
 }
 
 function sentence(summary: string): string {

@@ -1,5 +1,7 @@
 import type { ProbeReport } from '../../../numa/probe/result.ts';
 import type { Topology } from '../../../numa/topology.ts';
+import type { HistoryAnswer, HistoryQuery } from '../../../tiering/history/history.ts';
+import { History } from '../../../tiering/history/history.ts';
 import type { MigrationJob, MigrationOrder, MigrationService } from '../../../tiering/jobs/migration-job.ts';
 import type { Policy } from '../../../tiering/policy.ts';
 import { DEFAULT_POLICY } from '../../../tiering/policy.ts';
@@ -214,6 +216,10 @@ export class FakeService implements TieringService {
   /** What the next setPolicy rejects with. */
   refusal: Error | undefined;
   snapshotList: readonly NodeSnapshot[] = SNAPSHOTS;
+  /** Nothing is in it until a test records something. */
+  readonly past = new History();
+  /** The clock of `past`. */
+  nowMs = 2000;
   readonly migrations = new FakeMigrations();
   #policy = DEFAULT_POLICY;
   #pausedSince: Date | undefined;
@@ -281,5 +287,9 @@ export class FakeService implements TieringService {
 
   snapshots(): readonly NodeSnapshot[] {
     return this.snapshotList;
+  }
+
+  history(query: HistoryQuery): HistoryAnswer {
+    return this.past.query(query, this.nowMs);
   }
 }

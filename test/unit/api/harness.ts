@@ -36,7 +36,7 @@ export function harness(layers: Partial<PolicyLayers> = {}): Harness {
     },
     logger,
   });
-  const api = buildApp({ service, settings, logger, version: '1.2.3', host: HOST, nowMs: () => 2000 });
+  const api = buildApp({ service, settings, logger, version: '1.2.3', host: HOST, nowMs: () => service.nowMs });
   return { api, service, settings, saved, disk, log };
 }
 

@@ -31,6 +31,11 @@ test.each([
   [['status', '--watch', '--json'], { method: 'GET', path: '/v1/status', as: 'json', watch: true }],
   [['topology', '--socket', '/s'], { method: 'GET', path: '/v1/topology', as: 'text', socket: '/s' }],
   [['snapshot', '--limit', '1&2'], { method: 'GET', path: '/v1/snapshot?limit=1%262', as: 'text' }],
+  [['history'], { method: 'GET', path: '/v1/history', as: 'text' }],
+  [
+    ['history', '--node', '1', '--since', '3600', '--step', '60'],
+    { method: 'GET', path: '/v1/history?sinceSeconds=3600&stepSeconds=60&nodeId=1', as: 'text' },
+  ],
   [['pause'], { method: 'POST', path: '/v1/pause', as: 'text' }],
   [['policy', 'get', '--json'], { method: 'GET', path: '/v1/policy?sources=true', as: 'json' }],
   [
