@@ -9,6 +9,7 @@ import { readHost } from './host.ts';
 import type { OperatorSettings } from './policy/operator-settings.ts';
 import { PROBLEM_MEDIA_TYPE, problemOf } from './problem.ts';
 import type { Api, ApiContext } from './routes/context.ts';
+import { diagnosisRoute } from './routes/diagnosis.ts';
 import { historyRoute } from './routes/history.ts';
 import { metricsRoute } from './routes/metrics.ts';
 import { migrationRoutes } from './routes/migrations.ts';
@@ -40,6 +41,7 @@ const ROUTES = [
   historyRoute,
   migrationRoutes,
   probeRoute,
+  diagnosisRoute,
   metricsRoute,
 ];
 

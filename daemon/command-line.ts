@@ -1,7 +1,7 @@
 import { Argument, CommanderError, Command as Program } from 'commander';
 import { parseMeasureArguments } from '../numa/probe/measure-protocol.ts';
 import { addClientCommands } from './commands/client-commands.ts';
-import type { Choose, Command, ProbeOptions, Shell } from './commands/command.ts';
+import type { Choose, Command, DoctorOptions, ProbeOptions, Shell } from './commands/command.ts';
 import { SHELLS } from './commands/command.ts';
 import { addRunCommand } from './commands/run-command.ts';
 import { UsageError } from './errors.ts';
@@ -59,6 +59,13 @@ export function programOf(choose: Choose = () => undefined): Program {
     .description('Measure latency and bandwidth of every memory node, some 2 s each. Needs no daemon.')
     .option('--json', 'print the figures as JSON')
     .action((options: ProbeOptions) => choose({ name: 'probe', options }));
+  program
+    .command('doctor')
+    .summary('what is wrong with this host, or might be, and the way out')
+    .description('Look for what is wrong with this host, or might be. Needs no daemon; as root it sees more.')
+    .option('--json', 'print the findings as JSON')
+    .option('--socket <path>', "the daemon's socket, to know its kdamonds (default: what the configuration file says)")
+    .action((options: DoctorOptions) => choose({ name: 'doctor', options }));
   program
     .command('about')
     .summary('print what a bug report needs to know of this machine, as JSON')

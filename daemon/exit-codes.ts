@@ -4,6 +4,9 @@ export const EXIT_OK = 0;
 /** Something that nobody foresaw. */
 export const EXIT_UNEXPECTED = 1;
 
+/** What `tierd doctor` found at worst. */
+export const EXIT_FINDINGS = { warning: 2, error: 3 } as const;
+
 /**
  * The exit code of every error that ends the daemon or a command, from 64 as in sysexits.h where that has a meaning for it. The unit's
  * RestartPreventExitStatus lists those that a restart does not mend.

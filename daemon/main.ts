@@ -41,6 +41,10 @@ async function execute(args: readonly string[], watch: EndingWatch): Promise<num
       const { measureNode } = await import('../numa/probe/measure.ts');
       return say(await measureAnswer(measureNode(command.request)));
     }
+    case 'doctor': {
+      const { doctor } = await import('./doctor.ts');
+      return doctor(command.options, (text) => process.stdout.write(text));
+    }
     case 'ask': {
       const { askDaemon } = await import('./client/client.ts');
       return askDaemon(command.request, {

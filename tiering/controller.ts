@@ -7,7 +7,7 @@ import { hostMovePages } from '../numa/syscalls/move-pages.ts';
 import type { SysFs } from '../numa/sysfs.ts';
 import type { Topology } from '../numa/topology.ts';
 import { resolveScope, sameScope } from './cgroup-scope.ts';
-import { findConflicts } from './conflicts.ts';
+
 import { DamonDriver } from './damon/driver.ts';
 import { ExclusiveModuleError, ForeignKdamondError } from './damon/errors.ts';
 import type { ProbedFeatures } from './damon/features.ts';
@@ -15,6 +15,9 @@ import type { Receipt } from './damon/receipt.ts';
 import { DamosEngine } from './damos-engine.ts';
 import { DecisionClock } from './decision-clock.ts';
 import { DecisionLog, policyChanges } from './decision-log.ts';
+import { conflictsOf, diagnose } from './doctor/diagnose.ts';
+import type { Finding } from './doctor/finding.ts';
+import { gatherFacts } from './doctor/gather.ts';
 import type { Engine, EngineName } from './engine.ts';
 import { NoTiersError } from './errors.ts';
 import type { HistoryAnswer, HistoryQuery } from './history/history.ts';
@@ -176,7 +179,7 @@ class Controller implements TieringRuntime {
         {},
         `engine ${engine.name}${this.#options.engine === 'auto' ? ', chosen by what the kernel can do' : ''}`,
       );
-      for (const conflict of await findConflicts(sysfs)) this.#logger.warn({}, conflict);
+      for (const conflict of conflictsOf(await gatherFacts(sysfs, []))) this.#logger.warn({}, conflict);
       await this.#fleet.start(this.#desired([]), adopted, restarted);
     } catch (error) {
       await this.#fleet.stop();
@@ -238,6 +241,11 @@ class Controller implements TieringRuntime {
 
   policy(): Policy {
     return this.#policy;
+  }
+
+  async diagnose(): Promise<readonly Finding[]> {
+    const own = this.#driver.kdamonds.map(({ pid }) => pid);
+    return diagnose(await gatherFacts(this.#options.sysfs, own));
   }
 
   heartbeat(): Heartbeat {

@@ -1,5 +1,6 @@
 import type { ProbeReport } from '../numa/probe/result.ts';
 import type { Topology } from '../numa/topology.ts';
+import type { Finding } from './doctor/finding.ts';
 import type { EngineName, PageAccounts } from './engine.ts';
 import type { HistoryAnswer, HistoryQuery } from './history/history.ts';
 import type { MigrationService } from './jobs/migration-job.ts';
@@ -21,6 +22,8 @@ export interface TieringService {
   /** Promotes and demotes nothing until resume(), and goes on watching. Migrations by order go on. */
   pause(since: Date): Promise<void>;
   resume(): Promise<void>;
+  /** What is wrong with this host, or might be; reads some dozens of files. */
+  diagnose(): Promise<readonly Finding[]>;
   /** What the loop has done so far: a loop that stands still shows by it. */
   heartbeat(): Heartbeat;
   schemes(): readonly KdamondView[];

@@ -43,7 +43,7 @@ async function watch(request: ClientRequest, socket: string, { write, isTerminal
 }
 
 /** The socket that the daemon's configuration names, where that can be read. */
-async function configuredSocket(): Promise<string> {
+export async function configuredSocket(): Promise<string> {
   const { api } = await loadConfig(undefined).then(
     ({ config }) => config,
     () => parseConfig('', ''),

@@ -17,6 +17,12 @@ export interface ProbeOptions {
   readonly json?: boolean;
 }
 
+/** What `tierd doctor` was told. */
+export interface DoctorOptions {
+  readonly json?: boolean;
+  readonly socket?: string;
+}
+
 export const SHELLS = ['bash', 'zsh', 'fish'] as const;
 export type Shell = (typeof SHELLS)[number];
 
@@ -24,6 +30,7 @@ export type Shell = (typeof SHELLS)[number];
 export type Command =
   | { readonly name: 'run'; readonly options: RunOptions }
   | { readonly name: 'probe'; readonly options: ProbeOptions }
+  | { readonly name: 'doctor'; readonly options: DoctorOptions }
   /** Asks the running daemon. */
   | { readonly name: 'ask'; readonly request: ClientRequest }
   /** What `probe` and the daemon start to measure one node: in no help text. */

@@ -1,5 +1,6 @@
 import type { ProbeReport } from '../../../numa/probe/result.ts';
 import type { Topology } from '../../../numa/topology.ts';
+import type { Finding } from '../../../tiering/doctor/finding.ts';
 import type { HistoryAnswer, HistoryQuery } from '../../../tiering/history/history.ts';
 import { History } from '../../../tiering/history/history.ts';
 import type { MigrationJob, MigrationOrder, MigrationService } from '../../../tiering/jobs/migration-job.ts';
@@ -183,6 +184,17 @@ const PROBED: ProbeReport = {
   skipped: [{ nodeId: 1, reason: '20 MiB are free, 182 MiB are needed' }],
 };
 
+const FINDINGS: readonly Finding[] = [
+  {
+    id: 'numa-balancing',
+    severity: 'warning',
+    title: 'NUMA balancing is on and moves memory on its own, whatever the target',
+    evidence: [{ file: '/proc/sys/kernel/numa_balancing', value: '2' }],
+    remedy: 'sysctl kernel.numa_balancing=0',
+  },
+  { id: 'tiers', severity: 'ok', title: '2 memory tiers', evidence: [] },
+];
+
 /** Migrations that nobody runs: a test puts them in any state. */
 class FakeMigrations implements MigrationService {
   readonly jobs = new Map<number, MigrationJob>();
@@ -242,6 +254,10 @@ export class FakeService implements TieringService {
     if (this.refusal !== undefined) throw this.refusal;
     this.applied.push(policy);
     this.#policy = policy;
+  }
+
+  async diagnose(): Promise<readonly Finding[]> {
+    return FINDINGS;
   }
 
   heartbeat(): Heartbeat {

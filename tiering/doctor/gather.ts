@@ -1,0 +1,147 @@
+import { basename } from 'node:path';
+import { readCxlRegions } from '../../numa/cxl.ts';
+import { discoverTopology } from '../../numa/discover.ts';
+import { parseList } from '../../numa/list-format.ts';
+import type { SysFs } from '../../numa/sysfs.ts';
+import { isGone, SysFsError } from '../../numa/sysfs.ts';
+import type { Topology } from '../../numa/topology.ts';
+import { parseZoneinfo } from '../../numa/zoneinfo.ts';
+import { DamonAdmin } from '../damon/admin.ts';
+import type { DaxFact, Fact, FactName, HostFacts, KdamondFact, NodeZones } from './facts.ts';
+import { FACT_FILES } from './facts.ts';
+
+const PAGE_BYTES = 4096;
+const CXL_DEVICES = '/sys/bus/cxl/devices';
+const DAX_DEVICES = '/sys/bus/dax/devices';
+
+/**
+ * Looks at a host. Never fails for want of privileges: what cannot be seen is a fact of its own. Writes nothing.
+ *
+ * @param ownKdamondPids those of a daemon that runs
+ */
+export async function gatherFacts(sysfs: SysFs, ownKdamondPids: readonly number[]): Promise<HostFacts> {
+  const regions = await orElse(readCxlRegions(sysfs), []);
+  const used = new Set(regions.flatMap(({ devices }) => devices.map(({ name }) => name)));
+  const names = await orElse(sysfs.list(CXL_DEVICES), []);
+  return {
+    files: await readFiles(sysfs),
+    kdamonds: await orElse(runningKdamonds(sysfs), undefined),
+    ownKdamondPids,
+    topology: await topologyOf(sysfs),
+    zones: await orElse(zonesOf(sysfs), []),
+    unusedCxlDevices: names.filter((name) => /^mem\d+$/.test(name) && !used.has(name)),
+    uncommittedRegions: await uncommitted(sysfs, names),
+    daxDevices: await daxDevices(sysfs),
+    offlineBlocks: await orElse(offlineBlocks(sysfs), new Map()),
+  };
+}
+
+async function readFiles(sysfs: SysFs): Promise<HostFacts['files']> {
+  const read = (name: FactName) => factOf(sysfs, FACT_FILES[name]);
+  return {
+    kernelRelease: await read('kernelRelease'),
+    nrKdamonds: await read('nrKdamonds'),
+    damonStat: await read('damonStat'),
+    damonReclaim: await read('damonReclaim'),
+    damonLruSort: await read('damonLruSort'),
+    numaBalancing: await read('numaBalancing'),
+    demotionEnabled: await read('demotionEnabled'),
+    zoneReclaimMode: await read('zoneReclaimMode'),
+    transparentHugePages: await read('transparentHugePages'),
+    hugePages: await read('hugePages'),
+    autoOnline: await read('autoOnline'),
+    cgroupControllers: await read('cgroupControllers'),
+    damonEvents: await read('damonEvents'),
+    ownStatus: await read('ownStatus'),
+  };
+}
+
+async function factOf(sysfs: SysFs, file: string): Promise<Fact> {
+  try {
+    return { state: 'value', file, text: (await sysfs.read(file)).trim() };
+  } catch (error) {
+    if (isGone(error)) return { state: 'absent', file };
+    return { state: 'unreadable', file, errno: error instanceof SysFsError ? error.errno : 'EUNKNOWN' };
+  }
+}
+
+async function runningKdamonds(sysfs: SysFs): Promise<readonly KdamondFact[]> {
+  const admin = new DamonAdmin(sysfs);
+  const running = (await admin.states()).filter(({ on }) => on);
+  return Promise.all(
+    running.map(async ({ index, pid = -1 }) => {
+      const context = `${index}/contexts/0`;
+      const schemes = (await admin.list(`${context}/schemes`)).filter((name) => /^\d+$/.test(name));
+      const actions = await Promise.all(
+        schemes.map((name) => admin.readIfPresent(`${context}/schemes/${name}/action`)),
+      );
+      return {
+        index,
+        pid,
+        operations: (await admin.readIfPresent(`${context}/operations`)) ?? 'unknown operations',
+        actions: actions.filter((action) => action !== undefined),
+      };
+    }),
+  );
+}
+
+async function topologyOf(sysfs: SysFs): Promise<Topology | string> {
+  return discoverTopology(sysfs).catch((error: unknown) => (error instanceof Error ? error.message : String(error)));
+}
+
+async function zonesOf(sysfs: SysFs): Promise<readonly NodeZones[]> {
+  const zones = parseZoneinfo(await sysfs.read('/proc/zoneinfo'), '/proc/zoneinfo');
+  const nodeIds = [...new Set(zones.map(({ nodeId }) => nodeId))];
+  const bytesOf = (nodeId: number, isMovable: boolean) =>
+    zones
+      .filter((zone) => zone.nodeId === nodeId && (zone.name === 'Movable') === isMovable)
+      .reduce((sum, { managedPages }) => sum + managedPages * PAGE_BYTES, 0);
+  return nodeIds.map((nodeId) => ({
+    nodeId,
+    movableBytes: bytesOf(nodeId, true),
+    otherBytes: bytesOf(nodeId, false),
+  }));
+}
+
+async function uncommitted(sysfs: SysFs, names: readonly string[]): Promise<readonly string[]> {
+  const regions = names.filter((name) => /^region\d+$/.test(name));
+  const commits = await Promise.all(
+    regions.map((region) => orElse(sysfs.readIfPresent(`${CXL_DEVICES}/${region}/commit`), undefined)),
+  );
+  return regions.filter((_, index) => commits[index] === '0');
+}
+
+async function daxDevices(sysfs: SysFs): Promise<readonly DaxFact[]> {
+  const names = await orElse(sysfs.list(DAX_DEVICES), []);
+  return Promise.all(
+    names.map(async (name) => {
+      const driver = await sysfs.link(`${DAX_DEVICES}/${name}/driver`);
+      return driver === undefined ? { name } : { name, driver: basename(driver) };
+    }),
+  );
+}
+
+async function offlineBlocks(sysfs: SysFs): Promise<ReadonlyMap<number, readonly number[]>> {
+  const online = await sysfs.readIfPresent('/sys/devices/system/node/online');
+  const found = new Map<number, readonly number[]>();
+  for (const nodeId of parseList(online ?? '', '/sys/devices/system/node/online')) {
+    const names = await sysfs.list(`/sys/devices/system/node/node${nodeId}`);
+    const offline: number[] = [];
+    for (const name of names) {
+      const index = /^memory(\d+)$/.exec(name)?.[1];
+      if (index === undefined) continue;
+      const state = await sysfs.readIfPresent(`/sys/devices/system/memory/memory${index}/state`);
+      if (state === 'offline') offline.push(Number(index));
+    }
+    if (offline.length > 0) found.set(nodeId, offline);
+  }
+  return found;
+}
+
+async function orElse<T>(promise: Promise<T>, fallback: T): Promise<T> {
+  try {
+    return await promise;
+  } catch {
+    return fallback;
+  }
+}
