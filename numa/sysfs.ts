@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { mkdir, readdir, readFile, readlink, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, readlink, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
 /** A file of /sys or /proc could not be read or written; `path` and `errno` say which and why. */
@@ -50,6 +50,8 @@ export interface SysFs {
   list(path: string): Promise<readonly string[]>;
   /** Names of the folders in a folder (links not followed), sorted; empty when the folder is not there. */
   directories(path: string): Promise<readonly string[]>;
+  /** Inode number of a file or folder, or undefined when it is not there. */
+  inode(path: string): Promise<number | undefined>;
   /** Target of a symbolic link, or undefined. */
   link(path: string): Promise<string | undefined>;
   /** Writes a value in one write(2), as sysfs wants. Throws SysFsError with the value. */
@@ -98,6 +100,16 @@ export class HostSysFs implements SysFs {
   async directories(path: string): Promise<readonly string[]> {
     const entries = await this.#entries(path);
     return entries.flatMap((entry) => (entry.isDirectory() ? [entry.name] : [])).sort();
+  }
+
+  async inode(path: string): Promise<number | undefined> {
+    try {
+      return (await stat(this.#full(path))).ino;
+    } catch (cause) {
+      const error = new SysFsError('read', path, cause);
+      if (isGone(error)) return undefined;
+      throw error;
+    }
   }
 
   async link(path: string): Promise<string | undefined> {

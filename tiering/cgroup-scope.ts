@@ -1,8 +1,8 @@
+import { CGROUP_MOUNT, cgroupBelow, isCgroup } from '../numa/cgroups.ts';
 import type { SysFs } from '../numa/sysfs.ts';
 import type { CgroupScope } from './plan.ts';
 import type { Policy } from './policy.ts';
 
-const CGROUP_MOUNT = '/sys/fs/cgroup';
 /** A filter each: more would make every pass slow. */
 const MAX_CGROUPS = 256;
 
@@ -22,12 +22,10 @@ async function withDescendants(sysfs: SysFs, roots: readonly string[]): Promise<
   const queue = [...roots].sort();
   for (let path = queue.shift(); path !== undefined && found.length < MAX_CGROUPS; path = queue.shift()) {
     const clean = path === '/' ? '/' : path.replace(/\/+$/, '');
-    // Every cgroup, the root too, has `cgroup.procs`; a folder without it is none.
-    const isCgroup = (await sysfs.list(CGROUP_MOUNT + clean)).includes('cgroup.procs');
-    if (!isCgroup || found.includes(clean)) continue;
+    if (!(await isCgroup(sysfs, clean)) || found.includes(clean)) continue;
     found.push(clean);
     const children = await sysfs.directories(CGROUP_MOUNT + clean);
-    queue.push(...children.map((name) => (clean === '/' ? `/${name}` : `${clean}/${name}`)));
+    queue.push(...children.map((name) => cgroupBelow(clean, name)));
   }
   return found;
 }

@@ -1,5 +1,5 @@
-import { setImmediate } from 'node:timers/promises';
 import type { SysFs } from '../sysfs.ts';
+import { parseInSlices } from '../text-slices.ts';
 import type { AddressSpace, WindowTask } from './address-space.ts';
 import type { Area, PageSpan } from './areas.ts';
 import { parseAreas } from './areas.ts';
@@ -21,8 +21,6 @@ export interface ReadOptions {
   mayGoOn(): Promise<boolean>;
 }
 
-/** Of maps, parsed in some 2 ms. */
-const SLICE_CHARS = 2 ** 17;
 /** Windows that share a read of pagemap. */
 const WINDOWS_A_READ = READ_PAGES / WINDOW_PAGES;
 /** What the search for pages in giant areas reads in vain at most, a process and refresh: 32 GiB of address space in 64 MiB of entries. */
@@ -111,18 +109,9 @@ export class ProcessReader {
     this.#hugePages = undefined;
   }
 
-  /** In slices: some programs have tens of thousands of areas. */
   async #readAreas(path: string): Promise<readonly Area[]> {
     const text = await this.#sysfs.read(path);
-    const areas: Area[] = [];
-    for (let start = 0; start < text.length; ) {
-      if (start > 0) await setImmediate();
-      const lineEnd = text.indexOf('\n', start + SLICE_CHARS);
-      const end = lineEnd === -1 ? text.length : lineEnd + 1;
-      areas.push(...parseAreas(text.slice(start, end), this.#pageBytes, path));
-      start = end;
-    }
-    return areas;
+    return parseInSlices(text, (lines) => parseAreas(lines, this.#pageBytes, path));
   }
 
   async #readAll(

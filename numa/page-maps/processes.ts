@@ -1,5 +1,6 @@
 import { setImmediate } from 'node:timers/promises';
 import { inBatches } from '../batches.ts';
+import { CGROUP_MOUNT } from '../cgroups.ts';
 import { KernelFormatError } from '../errors.ts';
 import type { SysFs } from '../sysfs.ts';
 import { isGone, SysFsError } from '../sysfs.ts';
@@ -82,9 +83,7 @@ function userProcessNow(sysfs: SysFs, pid: number): UserProcess | undefined {
 
 /** Pids in the cgroups themselves, not in those below them (cgroup-v2.rst, cgroup.procs). A cgroup that is gone has none. */
 export async function cgroupProcesses(sysfs: SysFs, cgroupPaths: readonly string[]): Promise<Set<number>> {
-  const texts = await inBatches(cgroupPaths, (path) =>
-    sysfs.readIfPresent(`/sys/fs/cgroup${path === '/' ? '' : path}/cgroup.procs`),
-  );
+  const texts = await inBatches(cgroupPaths, (path) => sysfs.readIfPresent(`${CGROUP_MOUNT}${path}/cgroup.procs`));
   const lines = texts.flatMap((text) => (text ?? '').split('\n'));
   // 0 is a process outside our pid namespace.
   return new Set(lines.map(Number).filter((pid) => pid > 0));

@@ -57,6 +57,10 @@ export class FakeKernel implements SysFs {
     return this.#of(path).directories(path);
   }
 
+  inode(path: string): Promise<number | undefined> {
+    return this.#of(path).inode(path);
+  }
+
   link(path: string): Promise<string | undefined> {
     return this.#of(path).link(path);
   }

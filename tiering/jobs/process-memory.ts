@@ -1,7 +1,9 @@
 import { firstEndingAfter, parseAreas } from '../../numa/page-maps/areas.ts';
+import type { AreaPlacement } from '../../numa/page-maps/numa-maps.ts';
 import { parseNumaMaps } from '../../numa/page-maps/numa-maps.ts';
 import { isExited } from '../../numa/page-maps/processes.ts';
 import type { SysFs } from '../../numa/sysfs.ts';
+import { parseInSlices } from '../../numa/text-slices.ts';
 import type { PageRun } from './page-batches.ts';
 import { PAGE_BYTES } from './page-batches.ts';
 
@@ -10,6 +12,8 @@ export interface ProcessMemory {
   readonly runs: readonly PageRun[];
   /** On those nodes, mapped in. */
   readonly bytes: number;
+  /** On every node, mapped in. */
+  readonly bytesByNode: ReadonlyMap<number, number>;
 }
 
 /**
@@ -23,9 +27,13 @@ export async function readProcessMemory(
   nodeIds: ReadonlySet<number>,
 ): Promise<ProcessMemory> {
   const folder = `/proc/${pid}`;
-  const placements = parseNumaMaps(await readUnlessExited(sysfs, `${folder}/numa_maps`), `${folder}/numa_maps`);
-  const areas = parseAreas(await readUnlessExited(sysfs, `${folder}/maps`), PAGE_BYTES, `${folder}/maps`);
+  const numaMaps = await readUnlessExited(sysfs, `${folder}/numa_maps`);
+  const placements = await parseInSlices(numaMaps, (lines) => parseNumaMaps(lines, `${folder}/numa_maps`));
+  const bytesByNode = sumByNode(placements);
   const runs: PageRun[] = [];
+  if (![...nodeIds].some((nodeId) => bytesByNode.has(nodeId))) return { runs, bytes: 0, bytesByNode };
+  const maps = await readUnlessExited(sysfs, `${folder}/maps`);
+  const areas = await parseInSlices(maps, (lines) => parseAreas(lines, PAGE_BYTES, `${folder}/maps`));
   let bytes = 0;
   for (const [index, { startPage, pageBytes, pagesByNode }] of placements.entries()) {
     const pages = [...nodeIds].reduce((sum, nodeId) => sum + (pagesByNode.get(nodeId) ?? 0), 0);
@@ -36,7 +44,17 @@ export async function readProcessMemory(
     runs.push({ startPage, endPage: Math.min(around.endPage, nextStartPage), pageBytes });
     bytes += pages * pageBytes;
   }
-  return { runs, bytes };
+  return { runs, bytes, bytesByNode };
+}
+
+function sumByNode(placements: readonly AreaPlacement[]): ReadonlyMap<number, number> {
+  const bytesByNode = new Map<number, number>();
+  for (const { pageBytes, pagesByNode } of placements) {
+    for (const [nodeId, pages] of pagesByNode) {
+      bytesByNode.set(nodeId, (bytesByNode.get(nodeId) ?? 0) + pages * pageBytes);
+    }
+  }
+  return bytesByNode;
 }
 
 /** Empty once the process has exited. */

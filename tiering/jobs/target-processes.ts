@@ -1,10 +1,10 @@
+import { CGROUP_MOUNT, cgroupBelow, cgroupTree, isCgroup } from '../../numa/cgroups.ts';
 import type { UserProcess } from '../../numa/page-maps/processes.ts';
 import { cgroupProcesses, userProcess, userProcesses } from '../../numa/page-maps/processes.ts';
 import type { SysFs } from '../../numa/sysfs.ts';
 import { MigrationTargetError } from './errors.ts';
 import type { MigrationTarget } from './migration-job.ts';
 
-const CGROUP_MOUNT = '/sys/fs/cgroup';
 const NAMES_SHOWN = 10;
 
 /**
@@ -29,27 +29,6 @@ export async function targetProcesses(sysfs: SysFs, target: MigrationTarget): Pr
   return userProcesses(sysfs, await cgroupProcesses(sysfs, cgroups));
 }
 
-/**
- * A cgroup and all below it, without threaded ones: they refuse to list processes (EOPNOTSUPP), the domain above them does.
- * Kernel document: admin-guide/cgroup-v2, Threads.
- */
-async function cgroupTree(sysfs: SysFs, root: string): Promise<readonly string[]> {
-  const paths: string[] = [];
-  const queue = [root];
-  for (const path of queue) {
-    if ((await sysfs.readIfPresent(`${CGROUP_MOUNT}${path}/cgroup.type`)) === 'threaded') continue;
-    paths.push(path);
-    const names = await sysfs.directories(CGROUP_MOUNT + path);
-    queue.push(...names.map((name) => join(path, name)));
-  }
-  return paths;
-}
-
-/** Every cgroup, the root too, has `cgroup.procs`; a folder without it is none. */
-async function isCgroup(sysfs: SysFs, path: string): Promise<boolean> {
-  return (await sysfs.list(CGROUP_MOUNT + path)).includes('cgroup.procs');
-}
-
 /** What there is instead of a cgroup that is not there: those below the nearest one above it. */
 async function nearestCgroup(sysfs: SysFs, missing: string): Promise<string> {
   let above = missing;
@@ -58,15 +37,11 @@ async function nearestCgroup(sysfs: SysFs, missing: string): Promise<string> {
     if (await isCgroup(sysfs, above)) break;
   }
   const names = await sysfs.directories(CGROUP_MOUNT + above);
-  const shown = names.slice(0, NAMES_SHOWN).map((name) => join(above, name));
+  const shown = names.slice(0, NAMES_SHOWN).map((name) => cgroupBelow(above, name));
   const rest = names.length - shown.length;
   const what = 'the path of a cgroup, without the cgroup mount';
   if (shown.length === 0) return above === '' ? `${what}: / has none below it` : `${what}, such as ${above}`;
-  return `${what}, such as ${shown.join(', ')}${rest > 0 ? ` or ${rest} more below ${join(above, '')}` : ''}`;
-}
-
-function join(parent: string, name: string): string {
-  return parent === '/' ? `/${name}` : `${parent}/${name}`;
+  return `${what}, such as ${shown.join(', ')}${rest > 0 ? ` or ${rest} more below ${cgroupBelow(above, '')}` : ''}`;
 }
 
 function withoutEndSlash(path: string): string {

@@ -126,6 +126,10 @@ export class FakeDamon implements SysFs {
     return this.#children(path).flatMap(({ name, folder }) => (folder ? [name] : []));
   }
 
+  async inode(): Promise<number | undefined> {
+    return undefined;
+  }
+
   async link(): Promise<string | undefined> {
     return undefined;
   }

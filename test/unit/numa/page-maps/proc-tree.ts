@@ -56,6 +56,12 @@ export async function writeFlags(tree: Tree, flags: ReadonlyMap<number, number>)
   await writeEntries(join(tree.root, '/proc/kpageflags'), entries, 0);
 }
 
+/** Inodes of the cgroups that frames are charged to. */
+export async function writeFrameCgroups(tree: Tree, inodes: ReadonlyMap<number, number>): Promise<void> {
+  const entries = [...inodes].map(([frame, inode]) => [frame, BigInt(inode)] as const);
+  await writeEntries(join(tree.root, '/proc/kpagecgroup'), entries, 0);
+}
+
 /** A file of 8 bytes a page; those not named are 0. */
 async function writeEntries(
   path: string,

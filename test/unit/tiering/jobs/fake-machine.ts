@@ -219,6 +219,7 @@ export class FakeMachine {
       const below = [...this.cgroups].filter((cgroup) => cgroup.startsWith(prefix) && cgroup !== prefix);
       return [...new Set(below.map((cgroup) => cgroup.slice(prefix.length).split('/')[0] ?? ''))].sort();
     },
+    inode: async () => undefined,
     link: async () => undefined,
     write: async () => undefined,
     makeDirectory: async () => undefined,
