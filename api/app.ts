@@ -19,6 +19,7 @@ import { probeRoute } from './routes/probe.ts';
 import { schemesRoute } from './routes/schemes.ts';
 import { snapshotRoute } from './routes/snapshot.ts';
 import { statusRoute } from './routes/status.ts';
+import { surveyRoutes } from './routes/surveys.ts';
 import { topologyRoute } from './routes/topology.ts';
 import { compileCheck } from './schema/check.ts';
 
@@ -39,6 +40,7 @@ const ROUTES = [
   schemesRoute,
   snapshotRoute,
   historyRoute,
+  surveyRoutes,
   migrationRoutes,
   probeRoute,
   diagnosisRoute,

@@ -41,6 +41,8 @@ import { Serial } from './serial.ts';
 import type { Heartbeat, KdamondView, PolicyPlans, Status, TieringService } from './service.ts';
 import type { NodeSnapshot } from './snapshot.ts';
 import { nodeStatuses } from './status-view.ts';
+import type { CgroupSurvey, ProcessSurvey } from './survey/survey.ts';
+import { Surveys } from './survey/surveys.ts';
 import type { NodeOrders } from './tuner/order.ts';
 import { isOn } from './tuner/order.ts';
 import type { TunerState } from './tuner/tune.ts';
@@ -99,6 +101,7 @@ class Controller implements TieringRuntime {
   readonly #history = new History();
   readonly #hotplug: HotplugWatcher;
   readonly #probing: Probing;
+  readonly #surveys: Surveys;
   readonly #between = new Serial();
   readonly #abort = new AbortController();
   readonly ready: Promise<void>;
@@ -147,6 +150,11 @@ class Controller implements TieringRuntime {
     const { sysfs, logger } = options;
     this.migrations = new MigrationJobs({ sysfs, logger, loadMovePages: hostMovePages });
     this.#probing = new Probing(sysfs, options.probing, logger);
+    this.#surveys = new Surveys({
+      sysfs,
+      nowMs: monotonicMs,
+      known: () => ({ topology: this.#topology, policy: this.#policy, snapshots: this.snapshots() }),
+    });
     this.#hotplug = new HotplugWatcher(options.sysfs, {
       log: options.logger,
       ...this.#discovery(),
@@ -193,6 +201,7 @@ class Controller implements TieringRuntime {
     if (this.#stopped) return;
     this.#stopped = true;
     this.#abort.abort();
+    this.#surveys.stop();
     await this.migrations.stop();
     // A start under way must not take DAMON after it was released.
     await this.#starting.catch(() => undefined);
@@ -337,6 +346,14 @@ class Controller implements TieringRuntime {
       this.#tuner = FRESH_TUNER;
       this.#logger.info({}, 'resumed');
     });
+  }
+
+  processes(): Promise<ProcessSurvey> {
+    return this.#surveys.processes();
+  }
+
+  cgroups(): Promise<CgroupSurvey> {
+    return this.#surveys.cgroups();
   }
 
   async probe(): Promise<ProbeReport> {

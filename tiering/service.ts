@@ -7,6 +7,7 @@ import type { MigrationService } from './jobs/migration-job.ts';
 import type { Policy } from './policy.ts';
 import type { DesiredKdamond, DesiredScheme, SchemeStats } from './scheme.ts';
 import type { NodeSnapshot, Temperatures } from './snapshot.ts';
+import type { CgroupSurvey, ProcessSurvey } from './survey/survey.ts';
 
 /** What the REST API and the command line see of the running engine. Everything is answered from memory: no call waits for the kernel. */
 export interface TieringService {
@@ -36,6 +37,10 @@ export interface TieringService {
    * Rejects with ProbeRunningError while one is under way.
    */
   probe(): Promise<ProbeReport>;
+  /** Which processes have memory where, and hot memory on slow nodes; taken when asked for, at most a minute old. Throws SysFsError. */
+  processes(): Promise<ProcessSurvey>;
+  /** The same of cgroups. Throws SysFsError, KernelFormatError. */
+  cgroups(): Promise<CgroupSurvey>;
   /** One-shot migrations, beside what the engine moves. */
   readonly migrations: MigrationService;
 }

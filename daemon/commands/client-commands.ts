@@ -49,6 +49,8 @@ export function addClientCommands(program: Program, choose: Choose): void {
     };
   const get = (path: string) => asking(() => ({ method: 'GET', path }));
 
+  const atMost = (path: string) => asking(({ limit }) => ({ method: 'GET', path: withQuery(path, { limit }) }));
+
   client(program, 'status', 'what the daemon does, node by node, and why')
     .option('--watch', 'again every second, until interrupted')
     .action(get('/v1/status'));
@@ -57,12 +59,7 @@ export function addClientCommands(program: Program, choose: Choose): void {
   client(program, 'snapshot', 'every region of memory with its access rate and age')
     .option('--limit <regions>', 'only the hottest of each node')
     .option('--watch', 'again every second, until interrupted')
-    .action(
-      asking(({ limit }) => ({
-        method: 'GET',
-        path: withQuery('/v1/snapshot', { limit }),
-      })),
-    );
+    .action(atMost('/v1/snapshot'));
   client(program, 'history', 'utilization, temperatures and what moved, over the last hours')
     .option('--since <seconds>', 'from how long ago (default: 600)')
     .option('--step <seconds>', 'length of a step, at least')
@@ -73,6 +70,14 @@ export function addClientCommands(program: Program, choose: Choose): void {
         path: withQuery('/v1/history', { sinceSeconds: since, stepSeconds: step, nodeId: node }),
       })),
     );
+  client(program, 'processes', 'which processes have memory where, and hot memory on slow nodes')
+    .option('--limit <processes>', 'only the first, 50 by default')
+    .option('--watch', 'again every second, until interrupted')
+    .action(atMost('/v1/processes'));
+  client(program, 'cgroups', 'which cgroups have memory where, and hot memory on slow nodes')
+    .option('--limit <cgroups>', 'only the first, 50 by default')
+    .option('--watch', 'again every second, until interrupted')
+    .action(atMost('/v1/cgroups'));
   client(program, 'migrations', 'the migrations by order that wait, run, and ended lately')
     .option('--watch', 'again every second, until interrupted')
     .action(get('/v1/migrations'));

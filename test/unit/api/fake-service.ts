@@ -9,6 +9,7 @@ import { DEFAULT_POLICY } from '../../../tiering/policy.ts';
 import type { DesiredKdamond } from '../../../tiering/scheme.ts';
 import type { Heartbeat, KdamondView, PolicyPlans, Status, TieringService } from '../../../tiering/service.ts';
 import type { NodeSnapshot, Region } from '../../../tiering/snapshot.ts';
+import type { CgroupSurvey, ProcessSurvey } from '../../../tiering/survey/survey.ts';
 
 export const MIB = 1024 * 1024;
 
@@ -156,6 +157,43 @@ export function largeSnapshot(nrRegions: number): NodeSnapshot {
   return { nodeId: 0, takenAtMs: 0, maxNrAccesses: 20, aggregationIntervalMs: 1000, regions };
 }
 
+const PROCESSES: ProcessSurvey = {
+  takenAtMs: 500,
+  processes: [
+    {
+      pid: 4711,
+      name: 'postgres',
+      cgroup: '/system.slice/postgresql.service',
+      sizeBytes: 640 * MIB,
+      nodes: [
+        { nodeId: 0, sizeBytes: 512 * MIB },
+        { nodeId: 1, sizeBytes: 128 * MIB, hotBytes: 64 * MIB },
+      ],
+      hotOnSlowBytes: 64 * MIB,
+    },
+    { pid: 1, name: 'systemd', sizeBytes: 8 * MIB, nodes: [{ nodeId: 0, sizeBytes: 8 * MIB }], hotOnSlowBytes: 0 },
+  ],
+  unread: { processes: 0, residentBytes: 0 },
+};
+
+const CGROUPS: CgroupSurvey = {
+  takenAtMs: 500,
+  cgroups: [
+    {
+      path: '/system.slice',
+      sizeBytes: 700 * MIB,
+      nodes: [
+        { nodeId: 0, sizeBytes: 572 * MIB },
+        { nodeId: 1, sizeBytes: 128 * MIB, hotBytes: 64 * MIB },
+      ],
+      hotOnSlowBytes: 64 * MIB,
+    },
+    { path: '/user.slice', sizeBytes: 2 * MIB, nodes: [{ nodeId: 0, sizeBytes: 2 * MIB }], hotOnSlowBytes: 0 },
+  ],
+  isPartial: false,
+  unchargedHotBytes: 4 * MIB,
+};
+
 const QUEUED = {
   state: 'queued',
   createdAt: '2026-11-23T05:01:00.000Z',
@@ -295,6 +333,16 @@ export class FakeService implements TieringService {
   async probe(): Promise<ProbeReport> {
     if (this.refusal !== undefined) throw this.refusal;
     return PROBED;
+  }
+
+  async processes(): Promise<ProcessSurvey> {
+    if (this.refusal !== undefined) throw this.refusal;
+    return PROCESSES;
+  }
+
+  async cgroups(): Promise<CgroupSurvey> {
+    if (this.refusal !== undefined) throw this.refusal;
+    return CGROUPS;
   }
 
   schemes(): readonly KdamondView[] {

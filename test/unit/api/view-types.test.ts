@@ -4,12 +4,14 @@ import type { MigrationBody } from '../../../api/views/migration-view.ts';
 import type { ProbeBody } from '../../../api/views/probe-view.ts';
 import type { SchemesSchema } from '../../../api/views/schemes-view.ts';
 import type { StatusBody } from '../../../api/views/status-view.ts';
+import type { CgroupsBody, ProcessesBody } from '../../../api/views/survey-views.ts';
 import type { TopologyBody } from '../../../api/views/topology-view.ts';
 import type { ProbeReport, ProbeResult, SkippedNode } from '../../../numa/probe/result.ts';
 import type { CxlBacking, CxlMemoryDevice, MemoryNode, NodePerformance, Topology } from '../../../numa/topology.ts';
 import type { MigrationFailure, MigrationJob } from '../../../tiering/jobs/migration-job.ts';
 import type { DesiredScheme, SchemeStats } from '../../../tiering/scheme.ts';
 import type { KdamondView, NodeStatus, Status } from '../../../tiering/service.ts';
+import type { CgroupPlacement, NodeShare, ProcessPlacement } from '../../../tiering/survey/survey.ts';
 
 type Node = TopologyBody['nodes'][number];
 type Cxl = NonNullable<Node['cxl']>;
@@ -32,6 +34,9 @@ test('the schemas have the keys of the types', () => {
   expectTypeOf<keyof ProbeBody>().toEqualTypeOf<keyof ProbeReport>();
   expectTypeOf<keyof ProbeBody['nodes'][number]>().toEqualTypeOf<keyof ProbeResult>();
   expectTypeOf<keyof ProbeBody['skipped'][number]>().toEqualTypeOf<keyof SkippedNode>();
+  expectTypeOf<keyof ProcessesBody['processes'][number]>().toEqualTypeOf<keyof ProcessPlacement>();
+  expectTypeOf<keyof CgroupsBody['cgroups'][number]>().toEqualTypeOf<keyof CgroupPlacement>();
+  expectTypeOf<keyof CgroupsBody['cgroups'][number]['nodes'][number]>().toEqualTypeOf<keyof NodeShare>();
   expectTypeOf<keyof MigrationBody>().toEqualTypeOf<keyof MigrationJob>();
   expectTypeOf<keyof MigrationBody['failures'][number]>().toEqualTypeOf<keyof MigrationFailure>();
 });

@@ -1,0 +1,55 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { readFile } from 'node:fs/promises';
+import { describe, expect, onTestFinished, test } from 'vitest';
+import { readNodeMemory } from '../../../../numa/node-memory.ts';
+import { FrameCgroups } from '../../../../numa/page-maps/frame-cgroups.ts';
+import { HostSysFs } from '../../../../numa/sysfs.ts';
+import { DEFAULT_POLICY } from '../../../../tiering/policy.ts';
+import { surveyProcesses } from '../../../../tiering/survey/process-survey.ts';
+import { SlowFrames } from '../../../../tiering/survey/slow-frames.ts';
+import { PAGE, TOPOLOGY } from './hot-machine.ts';
+
+const MIB = 2 ** 20;
+const sysfs = new HostSysFs();
+
+/** CAP_SYS_ADMIN (bit 21) shows page frames. */
+const capabilities = /^CapEff:\s*([0-9a-f]+)$/m.exec(await readFile('/proc/self/status', 'utf8'))?.[1] ?? '0';
+const seesFrames = (Number.parseInt(capabilities.slice(-8), 16) & (1 << 21)) !== 0;
+
+describe.runIf(seesFrames)('a survey of this machine', () => {
+  test('finds all of a process hot where all of its node is taken for hot', async () => {
+    const program = `globalThis.memory = Buffer.alloc(${64 * MIB}, 1); console.log('ready'); process.stdin.resume();`;
+    const child = spawn(process.execPath, ['-e', program], { stdio: ['pipe', 'pipe', 'inherit'] });
+    onTestFinished(() => void child.kill('SIGKILL'));
+    await once(child.stdout, 'data');
+    const memory = await readNodeMemory(sysfs, [0]);
+    expect(memory.get(0)?.totalBytes).toBeGreaterThan(0);
+    // As if node 0 were slow, and all of it hot.
+    const topology = { ...TOPOLOGY, paths: [{ nodeId: 0, promotionTarget: 1 }] };
+    const all = { start: 0, end: 2 ** 52, nrAccesses: 10, age: 1 };
+    const snapshot = { nodeId: 0, takenAtMs: 0, maxNrAccesses: 10, aggregationIntervalMs: 500, regions: [all] };
+    const { processes } = await surveyProcesses({
+      sysfs,
+      slow: new SlowFrames(topology, [snapshot], DEFAULT_POLICY, PAGE),
+      nowMs: () => performance.now(),
+      signal: new AbortController().signal,
+      budgetMs: 60_000,
+    });
+    const found = processes.find(({ pid }) => pid === child.pid);
+    expect(found?.name).toBe('node');
+    expect(found?.sizeBytes).toBeGreaterThan(64 * MIB);
+    const onNode0 = found?.nodes.find(({ nodeId }) => nodeId === 0);
+    expect(onNode0?.hotBytes).toBe(onNode0?.sizeBytes);
+  });
+
+  test('is told for every frame which cgroup it is charged to, by the kernel', async () => {
+    const cgroups = await FrameCgroups.open('/');
+    try {
+      const counts = await cgroups.count([{ start: 0, end: 20_000 }]);
+      expect([...counts.values()].reduce((sum, frames) => sum + frames, 0)).toBe(20_000);
+    } finally {
+      await cgroups.close();
+    }
+  });
+});
