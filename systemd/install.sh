@@ -17,6 +17,9 @@ install -m 0644 "$dist/tierd.js" "$dist/package.json" "$root/opt/tierd/"
 # koffi, for what needs system calls: of the architecture that the build was made on.
 rm -rf "$root/opt/tierd/node_modules"
 if [ -d "$dist/node_modules" ]; then cp -r "$dist/node_modules" "$root/opt/tierd/"; fi
+install -d -m 0755 "$root/usr/local/bin"
+printf '#!/bin/sh\nexec /usr/bin/node /opt/tierd/tierd.js "$@"\n' >"$root/usr/local/bin/tierd"
+chmod 0755 "$root/usr/local/bin/tierd"
 install -m 0644 "$here/tierd.service" "$root/etc/systemd/system/tierd.service"
 install -m 0644 "$here/tierd.sysusers.conf" "$root/usr/lib/sysusers.d/tierd.conf"
 if [ ! -e "$root/etc/tierd/tierd.yaml" ]; then
