@@ -10,6 +10,7 @@ import type { OperatorSettings } from './policy/operator-settings.ts';
 import { PROBLEM_MEDIA_TYPE, problemOf } from './problem.ts';
 import type { Api, ApiContext } from './routes/context.ts';
 import { diagnosisRoute } from './routes/diagnosis.ts';
+import { eventsRoute } from './routes/events.ts';
 import { historyRoute } from './routes/history.ts';
 import { metricsRoute } from './routes/metrics.ts';
 import { migrationRoutes } from './routes/migrations.ts';
@@ -41,6 +42,7 @@ const ROUTES = [
   snapshotRoute,
   historyRoute,
   surveyRoutes,
+  eventsRoute,
   migrationRoutes,
   probeRoute,
   diagnosisRoute,

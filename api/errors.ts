@@ -89,6 +89,16 @@ export class NotFoundError extends Error {
   }
 }
 
+/** So many clients follow the events already. */
+export class TooManyEventClientsError extends Error {
+  readonly code = 'TIERD_TOO_MANY_EVENT_CLIENTS';
+
+  constructor(limit: number) {
+    super(`${limit} clients follow the events already, and no more may: end one of them`);
+    this.name = 'TooManyEventClientsError';
+  }
+}
+
 /** The API socket cannot be opened. */
 export class ApiSocketError extends Error {
   readonly code = 'TIERD_API_SOCKET';
@@ -129,6 +139,7 @@ const HTTP_FAILURES: ReadonlyMap<string, HttpFailure> = new Map([
   ['TIERD_POLICY_INVALID', { status: 422, title: 'Policy not allowed' }],
   ['TIERD_MIGRATION_INVALID', { status: 422, title: 'Migration not possible' }],
   ['TIERD_MIGRATION_QUEUE_FULL', { status: 429, title: 'Too many migrations' }],
+  ['TIERD_TOO_MANY_EVENT_CLIENTS', { status: 429, title: 'Too many clients follow the events' }],
   ['TIERD_INTERNAL', INTERNAL],
   ['TIERD_SYSFS', { status: 503, title: 'The kernel refused' }],
   ['TIERD_KERNEL_FORMAT', { status: 503, title: 'The kernel answered oddly' }],

@@ -20,6 +20,9 @@ import type { Finding } from './doctor/finding.ts';
 import { gatherFacts } from './doctor/gather.ts';
 import type { Engine, EngineName } from './engine.ts';
 import { NoTiersError } from './errors.ts';
+import type { TieringEvent } from './events/event.ts';
+import { EventLog } from './events/event-log.ts';
+import { withWarningEvents } from './events/warnings.ts';
 import type { HistoryAnswer, HistoryQuery } from './history/history.ts';
 import { History } from './history/history.ts';
 import { nodeSamples } from './history/node-samples.ts';
@@ -38,7 +41,7 @@ import type { ProbingParts, Quietly } from './probing.ts';
 import { Probing } from './probing.ts';
 import type { DesiredKdamond } from './scheme.ts';
 import { Serial } from './serial.ts';
-import type { Heartbeat, KdamondView, PolicyPlans, Status, TieringService } from './service.ts';
+import type { EngineState, Heartbeat, KdamondView, PolicyPlans, Status, TieringService } from './service.ts';
 import type { NodeSnapshot } from './snapshot.ts';
 import { nodeStatuses } from './status-view.ts';
 import type { CgroupSurvey, ProcessSurvey } from './survey/survey.ts';
@@ -125,9 +128,12 @@ class Controller implements TieringRuntime {
   #starting: Promise<void> = Promise.resolve();
   #loop: Promise<void> = Promise.resolve();
   readonly #startedAt = new Date();
+  #toldState: EngineState | undefined;
+  readonly events = new EventLog();
   readonly migrations: MigrationJobs;
 
-  constructor(options: TieringOptions) {
+  constructor(given: TieringOptions) {
+    const options = { ...given, logger: withWarningEvents(given.logger, this.events) };
     this.#options = options;
     this.#logger = options.logger;
     this.#policy = options.policy;
@@ -146,9 +152,10 @@ class Controller implements TieringRuntime {
       logger: options.logger,
       onApplied: (nodeId) => this.#clock.applied(nodeId, monotonicMs()),
     });
-    this.#decisions = new DecisionLog(options.logger);
+    const tell = (event: TieringEvent) => this.#tell(event);
+    this.#decisions = new DecisionLog(options.logger, tell);
     const { sysfs, logger } = options;
-    this.migrations = new MigrationJobs({ sysfs, logger, loadMovePages: hostMovePages });
+    this.migrations = new MigrationJobs({ sysfs, logger, tell, loadMovePages: hostMovePages });
     this.#probing = new Probing(sysfs, options.probing, logger);
     this.#surveys = new Surveys({
       sysfs,
@@ -172,6 +179,7 @@ class Controller implements TieringRuntime {
 
   async #start(): Promise<void> {
     const { sysfs } = this.#options;
+    this.#tellState();
     await this.#probing.restore();
     const discover = () => discoverTopology(sysfs, this.#discovery());
     this.#topology = await this.#probing.discover(discover, this.#abort.signal);
@@ -213,21 +221,9 @@ class Controller implements TieringRuntime {
 
   status(): Status {
     const now = Date.now();
-    const moving = this.#orders.some((order) => isOn(order));
     const accounts = this.#engine?.engine.accounts();
-    const state = this.#stopped
-      ? 'stopped'
-      : this.#problem !== undefined
-        ? 'degraded'
-        : !this.#isReady
-          ? 'starting'
-          : this.#pausedSince !== undefined
-            ? 'paused'
-            : moving
-              ? 'moving'
-              : 'settled';
     return {
-      state,
+      state: this.#state(),
       ...(this.#problem !== undefined && { problem: this.#problem }),
       engine: this.#engine?.engine.name ?? this.#options.engine,
       dryRun: this.#policy.dryRun,
@@ -242,6 +238,14 @@ class Controller implements TieringRuntime {
       pingPongBytes: accounts?.pingPongBytes ?? this.#pingPongBytes,
       ...(accounts && { pages: accounts }),
     };
+  }
+
+  #state(): EngineState {
+    if (this.#stopped) return 'stopped';
+    if (this.#problem !== undefined) return 'degraded';
+    if (!this.#isReady) return 'starting';
+    if (this.#pausedSince !== undefined) return 'paused';
+    return this.#orders.some((order) => isOn(order)) ? 'moving' : 'settled';
   }
 
   topology(): Topology {
@@ -305,7 +309,8 @@ class Controller implements TieringRuntime {
         this.#scope = before.scope;
         throw error;
       }
-      this.#logger.info({}, `policy changed: ${changes.join(', ')}`);
+      const keys = changes.map((change) => change.slice(0, change.indexOf(':')));
+      this.#tell({ type: 'policy', keys, message: `policy changed: ${changes.join(', ')}` });
     });
   }
 
@@ -335,6 +340,7 @@ class Controller implements TieringRuntime {
       this.#orders = [];
       this.#pausedSince = since;
       this.#logger.info({}, 'paused: nothing is promoted or demoted');
+      this.#tellState();
     });
   }
 
@@ -345,6 +351,7 @@ class Controller implements TieringRuntime {
       // What it learned was of another time.
       this.#tuner = FRESH_TUNER;
       this.#logger.info({}, 'resumed');
+      this.#tellState();
     });
   }
 
@@ -420,6 +427,7 @@ class Controller implements TieringRuntime {
       await sleep(pauseMs, undefined, { signal }).catch(() => undefined);
       if (signal.aborted) return;
       await this.#between.run(() => this.#tick()).catch((error: unknown) => this.#failed(error));
+      this.#tellState();
       const { ticks } = this.#heartbeat;
       this.#heartbeat = { ...this.#heartbeat, ticks: ticks + 1, lastTickAtMs: monotonicMs() };
     }
@@ -492,11 +500,27 @@ class Controller implements TieringRuntime {
 
   async #topologyChanged(topology: Topology, description: string): Promise<void> {
     await this.#between.run(async () => {
-      this.#logger.info({}, `memory changed: ${description}`);
+      const nodeIds = topology.nodes.map((node) => node.nodeId);
+      this.#tell({ type: 'topology', nodeIds, message: `memory changed: ${description}` });
       this.#topology = topology;
       await this.#keepOwnMemory();
       await this.#fleet.bring(this.#desired(this.#orders));
     });
+  }
+
+  #tell(event: TieringEvent): void {
+    this.#logger.info({}, event.message);
+    this.events.publish(event);
+  }
+
+  /** A change of state is an event, yet no line in the log: what it follows from is there. */
+  #tellState(): void {
+    const [state, before] = [this.#state(), this.#toldState];
+    if (state === before) return;
+    this.#toldState = state;
+    const what = before === undefined ? state : `${before} -> ${state}`;
+    const message = this.#problem === undefined ? what : `${what}: ${this.#problem}`;
+    this.events.publish({ type: 'state', state, ...(before && { before }), message });
   }
 
   #failed(error: unknown): void {

@@ -1,3 +1,4 @@
+import type { Tell } from './events/event.ts';
 import type { Logger } from './logger.ts';
 import type { Policy } from './policy.ts';
 import type { NodeOrders, Order } from './tuner/order.ts';
@@ -7,13 +8,15 @@ type Direction = 'promotion' | 'demotion';
 /** One readable line for every decision that changes what memory may move: which scheme, from what to what, why. */
 export class DecisionLog {
   readonly #logger: Logger;
+  readonly #tell: Tell;
   readonly #last = new Map<string, string>();
 
-  constructor(logger: Logger) {
+  constructor(logger: Logger, tell: Tell) {
     this.#logger = logger;
+    this.#tell = tell;
   }
 
-  /** Logs what differs from the orders before: turning on, off or reaching further at `info`, another budget at `debug`. */
+  /** Tells what differs from the orders before, turning on, off or reaching further; logs another budget at `debug`. */
   record(orders: readonly NodeOrders[], targets: (nodeId: number, direction: Direction) => number | undefined): void {
     for (const order of orders) {
       this.#recordOne(order.nodeId, 'promotion', order.promotion, targets(order.nodeId, 'promotion'));
@@ -34,8 +37,16 @@ export class DecisionLog {
     const before = this.#last.get(key) ?? 'off';
     this.#last.set(key, mode);
     const budget = `${Math.round(order.budgetBytes / 1024 / 1024)} MiB a pass`;
-    if (mode !== before) this.#logger.info({}, `${key}: ${before} -> ${mode}, ${budget}: ${order.reason}`);
-    else if (mode !== 'off') this.#logger.debug({}, `${key}: ${mode}, ${budget}: ${order.reason}`);
+    if (mode !== before) {
+      this.#tell({
+        type: 'decision',
+        nodeId,
+        direction,
+        ...(targetNid !== undefined && { targetNodeId: targetNid }),
+        budgetBytes: order.budgetBytes,
+        message: `${key}: ${before} -> ${mode}, ${budget}: ${order.reason}`,
+      });
+    } else if (mode !== 'off') this.#logger.debug({}, `${key}: ${mode}, ${budget}: ${order.reason}`);
   }
 }
 

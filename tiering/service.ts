@@ -2,6 +2,7 @@ import type { ProbeReport } from '../numa/probe/result.ts';
 import type { Topology } from '../numa/topology.ts';
 import type { Finding } from './doctor/finding.ts';
 import type { EngineName, PageAccounts } from './engine.ts';
+import type { EventLog } from './events/event-log.ts';
 import type { HistoryAnswer, HistoryQuery } from './history/history.ts';
 import type { MigrationService } from './jobs/migration-job.ts';
 import type { Policy } from './policy.ts';
@@ -41,6 +42,8 @@ export interface TieringService {
   processes(): Promise<ProcessSurvey>;
   /** The same of cgroups. Throws SysFsError, KernelFormatError. */
   cgroups(): Promise<CgroupSurvey>;
+  /** What happened lately, and what happens. */
+  readonly events: EventLog;
   /** One-shot migrations, beside what the engine moves. */
   readonly migrations: MigrationService;
 }
@@ -62,7 +65,7 @@ export interface PolicyPlans {
 }
 
 /** `starting`: no full snapshot yet; `paused`: by order; `moving`: some scheme may move memory; `settled`: none need; `degraded`: see `problem`. */
-type EngineState = 'starting' | 'paused' | 'moving' | 'settled' | 'degraded' | 'stopped';
+export type EngineState = 'starting' | 'paused' | 'moving' | 'settled' | 'degraded' | 'stopped';
 
 export interface Status {
   readonly state: EngineState;

@@ -16,6 +16,13 @@ export type Api = FastifyInstance<
   TypeBoxTypeProvider
 >;
 
+declare module 'fastify' {
+  interface FastifyContextConfig {
+    /** Answers for as long as the client likes: how long that took says nothing. */
+    readonly isEndless?: boolean;
+  }
+}
+
 /** What the routes answer from. */
 export interface ApiContext {
   readonly service: TieringService;

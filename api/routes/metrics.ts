@@ -7,6 +7,7 @@ import { NoQuerySchema, responses } from './context.ts';
 export function metricsRoute(api: Api, { service, settings, version, nowMs }: ApiContext): void {
   const exposition = new Exposition();
   api.addHook('onResponse', async ({ method, is404, routeOptions }, { statusCode, elapsedTime }) => {
+    if (routeOptions.config.isEndless === true) return;
     const route = is404 ? 'none' : (routeOptions.url ?? 'none');
     exposition.answered(method, route, statusCode, elapsedTime);
   });

@@ -7,7 +7,12 @@ import type { FastifyReply } from 'fastify';
  * neither the control loop nor another client.
  */
 export function sendStream(reply: FastifyReply, mediaType: string, pieces: Iterable<string>): void {
-  reply.type(`${mediaType}; charset=utf-8`).send(Readable.from(inTurns(pieces)));
+  sendReadable(reply, mediaType, Readable.from(inTurns(pieces)));
+}
+
+/** Answers with text as it comes. The stream is destroyed when the client goes. */
+export function sendReadable(reply: FastifyReply, mediaType: string, text: Readable): void {
+  reply.type(`${mediaType}; charset=utf-8`).send(text);
 }
 
 async function* inTurns(pieces: Iterable<string>): AsyncGenerator<string> {

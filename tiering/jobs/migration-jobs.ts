@@ -1,6 +1,7 @@
 import type { UserProcess } from '../../numa/page-maps/processes.ts';
 import type { MovePages } from '../../numa/syscalls/move-pages.ts';
 import type { SysFs } from '../../numa/sysfs.ts';
+import type { Tell } from '../events/event.ts';
 import type { Logger } from '../logger.ts';
 import { Serial } from '../serial.ts';
 import { MigrationQueueFullError } from './errors.ts';
@@ -15,6 +16,7 @@ import { requireTarget } from './target-processes.ts';
 export interface MigrationJobsOptions {
   readonly sysfs: SysFs;
   readonly logger: Logger;
+  readonly tell: Tell;
   /** Loads the system call; not before the first migration runs. */
   readonly loadMovePages: () => Promise<MovePages>;
   readonly clock?: JobClock;
@@ -93,7 +95,7 @@ export class MigrationJobs implements MigrationService {
     if (record.hasEnded) return;
     const { sysfs, logger, loadMovePages } = this.#options;
     record.start(this.#clock.now());
-    logger.info({}, `migration ${record.id} starts: ${describeOrder(record.order)}`);
+    this.#tell(record, `migration ${record.id} starts: ${describeOrder(record.order)}`);
     try {
       const effects = { sysfs, movePages: await loadMovePages(), clock: this.#clock };
       this.#end(record, await runMigration(record, effects, signal, only));
@@ -107,9 +109,13 @@ export class MigrationJobs implements MigrationService {
     record.end(end, this.#clock.now());
     const why = end.message === undefined ? '' : ` (${end.message})`;
     const bytes = `${record.movedBytes} bytes moved, ${record.failedBytes} failed`;
-    this.#options.logger.info({}, `migration ${record.id} ${end.state}: ${bytes}${why}`);
+    this.#tell(record, `migration ${record.id} ${end.state}: ${bytes}${why}`);
     const ended = [...this.#entries.values()].filter((entry) => entry.record.hasEnded);
     for (const entry of ended.slice(0, -MAX_ENDED)) this.#entries.delete(entry.record.id);
+  }
+
+  #tell({ id, state, movedBytes, failedBytes }: JobRecord, message: string): void {
+    this.#options.tell({ type: 'migration', migrationId: id, state, movedBytes, failedBytes, message });
   }
 }
 

@@ -1,6 +1,7 @@
 import type { ProbeReport } from '../../../numa/probe/result.ts';
 import type { Topology } from '../../../numa/topology.ts';
 import type { Finding } from '../../../tiering/doctor/finding.ts';
+import { EventLog } from '../../../tiering/events/event-log.ts';
 import type { HistoryAnswer, HistoryQuery } from '../../../tiering/history/history.ts';
 import { History } from '../../../tiering/history/history.ts';
 import type { MigrationJob, MigrationOrder, MigrationService } from '../../../tiering/jobs/migration-job.ts';
@@ -268,6 +269,7 @@ export class FakeService implements TieringService {
   snapshotList: readonly NodeSnapshot[] = SNAPSHOTS;
   /** Nothing is in it until a test records something. */
   readonly past = new History();
+  readonly events = new EventLog();
   /** The clock of `past`. */
   nowMs = 2000;
   readonly migrations = new FakeMigrations();

@@ -1,6 +1,7 @@
 import { constants } from 'node:os';
 import { describe, expect, test } from 'vitest';
 import { SyscallError } from '../../../../numa/syscalls/errors.ts';
+import type { TieringEvent } from '../../../../tiering/events/event.ts';
 import type { MigrationOrder } from '../../../../tiering/jobs/migration-job.ts';
 import { MigrationJobs } from '../../../../tiering/jobs/migration-jobs.ts';
 import { FakeMachine, MIB } from './fake-machine.ts';
@@ -9,16 +10,19 @@ interface Bench {
   readonly machine: FakeMachine;
   readonly jobs: MigrationJobs;
   readonly log: string[];
+  readonly events: TieringEvent[];
 }
 
 function bench(): Bench {
   const machine = new FakeMachine();
   const log: string[] = [];
+  const events: TieringEvent[] = [];
+  const tell = (event: TieringEvent) => void events.push(event);
   const note = (_fields: object, message: string) => void log.push(message);
   const logger = { debug: note, info: note, warn: note, error: note };
   const { sysfs, clock } = machine;
-  const jobs = new MigrationJobs({ sysfs, clock, logger, loadMovePages: async () => machine.movePages });
-  return { machine, jobs, log };
+  const jobs = new MigrationJobs({ sysfs, clock, logger, tell, loadMovePages: async () => machine.movePages });
+  return { machine, jobs, log, events };
 }
 
 function order(pid: number, maxBytesPerSecond = 1024 * MIB): MigrationOrder {
@@ -47,8 +51,11 @@ describe('one-shot migrations', () => {
       [2, 'done', 32 * MIB],
       [3, 'done', 32 * MIB],
     ]);
-    expect(parts.log).toContain('migration 1 starts: process 7, from node 1 to node 0');
-    expect(parts.log).toContain(`migration 1 done: ${32 * MIB} bytes moved, 0 failed`);
+    const of1 = { type: 'migration', migrationId: 1, failedBytes: 0 };
+    expect(parts.events.slice(0, 2)).toEqual([
+      { ...of1, state: 'running', movedBytes: 0, message: 'migration 1 starts: process 7, from node 1 to node 0' },
+      { ...of1, state: 'done', movedBytes: 32 * MIB, message: `migration 1 done: ${32 * MIB} bytes moved, 0 failed` },
+    ]);
   });
 
   test('show how far they are', async () => {
