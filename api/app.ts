@@ -1,4 +1,5 @@
 import type { Socket } from 'node:net';
+import swagger from '@fastify/swagger';
 import type { FastifyBaseLogger, FastifyReply, FastifyRequest } from 'fastify';
 import { fastify, LogController } from 'fastify';
 import type { TSchema } from 'typebox';
@@ -6,6 +7,7 @@ import type { TieringService } from '../tiering/service.ts';
 import { BadHttpError, InvalidQueryError, MethodNotAllowedError, NotFoundError } from './errors.ts';
 import type { Host } from './host.ts';
 import { readHost } from './host.ts';
+import { documentOptions } from './openapi/document.ts';
 import type { OperatorSettings } from './policy/operator-settings.ts';
 import { PROBLEM_MEDIA_TYPE, problemOf } from './problem.ts';
 import type { Api, ApiContext } from './routes/context.ts';
@@ -14,6 +16,7 @@ import { eventsRoute } from './routes/events.ts';
 import { historyRoute } from './routes/history.ts';
 import { metricsRoute } from './routes/metrics.ts';
 import { migrationRoutes } from './routes/migrations.ts';
+import { openApiRoute } from './routes/openapi.ts';
 import { pauseRoutes } from './routes/pause.ts';
 import { policyRoutes } from './routes/policy.ts';
 import { probeRoute } from './routes/probe.ts';
@@ -47,6 +50,7 @@ const ROUTES = [
   probeRoute,
   diagnosisRoute,
   metricsRoute,
+  openApiRoute,
 ];
 
 /** JSON and JSON merge patch (RFC 7396). */
@@ -88,7 +92,12 @@ export function buildApp({
   });
 
   const context: ApiContext = { service, settings, version, host, nowMs };
-  for (const route of ROUTES) route(app, context);
+  app.register(swagger, documentOptions(version));
+  // As a plugin: swagger sees the routes that are declared once it is there.
+  app.register((routes, _options, done) => {
+    for (const route of ROUTES) route(routes, context);
+    done();
+  });
   return app;
 }
 

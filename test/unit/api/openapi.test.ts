@@ -1,0 +1,63 @@
+import { Validator } from '@seriousme/openapi-schema-validator';
+import { Ajv2020 } from 'ajv/dist/2020.js';
+import { describe, expect, test } from 'vitest';
+import { OPERATIONS } from '../../../api/openapi/operations.ts';
+import { isJsonObject } from '../../../api/schema/json-schema.ts';
+import { harness } from './harness.ts';
+
+async function documentOf(api: ReturnType<typeof harness>['api']): Promise<Record<string, unknown>> {
+  const answer = await api.inject('/openapi.json');
+  expect(answer.statusCode).toBe(200);
+  return answer.json();
+}
+
+test('is a valid OpenAPI 3.1 document', async () => {
+  const { api } = harness();
+  const document = await documentOf(api);
+  expect(document.openapi).toBe('3.1.0');
+  expect(await new Validator().validate(document)).toMatchObject({ valid: true });
+});
+
+test('describes every route, and nothing else', async () => {
+  const { api } = harness();
+  const routes: string[] = [];
+  api.addHook('onRoute', ({ method, url }) => {
+    for (const name of [method].flat()) if (name !== 'HEAD') routes.push(`${name} ${url}`);
+  });
+  const { paths } = await documentOf(api);
+  const described = Object.entries(Object(paths)).flatMap(([path, item]) =>
+    Object.keys(Object(item)).map((method) => `${method.toUpperCase()} ${path.replace(/\{(\w+)\}/g, ':$1')}`),
+  );
+  expect(routes.length).toBeGreaterThan(10);
+  expect(described.sort()).toEqual(routes.sort());
+  expect([...OPERATIONS.keys()].sort()).toEqual(routes.sort());
+});
+
+describe('answers are as described', () => {
+  const gets = [...OPERATIONS.keys()].filter(
+    (name) => name.startsWith('GET ') && !name.includes(':') && !name.includes('metrics'),
+  );
+
+  test.each(gets)('%s', async (name) => {
+    const { api } = harness();
+    const path = name.replace('GET ', '');
+    const { paths } = await documentOf(api);
+    const item = Object(paths)[path];
+    const schema = item.get.responses['200'].content['application/json'].schema;
+    const answer = await api.inject(path);
+    expect(answer.statusCode).toBe(200);
+    const validate = new Ajv2020({ strict: false }).compile(schema);
+    const isValid = validate(answer.json());
+    expect(validate.errors ?? []).toEqual([]);
+    expect(isValid).toBe(true);
+  });
+
+  test('a problem', async () => {
+    const { api } = harness();
+    const { paths } = await documentOf(api);
+    const schema = Object(paths)['/v1/policy'].patch.responses['4XX'].content['application/problem+json'].schema;
+    const answer = await api.inject({ method: 'PATCH', url: '/v1/policy', payload: { fastUtilization: 9 } });
+    expect(isJsonObject(answer.json())).toBe(true);
+    expect(new Ajv2020({ strict: false }).compile(schema)(answer.json())).toBe(true);
+  });
+});
