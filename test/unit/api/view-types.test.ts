@@ -1,5 +1,6 @@
 import type { Static } from 'typebox';
 import { expectTypeOf, test } from 'vitest';
+import type { HistoryBody, PointBody } from '../../../api/views/history-view.ts';
 import type { MigrationBody } from '../../../api/views/migration-view.ts';
 import type { ProbeBody } from '../../../api/views/probe-view.ts';
 import type { SchemesSchema } from '../../../api/views/schemes-view.ts';
@@ -8,6 +9,7 @@ import type { CgroupsBody, ProcessesBody } from '../../../api/views/survey-views
 import type { TopologyBody } from '../../../api/views/topology-view.ts';
 import type { ProbeReport, ProbeResult, SkippedNode } from '../../../numa/probe/result.ts';
 import type { CxlBacking, CxlMemoryDevice, MemoryNode, NodePerformance, Topology } from '../../../numa/topology.ts';
+import type { HistoryAnswer, HistoryPoint } from '../../../tiering/history/history.ts';
 import type { MigrationFailure, MigrationJob } from '../../../tiering/jobs/migration-job.ts';
 import type { DesiredScheme, SchemeStats } from '../../../tiering/scheme.ts';
 import type { KdamondView, NodeStatus, Status } from '../../../tiering/service.ts';
@@ -37,6 +39,10 @@ test('the schemas have the keys of the types', () => {
   expectTypeOf<keyof ProcessesBody['processes'][number]>().toEqualTypeOf<keyof ProcessPlacement>();
   expectTypeOf<keyof CgroupsBody['cgroups'][number]>().toEqualTypeOf<keyof CgroupPlacement>();
   expectTypeOf<keyof CgroupsBody['cgroups'][number]['nodes'][number]>().toEqualTypeOf<keyof NodeShare>();
+  expectTypeOf<keyof PointBody>().toEqualTypeOf<Exclude<keyof HistoryPoint, 'startMs'> | 'at' | 'usedShare'>();
+  expectTypeOf<keyof HistoryBody['nodes'][number]>().toEqualTypeOf<
+    keyof HistoryAnswer['nodes'][number] | 'promotedBytes' | 'demotedBytes'
+  >();
   expectTypeOf<keyof MigrationBody>().toEqualTypeOf<keyof MigrationJob>();
   expectTypeOf<keyof MigrationBody['failures'][number]>().toEqualTypeOf<keyof MigrationFailure>();
 });
