@@ -55,6 +55,10 @@ function answerOf(status: string, schema: unknown, operationId: string, hasText:
     return { description: 'Problem details (RFC 9457).', content: { [PROBLEM_MEDIA_TYPE]: { schema } } };
   }
   const text = { 'text/plain': { schema: { type: 'string' } } };
+  if (operationId === 'getEvents') {
+    const stream = { 'text/event-stream': { schema }, ...text };
+    return { description: 'Server-sent events, or lines for a terminal, without an end.', content: stream };
+  }
   if (operationId === 'getMetrics') return { description: 'Prometheus text format.', content: text };
   return {
     description: hasText ? 'JSON, or text for a terminal.' : 'As asked.',

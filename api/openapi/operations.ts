@@ -116,6 +116,7 @@ export const OPERATIONS: ReadonlyMap<string, Operation> = new Map<string, Operat
     'GET /v1/diagnosis',
     { operationId: 'getDiagnosis', tag: 'host', summary: 'What is wrong with this host, or might be', hasText: true },
   ],
+  ['GET /v1/events', { operationId: 'getEvents', tag: 'monitoring', summary: 'What happens, as server-sent events' }],
   ['GET /metrics', { operationId: 'getMetrics', tag: 'monitoring', summary: 'Metrics for Prometheus' }],
   ['GET /openapi.json', { operationId: 'getOpenApi', tag: 'state', summary: 'This document' }],
 ]);

@@ -33,9 +33,17 @@ test('describes every route, and nothing else', async () => {
   expect([...OPERATIONS.keys()].sort()).toEqual(routes.sort());
 });
 
+test('the events are described as a stream', async () => {
+  const { api } = harness();
+  const { get } = Object(Object((await documentOf(api)).paths)['/v1/events']);
+  expect(Object.keys(get.responses['200'].content)).toEqual(['text/event-stream', 'text/plain']);
+  expect(get.parameters).toContainEqual(expect.objectContaining({ in: 'header', name: 'last-event-id' }));
+});
+
 describe('answers are as described', () => {
   const gets = [...OPERATIONS.keys()].filter(
-    (name) => name.startsWith('GET ') && !name.includes(':') && !name.includes('metrics'),
+    // The events do not end, and neither they nor metrics are JSON.
+    (name) => name.startsWith('GET ') && !/:|metrics|events/.test(name),
   );
 
   test.each(gets)('%s', async (name) => {
