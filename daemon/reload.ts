@@ -2,7 +2,6 @@ import { policyKeysOf } from '../api/policy/layers.ts';
 import type { OperatorSettings } from '../api/policy/operator-settings.ts';
 import type { Logger } from '../tiering/logger.ts';
 import { PolicySchema } from '../tiering/policy.ts';
-import type { ConfigFile } from './config.ts';
 import { loadConfig } from './config.ts';
 import type { Config, LogLevel } from './config-schema.ts';
 import { failureLines } from './failure.ts';
@@ -11,8 +10,8 @@ import type { Notifier } from './notify.ts';
 export interface ReloadOptions {
   /** The file that the command line names, if any. */
   readonly file: string | undefined;
-  /** What was read last. */
-  readonly current: ConfigFile;
+  /** What the daemon started with. */
+  readonly running: Config;
   readonly settings: Pick<OperatorSettings, 'setFile'>;
   readonly setLogLevel: (level: LogLevel) => void;
   readonly logger: Logger;
@@ -22,24 +21,21 @@ export interface ReloadOptions {
 /** Reads the configuration file again, when told to, and applies what can change in a running daemon: the policy and the log level. */
 export class Reload {
   readonly #options: ReloadOptions;
-  #current: ConfigFile;
 
   constructor(options: ReloadOptions) {
     this.#options = options;
-    this.#current = options.current;
   }
 
   /** Never rejects: a file that is wrong changes nothing, and the log says what is wrong with it. */
   async run(): Promise<void> {
-    const { file, settings, setLogLevel, logger, notifier } = this.#options;
+    const { file, running, settings, setLogLevel, logger, notifier } = this.#options;
     await notifier.reloading();
     let outcome: string;
     try {
       const next = await loadConfig(file);
       await settings.setFile(policyKeysOf(next.stated));
       setLogLevel(next.config.logLevel);
-      const ineffective = needRestart(this.#current.config, next.config);
-      this.#current = next;
+      const ineffective = needRestart(running, next.config);
       outcome = `configuration ${next.path} read again`;
       logger.info({}, outcome);
       if (ineffective.length > 0)

@@ -11,6 +11,8 @@ export interface RestoredSettings {
   readonly layers: PolicyLayers;
   readonly policy: Policy;
   readonly pausedSince?: Date;
+  /** What is to hold is not in the file any more. */
+  readonly mustSave: boolean;
 }
 
 /**
@@ -27,10 +29,11 @@ export async function restoreSettings(
   const paused = settings?.pausedSince === undefined ? {} : { pausedSince: new Date(settings.pausedSince) };
   const layers = { commandLine, rest: settings?.policy ?? {}, file };
   const checked = policyOfLayers(layers);
-  if (checked.ok) return { layers, policy: checked.value, ...paused };
+  if (checked.ok) return { layers, policy: checked.value, ...paused, mustSave: false };
   if (settings !== undefined) await saved.setAside(checked.violations.map(formatViolation).join('; '));
   const withoutRest = { ...layers, rest: {} };
   const plain = policyOfLayers(withoutRest);
   if (!plain.ok) throw new ConfigError(plain.violations.map((violation) => formatViolation(violation)));
-  return { layers: withoutRest, policy: plain.value, ...paused };
+  // Nothing may move as long as the operator has not said so: a pause outlives the keys that no longer fit.
+  return { layers: withoutRest, policy: plain.value, ...paused, mustSave: settings?.pausedSince !== undefined };
 }

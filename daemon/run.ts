@@ -29,7 +29,7 @@ export async function run(options: RunOptions, watch: EndingWatch): Promise<numb
     const receipt = receiptFile(config.stateDirectory, logger);
     const saved = settingsFile(config.stateDirectory, logger);
     const commandLine = options.dryRun === undefined ? {} : { dryRun: options.dryRun };
-    const { layers, policy, pausedSince } = await restoreSettings(saved, file.stated, commandLine);
+    const { layers, policy, pausedSince, mustSave } = await restoreSettings(saved, file.stated, commandLine);
     const probes = probeFile(config.stateDirectory, logger);
     const runtime = await createTiering({
       sysfs: new HostSysFs(),
@@ -51,10 +51,11 @@ export async function run(options: RunOptions, watch: EndingWatch): Promise<numb
       featureMask: featureMask(process.env),
     });
     const settings = new OperatorSettings({ service: runtime, layers, save: (value) => saved.save(value), logger });
+    if (mustSave) await settings.save();
     const notifier = createNotifier(process.env, logger);
     const reload = new Reload({
       file: options.config,
-      current: file,
+      running: file.config,
       settings,
       // What the command line says goes before the file.
       setLogLevel: (level) => {

@@ -1,7 +1,9 @@
 import { join } from 'node:path';
 import Type from 'typebox';
 import type { SavedSettings } from '../api/policy/operator-settings.ts';
+import { MAX_DEPTH } from '../api/policy/operator-settings.ts';
 import { compileCheck } from '../api/schema/check.ts';
+import { isDeeperThan } from '../api/schema/merge-patch.ts';
 import { formatViolation } from '../api/schema/violation.ts';
 import type { Logger } from '../tiering/logger.ts';
 import type { StateFormat } from './state-file.ts';
@@ -24,6 +26,9 @@ const FORMAT: StateFormat<SavedSettings> = {
     const checked = check(JSON.parse(text));
     if (!checked.ok) throw new Error(checked.violations.map(formatViolation).join('; '));
     const { policy, pausedSince } = checked.value;
+    if (isDeeperThan(policy, MAX_DEPTH)) throw new Error(`policy: nested more than ${MAX_DEPTH} levels deep`);
+    if (pausedSince !== undefined && Number.isNaN(Date.parse(pausedSince)))
+      throw new Error('pausedSince: no such time');
     return { policy: { ...policy }, ...(pausedSince !== undefined && { pausedSince }) };
   },
 };

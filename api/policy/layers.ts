@@ -33,10 +33,10 @@ export function sourcesOf({ commandLine, rest, file }: PolicyLayers): Readonly<R
   );
 }
 
-/** Keys that REST would set to something else than the command line holds them to. */
-export function overruledKeys({ commandLine, rest }: Pick<PolicyLayers, 'commandLine' | 'rest'>): readonly string[] {
+/** Keys that a document would set to something else than the command line holds them to; null sets nothing. */
+export function overruledKeys(commandLine: JsonObject, document: JsonObject): readonly string[] {
   return LEAVES.filter((path) => {
-    const [held, wanted] = [valueAt(commandLine, path), valueAt(rest, path)];
+    const [held, wanted] = [valueAt(commandLine, path), valueAt(document, path) ?? undefined];
     return held !== undefined && wanted !== undefined && JSON.stringify(held) !== JSON.stringify(wanted);
   }).map(formatKeyPath);
 }

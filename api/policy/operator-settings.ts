@@ -35,12 +35,16 @@ export interface EditOptions {
   readonly ifMatch?: string | undefined;
 }
 
-/** The policy has two levels of objects and lists in it; a patch nested deeper is wrong wherever it is. */
-const MAX_PATCH_DEPTH = 8;
+/** The policy has two levels of objects and lists in it; what is nested deeper is wrong wherever it is. */
+export const MAX_DEPTH = 8;
 const SAVE_AGAIN_MS = 30_000;
 
-/** How an edit makes what REST says from what it said. */
-type Edit = (rest: JsonObject) => JsonObject;
+interface Edit {
+  /** The keys that it sets; null: takes back. */
+  readonly asked: JsonObject;
+  /** Makes what REST says from what it said. */
+  readonly apply: (rest: JsonObject) => JsonObject;
+}
 
 /**
  * The policy as the operator steers it: command line, REST, file and defaults in layers; one change at a time, each checked as a whole, applied online and
@@ -125,6 +129,11 @@ export class OperatorSettings {
     });
   }
 
+  /** Saves what is in force; what fails is tried again. */
+  save(): Promise<void> {
+    return this.#edits.run(() => this.#save());
+  }
+
   /** Ends the tries to save what could not be saved. */
   close(): void {
     clearTimeout(this.#saveAgain);
@@ -148,11 +157,10 @@ export class OperatorSettings {
     });
   }
 
-  #edited(edit: Edit): PolicyLayers {
-    const layers = { ...this.#layers, rest: edit(this.#layers.rest) };
-    const overruled = overruledKeys(layers);
+  #edited({ asked, apply }: Edit): PolicyLayers {
+    const overruled = overruledKeys(this.#layers.commandLine, asked);
     if (overruled.length > 0) throw new OverruledError(overruled);
-    return layers;
+    return { ...this.#layers, rest: apply(this.#layers.rest) };
   }
 
   #checked(layers: PolicyLayers): Policy {
@@ -186,7 +194,7 @@ export class OperatorSettings {
         logger.warn({ reason }, 'what was set over REST is in force but not saved: it is tried again');
       }
       this.#saveProblem = reason;
-      this.#saveAgain = setTimeout(() => void this.#edits.run(() => this.#save()), SAVE_AGAIN_MS);
+      this.#saveAgain = setTimeout(() => void this.save(), SAVE_AGAIN_MS);
       this.#saveAgain.unref();
     }
   }
@@ -198,18 +206,21 @@ export interface PolicyPreview {
 }
 
 function patched(patch: unknown): Edit {
-  if (isDeeperThan(patch, MAX_PATCH_DEPTH)) {
-    throw new InvalidPolicyError([wrongValue([], 'the patch', `nested at most ${MAX_PATCH_DEPTH} levels deep`)]);
-  }
-  return (rest) => asObject(mergePatch(rest, patch));
+  const asked = asDocument(patch);
+  return { asked, apply: (rest) => asDocument(mergePatch(rest, asked)) };
 }
 
+/** Null says nothing there either. */
 function replaced(policy: unknown): Edit {
-  return () => asObject(policy);
+  const asked = asDocument(policy);
+  return { asked, apply: () => asDocument(mergePatch({}, asked)) };
 }
 
 /** Of what is no object the check of the policy says what is wrong. */
-function asObject(value: unknown): JsonObject {
+function asDocument(value: unknown): JsonObject {
+  if (isDeeperThan(value, MAX_DEPTH)) {
+    throw new InvalidPolicyError([wrongValue([], 'the document', `nested at most ${MAX_DEPTH} levels deep`)]);
+  }
   if (isJsonObject(value)) return value;
   const checked = checkPolicy(value);
   throw new InvalidPolicyError(checked.ok ? [] : checked.violations);

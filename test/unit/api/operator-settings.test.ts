@@ -50,6 +50,25 @@ describe('where the values of the policy come from', () => {
   });
 });
 
+describe('a key of the command line that REST had set before', () => {
+  const held = { commandLine: { dryRun: true }, rest: { dryRun: false, headroomMiB: 9 } };
+
+  test('does not stand in the way of other keys', async () => {
+    const { api, service, saved } = harness(held);
+    expect((await patchPolicy(api, '{"fastUtilization":0.7}')).statusCode).toBe(200);
+    expect((await put(api, { fastUtilization: 0.6 })).statusCode).toBe(200);
+    expect(service.policy()).toMatchObject({ fastUtilization: 0.6, dryRun: true });
+    expect(saved[0]).toEqual({ policy: { dryRun: false, headroomMiB: 9, fastUtilization: 0.7 } });
+  });
+
+  test('can be taken back, and not be set', async () => {
+    const { api, saved } = harness(held);
+    expect((await patchPolicy(api, '{"dryRun":false}')).statusCode).toBe(409);
+    expect((await patchPolicy(api, '{"dryRun":null}')).statusCode).toBe(200);
+    expect(saved).toEqual([{ policy: { headroomMiB: 9 } }]);
+  });
+});
+
 describe('PUT /v1/policy', () => {
   test('replaces all that REST has said', async () => {
     const { api, saved } = harness({ file: { headroomMiB: 10 } });
@@ -64,6 +83,23 @@ describe('PUT /v1/policy', () => {
     const policy = (await api.inject('/v1/policy')).json();
     expect((await put(api, policy)).json()).toEqual(policy);
     expect(service.policy()).toEqual(policy);
+  });
+
+  test('null says nothing, so that the file counts', async () => {
+    const { api, saved } = harness({ file: { headroomMiB: 10 } });
+    const response = await put(api, { headroomMiB: null, promotion: { minAccessRate: null } });
+    expect(response.json()).toEqual({ ...DEFAULT_POLICY, headroomMiB: 10 });
+    expect((await api.inject('/v1/policy?sources=true')).json().sources).toMatchObject({ headroomMiB: 'file' });
+    expect(saved).toEqual([{ policy: { promotion: {} } }]);
+  });
+
+  test.each(['PUT', 'PATCH'] as const)('%s of what is nested as deep as a body can be is refused', async (method) => {
+    const { api, service } = harness();
+    const payload = `${'{"promotion":'.repeat(50_000)}1${'}'.repeat(50_000)}`;
+    const headers = { 'content-type': 'application/json' };
+    const response = await api.inject({ method, url: '/v1/policy', headers, payload });
+    expect(response.json()).toMatchObject({ status: 422, code: 'TIERD_POLICY_INVALID' });
+    expect(service.applied).toEqual([]);
   });
 
   test.each([[{ fastUtilization: 3 }], [{ nothing: 1 }], [[1]]])('%j is refused', async (body) => {

@@ -1,8 +1,10 @@
 import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import fc from 'fast-check';
 import { pino } from 'pino';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { checkPolicy } from '../../../api/policy-check.ts';
 import { parseConfig } from '../../../daemon/config.ts';
 import { needRestart, Reload } from '../../../daemon/reload.ts';
 import { restoreSettings } from '../../../daemon/restore-settings.ts';
@@ -37,6 +39,7 @@ describe('what was set over REST', () => {
     expect(restored).toEqual({
       layers: { commandLine: {}, rest: {}, file: { headroomMiB: 7 } },
       policy: { ...DEFAULT_POLICY, headroomMiB: 7 },
+      mustSave: false,
     });
   });
 
@@ -47,6 +50,8 @@ describe('what was set over REST', () => {
     ['empty', ''],
     ['with a value that is not allowed', '{"version":1,"policy":{"fastUtilization":9}}'],
     ['with a key that is gone', '{"version":1,"policy":{"fastness":1}}'],
+    ['with a pause since no day there is', '{"version":1,"policy":{},"pausedSince":"2026-13-45T99:00:00.000Z"}'],
+    ['nested beyond all measure', `{"version":1,"policy":${'{"promotion":'.repeat(50_000)}1${'}'.repeat(50_001)}`],
     ['that contradicts the file', '{"version":1,"policy":{"demotion":{"maxAccessRate":0.9}}}'],
   ])('%s is set aside with a warning, and the file holds', async (_what, text) => {
     await writeFile(join(directory, 'settings.json'), text);
@@ -59,15 +64,51 @@ describe('what was set over REST', () => {
   });
 });
 
+test('whatever the file holds, the daemon starts, and with an allowed policy', async () => {
+  const text = fc.oneof(
+    fc.string(),
+    fc.json(),
+    fc
+      .record(
+        { version: fc.constantFrom(1, 2, '1'), policy: fc.jsonValue(), pausedSince: fc.string() },
+        { requiredKeys: ['version'] },
+      )
+      .map((value) => JSON.stringify(value)),
+    fc
+      .record(
+        { fastUtilization: fc.jsonValue(), headroomMiB: fc.jsonValue(), cgroups: fc.jsonValue() },
+        { requiredKeys: [] },
+      )
+      .map((policy) => JSON.stringify({ version: 1, policy })),
+  );
+  await fc.assert(
+    fc.asyncProperty(text, async (written) => {
+      await writeFile(join(directory, 'settings.json'), written);
+      const { policy } = await restoreSettings(settingsFile(directory, logger), { headroomMiB: 7 }, {});
+      expect(checkPolicy(policy)).toMatchObject({ ok: true });
+    }),
+    { numRuns: 300 },
+  );
+});
+
+test('a pause outlives keys that no longer fit, and is to be saved again without them', async () => {
+  const pausedSince = '2026-11-23T05:00:00.000Z';
+  await writeFile(join(directory, 'settings.json'), JSON.stringify({ version: 1, policy: { gone: 1 }, pausedSince }));
+  const saved = settingsFile(directory, logger);
+  const restored = await restoreSettings(saved, {}, {});
+  expect(restored).toMatchObject({ policy: DEFAULT_POLICY, pausedSince: new Date(pausedSince), mustSave: true });
+  await saved.save({ policy: {}, pausedSince });
+  expect(await restoreSettings(saved, {}, {})).toMatchObject({ pausedSince: new Date(pausedSince), mustSave: false });
+});
+
 describe('reading the configuration again', () => {
-  async function reloadOf(text: string) {
+  async function reloadOf(...texts: readonly string[]) {
     const file = join(directory, 'tierd.yaml');
-    await writeFile(file, text);
     const told: string[] = [];
     const layers: unknown[] = [];
     const reload = new Reload({
       file,
-      current: { path: file, config: parseConfig('', file), stated: {} },
+      running: parseConfig('', file),
       settings: { setFile: async (layer) => void layers.push(layer) },
       setLogLevel: (level) => void told.push(`log level ${level}`),
       logger,
@@ -79,7 +120,10 @@ describe('reading the configuration again', () => {
         stopping: async () => undefined,
       },
     });
-    await reload.run();
+    for (const text of texts) {
+      await writeFile(file, text);
+      await reload.run();
+    }
     return { told, layers, log: log.join('') };
   }
 
@@ -88,6 +132,14 @@ describe('reading the configuration again', () => {
     expect(layers).toEqual([{ fastUtilization: 0.5 }]);
     expect(told).toEqual(['reloading', 'log level debug', expect.stringMatching(/tierd\.yaml read again$/)]);
     expect(lines).toContain('engine: changed in the file, counts after a restart');
+  });
+
+  test('names what waits for a restart each time, and no more once the file is back to what runs', async () => {
+    const counted = async (...texts: readonly string[]) =>
+      (await reloadOf(...texts)).log.split('counts after a restart').length - 1;
+    expect(await counted('engine: damos\n', 'engine: damos\ndryRun: true\n')).toBe(2);
+    log = [];
+    expect(await counted('engine: damos\n', 'dryRun: true\n')).toBe(1);
   });
 
   test('changes nothing when the file is wrong, and says where', async () => {
