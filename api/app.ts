@@ -1,10 +1,12 @@
 import type { Socket } from 'node:net';
+import rateLimit from '@fastify/rate-limit';
 import swagger from '@fastify/swagger';
 import type { FastifyBaseLogger, FastifyReply, FastifyRequest } from 'fastify';
 import { fastify, LogController } from 'fastify';
 import type { TSchema } from 'typebox';
 import type { TieringService } from '../tiering/service.ts';
-import { BadHttpError, InvalidQueryError, MethodNotAllowedError, NotFoundError } from './errors.ts';
+import { BadHttpError, InvalidQueryError, MethodNotAllowedError, NotFoundError, TooManyWritesError } from './errors.ts';
+import { requireToken } from './guard.ts';
 import type { Host } from './host.ts';
 import { readHost } from './host.ts';
 import { documentOptions } from './openapi/document.ts';
@@ -34,6 +36,9 @@ export interface AppOptions {
   readonly version: string;
   readonly host?: Host;
   readonly nowMs?: () => number;
+  /** Asked for in every request; without one the socket's mode decides who may ask. */
+  readonly token?: string;
+  readonly maxWritesPerMinute?: number;
 }
 
 const ROUTES = [
@@ -59,6 +64,10 @@ const BODY_MEDIA_TYPES = ['application/json', 'application/merge-patch+json'];
 /** The largest policy the schema allows fits. */
 const BODY_LIMIT_BYTES = 1024 * 1024;
 
+/** Each change waits for the kernel; a program that sends more has gone wrong. */
+const MAX_WRITES_PER_MINUTE = 600;
+const READS = new Set(['GET', 'HEAD', 'OPTIONS']);
+
 /** A client on the same machine that needs longer to send a request is not sending one. */
 const REQUEST_TIMEOUT_MS = 10_000;
 
@@ -70,6 +79,8 @@ export function buildApp({
   version,
   host = readHost(),
   nowMs = monotonicMs,
+  token,
+  maxWritesPerMinute = MAX_WRITES_PER_MINUTE,
 }: AppOptions): Api {
   const app: Api = fastify({
     loggerInstance: logger,
@@ -92,6 +103,16 @@ export function buildApp({
   });
 
   const context: ApiContext = { service, settings, version, host, nowMs };
+  if (token !== undefined) requireToken(app, token);
+  app.register(rateLimit, {
+    max: maxWritesPerMinute,
+    timeWindow: '1 minute',
+    // All clients together: on a Unix socket they have no address.
+    keyGenerator: () => 'writes',
+    allowList: ({ method }) => READS.has(method),
+    addHeadersOnExceeding: { 'x-ratelimit-limit': false, 'x-ratelimit-remaining': false, 'x-ratelimit-reset': false },
+    errorResponseBuilder: (_request, { max, ttl }) => new TooManyWritesError(max, Math.ceil(ttl / 1000)),
+  });
   app.register(swagger, documentOptions(version));
   // As a plugin: swagger sees the routes that are declared once it is there.
   app.register((routes, _options, done) => {

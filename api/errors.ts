@@ -33,6 +33,40 @@ export class ChangedMeanwhileError extends Error {
   }
 }
 
+/** A request over TCP without the token, or with another. */
+export class UnauthorizedError extends Error {
+  readonly code = 'TIERD_UNAUTHORIZED';
+
+  constructor(hasToken: boolean) {
+    super(hasToken ? 'this is not the token' : 'send the token of api.tokenFile as "Authorization: Bearer TOKEN"');
+    this.name = 'UnauthorizedError';
+  }
+}
+
+/** A request over TCP to a name that is not a loopback one. */
+export class HostNotAllowedError extends Error {
+  readonly code = 'TIERD_HOST_NOT_ALLOWED';
+
+  constructor(host: string | undefined) {
+    super(
+      `${host === undefined ? 'no host' : JSON.stringify(host.slice(0, 100))} is not a loopback name: ask localhost or 127.0.0.1`,
+    );
+    this.name = 'HostNotAllowedError';
+  }
+}
+
+/** More changes a minute than anybody can mean. */
+export class TooManyWritesError extends Error {
+  readonly code = 'TIERD_TOO_MANY_WRITES';
+  /** For the plugin that throws it. */
+  readonly statusCode = 429;
+
+  constructor(perMinute: number, waitSeconds: number) {
+    super(`more than ${perMinute} changes a minute: wait ${waitSeconds} s`);
+    this.name = 'TooManyWritesError';
+  }
+}
+
 /** POST /v1/migrations asks for what is not possible here; nothing was begun. */
 export class InvalidMigrationError extends Error {
   readonly code = 'TIERD_MIGRATION_INVALID';
@@ -129,6 +163,7 @@ const INTERNAL: HttpFailure = { status: 500, title: 'Internal error' };
 /** HTTP status of every error code that a request can meet. */
 const HTTP_FAILURES: ReadonlyMap<string, HttpFailure> = new Map([
   ['TIERD_BAD_REQUEST', { status: 400, title: 'Bad request' }],
+  ['TIERD_UNAUTHORIZED', { status: 401, title: 'Token needed' }],
   ['TIERD_NOT_FOUND', { status: 404, title: 'Not found' }],
   ['TIERD_METHOD_NOT_ALLOWED', { status: 405, title: 'Method not allowed' }],
   ['TIERD_PROBE_RUNNING', { status: 409, title: 'A probe is under way' }],
@@ -136,10 +171,12 @@ const HTTP_FAILURES: ReadonlyMap<string, HttpFailure> = new Map([
   ['TIERD_POLICY_CHANGED', { status: 412, title: 'Changed meanwhile' }],
   ['TIERD_BODY_TOO_LARGE', { status: 413, title: 'Body too large' }],
   ['TIERD_MEDIA_TYPE', { status: 415, title: 'Unsupported media type' }],
+  ['TIERD_HOST_NOT_ALLOWED', { status: 421, title: 'Not a loopback name' }],
   ['TIERD_POLICY_INVALID', { status: 422, title: 'Policy not allowed' }],
   ['TIERD_MIGRATION_INVALID', { status: 422, title: 'Migration not possible' }],
   ['TIERD_MIGRATION_QUEUE_FULL', { status: 429, title: 'Too many migrations' }],
   ['TIERD_TOO_MANY_EVENT_CLIENTS', { status: 429, title: 'Too many clients follow the events' }],
+  ['TIERD_TOO_MANY_WRITES', { status: 429, title: 'Too many changes' }],
   ['TIERD_INTERNAL', INTERNAL],
   ['TIERD_SYSFS', { status: 503, title: 'The kernel refused' }],
   ['TIERD_KERNEL_FORMAT', { status: 503, title: 'The kernel answered oddly' }],

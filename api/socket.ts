@@ -32,6 +32,20 @@ export async function listenOnSocket(api: Api, path: string): Promise<void> {
   }
 }
 
+/** Listens on a TCP port of the loopback address only. Throws ApiSocketError. */
+export async function listenOnLoopback(api: Api, port: number): Promise<void> {
+  try {
+    await api.listen({
+      host: '127.0.0.1',
+      port,
+      listenTextResolver: (address) => `API listens on ${address} too, with a token`,
+    });
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new ApiSocketError(`127.0.0.1:${port}`, reason, { cause: error });
+  }
+}
+
 async function removeStale(path: string): Promise<void> {
   const found = await lstat(path).catch(() => undefined);
   if (found === undefined) return;

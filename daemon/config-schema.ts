@@ -65,6 +65,15 @@ export const ConfigSchema = Type.Object(
           default: '/run/tierd/tierd.sock',
           description: 'Unix socket of the REST API, for its owner and group only (0660).',
         }),
+        tcpPort: Type.Union([Type.Literal('off'), Type.Integer({ minimum: 1, maximum: 65_535 })], {
+          default: 'off',
+          description: 'TCP port of 127.0.0.1 on which the API answers too, to requests with the token.',
+        }),
+        tokenFile: Type.String({
+          ...absolutePath,
+          default: '/etc/tierd/token',
+          description: 'File with that token, readable by its owner only.',
+        }),
       },
       { ...closed, description: 'How the REST API is reached.' },
     ),

@@ -1,7 +1,7 @@
 import type { FastifyBaseLogger } from 'fastify';
 import { buildApp } from '../api/app.ts';
 import type { OperatorSettings } from '../api/policy/operator-settings.ts';
-import { listenOnSocket } from '../api/socket.ts';
+import { listenOnLoopback, listenOnSocket } from '../api/socket.ts';
 import type { TieringRuntime } from '../tiering/controller.ts';
 import { monotonicMs } from '../tiering/monotonic.ts';
 import { Serial } from '../tiering/serial.ts';
@@ -18,6 +18,8 @@ export interface DaemonParts {
   readonly logger: FastifyBaseLogger;
   readonly notifier: Notifier;
   readonly socket: string;
+  /** Where the API answers too, to requests with this token. */
+  readonly tcp?: { readonly port: number; readonly token: string };
   readonly version: string;
   /** Reasons to end; one that came already counts as well. */
   readonly watch: EndingWatch;
@@ -30,18 +32,22 @@ export interface DaemonParts {
  * rejects when the daemon cannot start.
  */
 export async function runDaemon(parts: DaemonParts): Promise<number> {
-  const { runtime, settings, logger, notifier, socket, version, watch } = parts;
+  const { runtime, settings, logger, notifier, socket, tcp, version, watch } = parts;
   const api = buildApp({ service: runtime, settings, logger, version });
+  const tcpApi = tcp && buildApp({ service: runtime, settings, logger, version, token: tcp.token });
   watch.onFurther((ending) => endAtOnce(parts, ending));
   try {
     // The socket first: it tells whether another tierd runs, before DAMON is touched, and answers while the engine waits.
     await listenOnSocket(api, socket);
+    if (tcp !== undefined && tcpApi !== undefined) await listenOnLoopback(tcpApi, tcp.port);
     const ending = await Promise.race([watch.first, startUp(parts)]);
     logEnding(logger, ending);
     void notifier.stopping('putting DAMON back as it was');
     return ending.reason === 'signal' ? EXIT_OK : EXIT_UNEXPECTED;
   } finally {
-    await api.close().catch((error: unknown) => logger.error({ err: error }, 'the API did not close'));
+    for (const app of [api, tcpApi]) {
+      await app?.close().catch((error: unknown) => logger.error({ err: error }, 'the API did not close'));
+    }
     settings.close();
     await runtime.stop();
     watch.release();

@@ -16,6 +16,7 @@ import { Reload } from './reload.ts';
 import { restoreSettings } from './restore-settings.ts';
 import { settingsFile } from './settings-file.ts';
 import { openStateDirectory, receiptFile } from './state-file.ts';
+import { readToken } from './token-file.ts';
 import { VERSION } from './version.ts';
 
 /** `tierd run`: puts the parts together and runs them. Resolves with the exit code. */
@@ -64,6 +65,8 @@ export async function run(options: RunOptions, watch: EndingWatch): Promise<numb
       logger,
       notifier,
     });
+    const { tcpPort: port, tokenFile } = config.api;
+    const tcp = port === 'off' ? undefined : { port, token: await readToken(tokenFile) };
     return await runDaemon({
       runtime,
       settings,
@@ -71,6 +74,7 @@ export async function run(options: RunOptions, watch: EndingWatch): Promise<numb
       logger,
       notifier,
       socket: config.api.socket,
+      ...(tcp && { tcp }),
       version: VERSION,
       watch,
       exit: (code) => process.exit(code),

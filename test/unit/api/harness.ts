@@ -1,4 +1,5 @@
 import { pino } from 'pino';
+import type { AppOptions } from '../../../api/app.ts';
 import { buildApp } from '../../../api/app.ts';
 import type { PolicyLayers } from '../../../api/policy/layers.ts';
 import type { SavedSettings } from '../../../api/policy/operator-settings.ts';
@@ -21,7 +22,10 @@ export interface Harness {
 }
 
 /** The API over a fake engine at a fixed time. */
-export function harness(layers: Partial<PolicyLayers> = {}): Harness {
+export function harness(
+  layers: Partial<PolicyLayers> = {},
+  options: Pick<AppOptions, 'token' | 'maxWritesPerMinute'> = { maxWritesPerMinute: 1_000_000 },
+): Harness {
   const service = new FakeService();
   const log: string[] = [];
   const saved: SavedSettings[] = [];
@@ -36,7 +40,15 @@ export function harness(layers: Partial<PolicyLayers> = {}): Harness {
     },
     logger,
   });
-  const api = buildApp({ service, settings, logger, version: '1.2.3', host: HOST, nowMs: () => service.nowMs });
+  const api = buildApp({
+    service,
+    settings,
+    logger,
+    version: '1.2.3',
+    host: HOST,
+    nowMs: () => service.nowMs,
+    ...options,
+  });
   return { api, service, settings, saved, disk, log };
 }
 

@@ -16,7 +16,7 @@ const DEFAULTS = {
   waitForDamon: false,
   switchOffDamonStat: true,
   logLevel: 'info',
-  api: { socket: '/run/tierd/tierd.sock' },
+  api: { socket: '/run/tierd/tierd.sock', tcpPort: 'off', tokenFile: '/etc/tierd/token' },
   stateDirectory: '/var/lib/tierd',
 };
 
@@ -45,7 +45,7 @@ describe('parseConfig', () => {
       fastUtilization: 0.8,
       demotion: { ...DEFAULT_POLICY.demotion, minAgeSeconds: 10 },
       tiers: [[0, 1], [2]],
-      api: { socket: '/tmp/x' },
+      api: { ...DEFAULTS.api, socket: '/tmp/x' },
     });
   });
 
@@ -60,7 +60,7 @@ describe('parseConfig', () => {
       'promotion:\n  maxAccessRate: 1',
       ['tierd.yaml:2: promotion.maxAccessRate: unknown key: did you mean "promotion.minAccessRate"?'],
     ],
-    ['api:\n  port: 80', ['tierd.yaml:2: api.port: unknown key: must be one of the keys socket']],
+    ['api:\n  port: 80', ['tierd.yaml:2: api.port: unknown key: must be one of the keys socket, tcpPort, tokenFile']],
     [
       '1: 2',
       [
