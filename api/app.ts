@@ -16,6 +16,7 @@ import type { Api, ApiContext } from './routes/context.ts';
 import { diagnosisRoute } from './routes/diagnosis.ts';
 import { eventsRoute } from './routes/events.ts';
 import { historyRoute } from './routes/history.ts';
+import { interleaveRoutes } from './routes/interleave.ts';
 import { metricsRoute } from './routes/metrics.ts';
 import { migrationRoutes } from './routes/migrations.ts';
 import { openApiRoute } from './routes/openapi.ts';
@@ -54,6 +55,7 @@ const ROUTES = [
   migrationRoutes,
   probeRoute,
   diagnosisRoute,
+  interleaveRoutes,
   metricsRoute,
   openApiRoute,
 ];

@@ -79,6 +79,18 @@ export class InvalidMigrationError extends Error {
   }
 }
 
+/** PATCH /v1/interleave asks for what is not possible here; nothing was changed. */
+export class InvalidInterleaveError extends Error {
+  readonly code = 'TIERD_INTERLEAVE_INVALID';
+  readonly violations: readonly Violation[];
+
+  constructor(violations: readonly Violation[]) {
+    super(violations.map(formatViolation).join('; '));
+    this.name = 'InvalidInterleaveError';
+    this.violations = violations;
+  }
+}
+
 /** A query parameter is not known, or its value is not allowed. */
 export class InvalidQueryError extends Error {
   readonly code = 'TIERD_BAD_REQUEST';
@@ -165,8 +177,10 @@ const HTTP_FAILURES: ReadonlyMap<string, HttpFailure> = new Map([
   ['TIERD_BAD_REQUEST', { status: 400, title: 'Bad request' }],
   ['TIERD_UNAUTHORIZED', { status: 401, title: 'Token needed' }],
   ['TIERD_NOT_FOUND', { status: 404, title: 'Not found' }],
+  ['TIERD_INTERLEAVE_UNAVAILABLE', { status: 404, title: 'The kernel has no weighted interleaving' }],
   ['TIERD_METHOD_NOT_ALLOWED', { status: 405, title: 'Method not allowed' }],
   ['TIERD_PROBE_RUNNING', { status: 409, title: 'A probe is under way' }],
+  ['TIERD_BANDWIDTH_UNKNOWN', { status: 409, title: 'Bandwidths are not known' }],
   ['TIERD_POLICY_OVERRULED', { status: 409, title: 'Set on the command line' }],
   ['TIERD_POLICY_CHANGED', { status: 412, title: 'Changed meanwhile' }],
   ['TIERD_BODY_TOO_LARGE', { status: 413, title: 'Body too large' }],
@@ -174,6 +188,7 @@ const HTTP_FAILURES: ReadonlyMap<string, HttpFailure> = new Map([
   ['TIERD_HOST_NOT_ALLOWED', { status: 421, title: 'Not a loopback name' }],
   ['TIERD_POLICY_INVALID', { status: 422, title: 'Policy not allowed' }],
   ['TIERD_MIGRATION_INVALID', { status: 422, title: 'Migration not possible' }],
+  ['TIERD_INTERLEAVE_INVALID', { status: 422, title: 'Weights not allowed' }],
   ['TIERD_MIGRATION_QUEUE_FULL', { status: 429, title: 'Too many migrations' }],
   ['TIERD_TOO_MANY_EVENT_CLIENTS', { status: 429, title: 'Too many clients follow the events' }],
   ['TIERD_TOO_MANY_WRITES', { status: 429, title: 'Too many changes' }],

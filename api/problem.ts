@@ -1,6 +1,13 @@
 import type { Static } from 'typebox';
 import Type from 'typebox';
-import { errorCode, httpFailure, InvalidMigrationError, InvalidPolicyError, InvalidQueryError } from './errors.ts';
+import {
+  errorCode,
+  httpFailure,
+  InvalidInterleaveError,
+  InvalidMigrationError,
+  InvalidPolicyError,
+  InvalidQueryError,
+} from './errors.ts';
 import { formatKeyPath } from './schema/json-schema.ts';
 import type { Violation } from './schema/violation.ts';
 
@@ -38,7 +45,10 @@ export function problemOf(error: unknown): Problem {
   const detail = code === 'TIERD_INTERNAL' || !(error instanceof Error) ? 'see the log of tierd' : error.message;
   const problem: Problem = { type: `urn:tierd:${code}`, title, status, detail, code };
   const namesKeys =
-    error instanceof InvalidPolicyError || error instanceof InvalidMigrationError || error instanceof InvalidQueryError;
+    error instanceof InvalidInterleaveError ||
+    error instanceof InvalidPolicyError ||
+    error instanceof InvalidMigrationError ||
+    error instanceof InvalidQueryError;
   return namesKeys ? { ...problem, errors: problemErrors(error.violations) } : problem;
 }
 

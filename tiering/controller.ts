@@ -26,6 +26,7 @@ import { withWarningEvents } from './events/warnings.ts';
 import type { HistoryAnswer, HistoryQuery } from './history/history.ts';
 import { History } from './history/history.ts';
 import { nodeSamples } from './history/node-samples.ts';
+import { Interleave } from './interleave/interleave.ts';
 import { MigrationJobs } from './jobs/migration-jobs.ts';
 import { KdamondFleet } from './kdamond-fleet.ts';
 import type { Logger } from './logger.ts';
@@ -105,6 +106,7 @@ class Controller implements TieringRuntime {
   readonly #hotplug: HotplugWatcher;
   readonly #probing: Probing;
   readonly #surveys: Surveys;
+  readonly interleave: Interleave;
   readonly #between = new Serial();
   readonly #abort = new AbortController();
   readonly ready: Promise<void>;
@@ -157,6 +159,7 @@ class Controller implements TieringRuntime {
     const { sysfs, logger } = options;
     this.migrations = new MigrationJobs({ sysfs, logger, tell, loadMovePages: hostMovePages });
     this.#probing = new Probing(sysfs, options.probing, logger);
+    this.interleave = new Interleave(options.sysfs, () => this.#topology);
     this.#surveys = new Surveys({
       sysfs,
       nowMs: monotonicMs,

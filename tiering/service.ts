@@ -4,6 +4,7 @@ import type { Finding } from './doctor/finding.ts';
 import type { EngineName, PageAccounts } from './engine.ts';
 import type { EventLog } from './events/event-log.ts';
 import type { HistoryAnswer, HistoryQuery } from './history/history.ts';
+import type { Interleave } from './interleave/interleave.ts';
 import type { MigrationService } from './jobs/migration-job.ts';
 import type { Policy } from './policy.ts';
 import type { DesiredKdamond, DesiredScheme, SchemeStats } from './scheme.ts';
@@ -44,6 +45,8 @@ export interface TieringService {
   cgroups(): Promise<CgroupSurvey>;
   /** What happened lately, and what happens. */
   readonly events: EventLog;
+  /** Weights of weighted interleaving. */
+  readonly interleave: Pick<Interleave, 'read' | 'set'>;
   /** One-shot migrations, beside what the engine moves. */
   readonly migrations: MigrationService;
 }

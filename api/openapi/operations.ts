@@ -1,5 +1,6 @@
 import Type from 'typebox';
 import { PolicySchema } from '../../tiering/policy.ts';
+import { InterleaveRequestSchema } from '../interleave-check.ts';
 
 /** What the OpenAPI document says of an operation beside its schemas. */
 export interface Operation {
@@ -115,6 +116,20 @@ export const OPERATIONS: ReadonlyMap<string, Operation> = new Map<string, Operat
   [
     'GET /v1/diagnosis',
     { operationId: 'getDiagnosis', tag: 'host', summary: 'What is wrong with this host, or might be', hasText: true },
+  ],
+  [
+    'GET /v1/interleave',
+    { operationId: 'getInterleave', tag: 'host', summary: 'Weights of weighted interleaving', hasText: true },
+  ],
+  [
+    'PATCH /v1/interleave',
+    {
+      operationId: 'patchInterleave',
+      tag: 'host',
+      summary: 'Set weights of weighted interleaving, or give them back to the kernel',
+      hasText: true,
+      body: { schema: InterleaveRequestSchema, mediaTypes: PATCH_TYPES, description: 'What the weights should be.' },
+    },
   ],
   ['GET /v1/events', { operationId: 'getEvents', tag: 'monitoring', summary: 'What happens, as server-sent events' }],
   ['GET /metrics', { operationId: 'getMetrics', tag: 'monitoring', summary: 'Metrics for Prometheus' }],

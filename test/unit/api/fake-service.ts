@@ -4,6 +4,7 @@ import type { Finding } from '../../../tiering/doctor/finding.ts';
 import { EventLog } from '../../../tiering/events/event-log.ts';
 import type { HistoryAnswer, HistoryQuery } from '../../../tiering/history/history.ts';
 import { History } from '../../../tiering/history/history.ts';
+import type { InterleaveOrder, InterleaveState } from '../../../tiering/interleave/interleave.ts';
 import type { MigrationJob, MigrationOrder, MigrationService } from '../../../tiering/jobs/migration-job.ts';
 import type { Policy } from '../../../tiering/policy.ts';
 import { DEFAULT_POLICY } from '../../../tiering/policy.ts';
@@ -261,6 +262,38 @@ class FakeMigrations implements MigrationService {
   }
 }
 
+/** Weights that remember what was asked for. */
+class FakeInterleave {
+  readonly orders: InterleaveOrder[] = [];
+  /** What the next calls reject with. */
+  refusal: Error | undefined;
+
+  async read(): Promise<InterleaveState> {
+    if (this.refusal !== undefined) throw this.refusal;
+    return {
+      mode: 'manual',
+      hasAuto: true,
+      weights: [
+        { nodeId: 0, weight: 1 },
+        { nodeId: 1, weight: 1 },
+      ],
+      recommendation: {
+        source: 'hmat',
+        weights: [
+          { nodeId: 0, weight: 3 },
+          { nodeId: 1, weight: 1 },
+        ],
+      },
+    };
+  }
+
+  async set(order: InterleaveOrder): Promise<InterleaveState> {
+    const state = await this.read();
+    this.orders.push(order);
+    return state;
+  }
+}
+
 /** An engine without a kernel: answers from constants and remembers the policies it was given. */
 export class FakeService implements TieringService {
   readonly applied: Policy[] = [];
@@ -273,6 +306,7 @@ export class FakeService implements TieringService {
   /** The clock of `past`. */
   nowMs = 2000;
   readonly migrations = new FakeMigrations();
+  readonly interleave = new FakeInterleave();
   #policy = DEFAULT_POLICY;
   #pausedSince: Date | undefined;
 
