@@ -15,12 +15,18 @@ const require = createRequireForBundle(import.meta.url);`;
 /** koffi and its compiled part for this machine's architecture: only the move_pages engine, the probe and migration jobs need it. */
 const NATIVE_PACKAGES = ['koffi', '@koromix'];
 
+/** Sources, documents and what builds koffi where no compiled part is published. */
+const NOT_AT_RUN_TIME = /^\/(?:src|vendor|doc|cnoke\.cjs|[A-Z]+\.md)$|\.d\.ts$/;
+
 /**
  * Makes a folder with what a host needs beside Node: the daemon in one file, which starts in a third of the time and takes
  * less memory than a tree of modules, koffi, a sample configuration, and the systemd unit. Resolves with the version.
  */
-export async function bundleInto(directory: string): Promise<string> {
-  const version = await packageVersion();
+export async function bundleInto(directory: string, version?: string): Promise<string> {
+  return bundle(directory, version ?? (await packageVersion()));
+}
+
+async function bundle(directory: string, version: string): Promise<string> {
   await rm(directory, { recursive: true, force: true });
   await mkdir(directory, { recursive: true });
   await build({
@@ -43,7 +49,9 @@ export async function bundleInto(directory: string): Promise<string> {
   await writeFile(join(directory, 'package.json'), `${JSON.stringify(manifest, null, 2)}\n`);
   await writeFile(join(directory, 'tierd.yaml'), sampleConfig(ConfigSchema));
   for (const name of NATIVE_PACKAGES) {
-    await cp(join(ROOT, 'node_modules', name), join(directory, 'node_modules', name), { recursive: true });
+    const from = join(ROOT, 'node_modules', name);
+    const isNeeded = (path: string) => !NOT_AT_RUN_TIME.test(path.slice(from.length));
+    await cp(from, join(directory, 'node_modules', name), { recursive: true, filter: isNeeded });
   }
   await cp(join(ROOT, 'systemd'), join(directory, 'systemd'), { recursive: true });
   return version;
