@@ -129,8 +129,10 @@ export class TierdProcess extends Tierd {
   /** Starts it; `config` is what the configuration file has, `environment` assignments as in a shell. It is not ready yet. */
   static async launch(guest: Guest, config: object = {}, environment = ''): Promise<TierdProcess> {
     const file = '/etc/tierd/tierd.yaml';
-    // JSON is YAML too.
-    await guest.check(`mkdir -p /etc/tierd && cat >${file}`, { stdin: JSON.stringify(config) });
+    // JSON is YAML too. What an earlier test has set over REST would go before it.
+    await guest.check(`mkdir -p /etc/tierd && cat >${file} && rm -f /var/lib/tierd/settings.json`, {
+      stdin: JSON.stringify(config),
+    });
     const forwarded = await guest.forwardSocket(socket);
     return new TierdProcess(guest, guest.spawn(`${environment} ${nodeCommand} run --config ${file}`), forwarded);
   }
