@@ -3,7 +3,7 @@ import type { Guest } from './guest.ts';
 import { nodeMemory } from './guest-memory.ts';
 import type { Measurement, MeasureOptions, Scenario } from './scenarios.ts';
 import { formatMeasurement, hotShareOf, measure, mib, place, samplesOf } from './scenarios.ts';
-import type { Tierd } from './tierd-in-guest.ts';
+import type { LaunchOptions, Tierd } from './tierd-in-guest.ts';
 import { TierdProcess } from './tierd-in-guest.ts';
 import type { Workload } from './workload/workload.ts';
 
@@ -44,13 +44,13 @@ export class Stage {
   }
 
   /** Starts the daemon and waits until it is ready. */
-  async startTierd(config: object = {}, environment = ''): Promise<TierdProcess> {
-    return (await this.launchTierd(config, environment)).waitForReady();
+  async startTierd(config: object = {}, environment = '', options: LaunchOptions = {}): Promise<TierdProcess> {
+    return (await this.launchTierd(config, environment, options)).waitForReady();
   }
 
   /** Starts the daemon. */
-  async launchTierd(config: object = {}, environment = ''): Promise<TierdProcess> {
-    const tierd = await TierdProcess.launch(this.guest, config, environment);
+  async launchTierd(config: object = {}, environment = '', options: LaunchOptions = {}): Promise<TierdProcess> {
+    const tierd = await TierdProcess.launch(this.guest, config, environment, options);
     this.#tierd = tierd;
     return tierd;
   }

@@ -115,6 +115,11 @@ export abstract class Tierd {
   }
 }
 
+export interface LaunchOptions {
+  /** What an earlier daemon was told over REST still holds. */
+  readonly keepsSettings?: boolean;
+}
+
 /** The daemon as a process of its own, with a configuration file of its own. */
 export class TierdProcess extends Tierd {
   readonly #process: GuestProcess;
@@ -127,12 +132,16 @@ export class TierdProcess extends Tierd {
   }
 
   /** Starts it; `config` is what the configuration file has, `environment` assignments as in a shell. It is not ready yet. */
-  static async launch(guest: Guest, config: object = {}, environment = ''): Promise<TierdProcess> {
+  static async launch(
+    guest: Guest,
+    config: object = {},
+    environment = '',
+    { keepsSettings = false }: LaunchOptions = {},
+  ): Promise<TierdProcess> {
     const file = '/etc/tierd/tierd.yaml';
     // JSON is YAML too. What an earlier test has set over REST would go before it.
-    await guest.check(`mkdir -p /etc/tierd && cat >${file} && rm -f /var/lib/tierd/settings.json`, {
-      stdin: JSON.stringify(config),
-    });
+    const forget = keepsSettings ? 'true' : 'rm -f /var/lib/tierd/settings.json';
+    await guest.check(`mkdir -p /etc/tierd && cat >${file} && ${forget}`, { stdin: JSON.stringify(config) });
     const forwarded = await guest.forwardSocket(socket);
     return new TierdProcess(guest, guest.spawn(`${environment} ${nodeCommand} run --config ${file}`), forwarded);
   }
