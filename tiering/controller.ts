@@ -29,6 +29,7 @@ import { nodeSamples } from './history/node-samples.ts';
 import { Interleave } from './interleave/interleave.ts';
 import { MigrationJobs } from './jobs/migration-jobs.ts';
 import { KdamondFleet } from './kdamond-fleet.ts';
+import { kdamondViews } from './kdamond-views.ts';
 import type { Logger } from './logger.ts';
 import { monotonicMs } from './monotonic.ts';
 import { MovePagesEngine } from './move-pages/move-pages-engine.ts';
@@ -130,6 +131,8 @@ class Controller implements TieringRuntime {
   #starting: Promise<void> = Promise.resolve();
   #loop: Promise<void> = Promise.resolve();
   readonly #startedAt = new Date();
+  /** The clock of the day may be set meanwhile. */
+  readonly #startedAtMs = monotonicMs();
   #toldState: EngineState | undefined;
   readonly events = new EventLog();
   readonly migrations: MigrationJobs;
@@ -223,7 +226,6 @@ class Controller implements TieringRuntime {
   }
 
   status(): Status {
-    const now = Date.now();
     const accounts = this.#engine?.engine.accounts();
     return {
       state: this.#state(),
@@ -232,7 +234,7 @@ class Controller implements TieringRuntime {
       dryRun: this.#policy.dryRun,
       ...(this.#pausedSince && { pausedSince: this.#pausedSince.toISOString() }),
       startedAt: this.#startedAt.toISOString(),
-      uptimeSeconds: Math.round((now - this.#startedAt.getTime()) / 1000),
+      uptimeSeconds: Math.round((monotonicMs() - this.#startedAtMs) / 1000),
       nodes: nodeStatuses(this.#topology, this.#policy, this.#observation, this.#orders),
       promotedBytes: this.#observer.flows.promotedBytes,
       demotedBytes: this.#observer.flows.demotedBytes,
@@ -269,23 +271,7 @@ class Controller implements TieringRuntime {
   }
 
   schemes(): readonly KdamondView[] {
-    return this.#driver.kdamonds.map(({ index, pid, desired }) => {
-      const stats = this.#observer.stats.get(desired.nodeId);
-      return {
-        index,
-        pid,
-        nodeId: desired.nodeId,
-        samplingIntervalUs: desired.samplingIntervalUs,
-        aggregationIntervalUs: desired.aggregationIntervalUs,
-        minRegions: desired.minRegions,
-        maxRegions: desired.maxRegions,
-        nrRegions: this.#observer.snapshots.get(desired.nodeId)?.regions.length ?? 0,
-        schemes: desired.schemes.map((scheme, position) => {
-          const own = stats?.[position];
-          return { index: position, scheme, ...(own && { stats: own }) };
-        }),
-      };
-    });
+    return kdamondViews(this.#driver.kdamonds, this.#observer);
   }
 
   snapshots(): readonly NodeSnapshot[] {
