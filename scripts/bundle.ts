@@ -15,8 +15,8 @@ const require = createRequireForBundle(import.meta.url);`;
 /** koffi and its compiled part for this machine's architecture: only the move_pages engine, the probe and migration jobs need it. */
 const NATIVE_PACKAGES = ['koffi', '@koromix'];
 
-/** Sources, documents and what builds koffi where no compiled part is published. */
-const NOT_AT_RUN_TIME = /^\/(?:src|vendor|doc|cnoke\.cjs|[A-Z]+\.md)$|\.d\.ts$/;
+/** C++ sources, documents, and what builds koffi where no compiled part is published. */
+const NOT_AT_RUN_TIME = /^\/(?:vendor|doc|cnoke\.cjs|[A-Z]+\.md)$|^\/(?:src|lib)\/.*\.(?!c?js$|json$)\w+$|\.d\.ts$/;
 
 /**
  * Makes a folder with what a host needs beside Node: the daemon in one file, which starts in a third of the time and takes
