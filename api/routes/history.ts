@@ -1,11 +1,10 @@
 import Type from 'typebox';
 import { chooseRepresentation } from '../content.ts';
-import { InvalidQueryError } from '../errors.ts';
-import { wrongValue } from '../schema/violation.ts';
 import { historyText } from '../text/history-text.ts';
 import { HistorySchema, historyJson, historyView } from '../views/history-view.ts';
 import type { Api, ApiContext } from './context.ts';
 import { FormatSchema, responses } from './context.ts';
+import { NodeIdSchema, requireKnownNode } from './node-query.ts';
 import { sendStream } from './send-stream.ts';
 
 const DEFAULT_SINCE_SECONDS = 600;
@@ -22,13 +21,7 @@ const QuerySchema = Type.Object(
     format: FormatSchema,
     sinceSeconds: seconds('From how long ago; 600 by default.'),
     stepSeconds: seconds('Length of a step, at least; a sixtieth of the whole by default.'),
-    nodeId: Type.Optional(
-      Type.String({
-        title: 'a node id such as 0',
-        pattern: '^(0|[1-9][0-9]{0,3})$',
-        description: 'Only this node.',
-      }),
-    ),
+    nodeId: NodeIdSchema,
   },
   { additionalProperties: false },
 );
@@ -43,10 +36,7 @@ export function historyRoute(api: Api, { service, nowMs }: ApiContext): void {
     const now = nowMs();
     const answer = service.history({ sinceMs: since * 1000, stepMs: step * 1000 });
     const known = [...answer.nodes, ...service.topology().nodes].map((node) => node.nodeId);
-    if (nodeId !== undefined && !known.includes(Number(nodeId))) {
-      const ids = [...new Set(known)].sort((a, b) => a - b).join(', ');
-      throw new InvalidQueryError([wrongValue(['nodeId'], nodeId, `the id of a memory node: ${ids}`)]);
-    }
+    requireKnownNode(nodeId, known);
     const nodes = answer.nodes.filter((node) => nodeId === undefined || node.nodeId === Number(nodeId));
     const history = historyView({ ...answer, nodes }, since, { nowMs: now, dateMs: Date.now() });
     if (chooseRepresentation(format, request.headers.accept) === 'text') {

@@ -1,3 +1,4 @@
+import { isFiltered } from '../views/region-selection.ts';
 import type { NodeHeading, NodeView, RegionBody } from '../views/snapshot-view.ts';
 import type { Column } from './columns.ts';
 import { formatLine, MAX_COLUMNS } from './columns.ts';
@@ -15,13 +16,18 @@ const COLUMNS: readonly Column[] = [
   { title: 'SHADE: RATE, LENGTH: SIZE', align: 'left' },
 ];
 
-/** A snapshot to read in a terminal, piece by piece: a heading for each node, then one line for each region. */
-export function* snapshotText(nodes: readonly NodeView[]): Generator<string> {
-  if (nodes.length === 0) yield 'no snapshot yet: the first aggregation is under way\n';
-  for (const [index, node] of nodes.entries()) {
-    if (index > 0) yield '\n';
+/**
+ * A snapshot to read in a terminal, piece by piece: a heading for each node, then one line for each region. Each node is
+ * worked out when its turn comes.
+ */
+export function* snapshotText(nodes: Iterable<NodeView>): Generator<string> {
+  let isEmpty = true;
+  for (const node of nodes) {
+    if (!isEmpty) yield '\n';
+    isEmpty = false;
     yield* nodeText(node);
   }
+  if (isEmpty) yield 'no snapshot yet: the first aggregation is under way\n';
 }
 
 function* nodeText(node: NodeView): Generator<string> {
@@ -32,8 +38,18 @@ function* nodeText(node: NodeView): Generator<string> {
     const lines = chunk.map((region) => formatLine(COLUMNS, widths, regionCells(region, node.largestBytes)));
     yield `${lines.join('\n')}\n`;
   }
-  const hidden = node.heading.nrRegions - node.nrShown;
-  if (hidden > 0) yield `${hidden} more regions, none of them hotter: a larger limit shows them\n`;
+  yield* leftOut(node);
+}
+
+/** What the filters and the limit leave out; nothing where they leave out nothing. */
+function* leftOut({ heading, selection }: NodeView): Generator<string> {
+  const { nrRegions, nrMatching, matchingBytes, nrLeftOut } = heading;
+  if (isFiltered(selection)) {
+    yield `${nrMatching} of ${nrRegions} regions match, ${formatBytes(matchingBytes)}\n`;
+  }
+  const beyondLimit = nrMatching + nrLeftOut - nrRegions;
+  const rest = selection.sort === undefined || selection.sort === 'hottest' ? 'none of them hotter: ' : '';
+  if (beyondLimit > 0) yield `${beyondLimit} more regions, ${rest}a larger limit shows them\n`;
 }
 
 /** Known before the cells are, because lines are written as they are made. */

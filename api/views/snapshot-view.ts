@@ -3,6 +3,8 @@ import Type from 'typebox';
 import type { Policy } from '../../tiering/policy.ts';
 import type { NodeSnapshot, Region } from '../../tiering/snapshot.ts';
 import { accessRate, temperatureOf, temperaturesOf } from '../../tiering/temperature.ts';
+import type { RegionSelection } from './region-selection.ts';
+import { selectRegions } from './region-selection.ts';
 import { TemperaturesSchema } from './temperatures-view.ts';
 
 const RegionSchema = Type.Object({
@@ -21,10 +23,13 @@ const NodeSnapshotSchema = Type.Object({
   secondsOld: Type.Number({ description: 'Since the aggregation was read.' }),
   aggregationIntervalMs: Type.Number(),
   maxNrAccesses: Type.Integer({ description: 'nrAccesses of a region that is accessed all the time.' }),
-  sizeBytes: Type.Number({ description: 'Of all regions.' }),
+  sizeBytes: Type.Number({ description: 'Of all regions, whatever the filters.' }),
   temperatures: TemperaturesSchema,
-  nrRegions: Type.Integer({ description: 'Of the whole snapshot, whatever `limit` leaves of them.' }),
-  regions: Type.Array(RegionSchema, { description: 'By ascending address.' }),
+  nrRegions: Type.Integer({ description: 'Of the whole snapshot, whatever filters and limit leave of them.' }),
+  nrMatching: Type.Integer({ description: 'Regions that the filters leave.' }),
+  matchingBytes: Type.Number({ description: 'Size of the regions that the filters leave.' }),
+  nrLeftOut: Type.Integer({ description: 'Regions of the whole snapshot that are not in `regions`.' }),
+  regions: Type.Array(RegionSchema, { description: 'In the order of `sort`; by ascending address by default.' }),
 });
 
 /** GET /v1/snapshot. */
@@ -40,14 +45,13 @@ export interface SnapshotOptions {
   readonly policy: Policy;
   /** The clock of `takenAtMs`. */
   readonly nowMs: number;
-  /** Most regions shown of a node: the hottest, and of equals the largest. */
-  readonly limit: number;
+  readonly selection: RegionSelection;
 }
 
 /** One node of a snapshot. Its regions can be tens of thousands: they are worked out as they are read, some at a time. */
 export interface NodeView {
   readonly heading: NodeHeading;
-  readonly nrShown: number;
+  readonly selection: RegionSelection;
   /** End of the highest region shown. */
   readonly endAddress: number;
   readonly largestBytes: number;
@@ -58,9 +62,9 @@ export interface NodeView {
 const CHUNK_REGIONS = 250;
 
 /** A snapshot with rates, ages in seconds, and temperatures under the policy. */
-export function nodeView(snapshot: NodeSnapshot, { policy, nowMs, limit }: SnapshotOptions): NodeView {
+export function nodeView(snapshot: NodeSnapshot, { policy, nowMs, selection }: SnapshotOptions): NodeView {
   const temperatures = temperaturesOf(snapshot, policy);
-  const shown = hottest(snapshot.regions, limit);
+  const { shown, nrMatching, matchingBytes } = selectRegions(snapshot, selection);
   const heading = {
     nodeId: snapshot.nodeId,
     secondsOld: Math.max(0, nowMs - snapshot.takenAtMs) / 1000,
@@ -69,11 +73,14 @@ export function nodeView(snapshot: NodeSnapshot, { policy, nowMs, limit }: Snaps
     sizeBytes: temperatures.hotBytes + temperatures.warmBytes + temperatures.coldBytes,
     temperatures,
     nrRegions: snapshot.regions.length,
+    nrMatching,
+    matchingBytes,
+    nrLeftOut: snapshot.regions.length - shown.length,
   };
   return {
     heading,
-    nrShown: shown.length,
-    endAddress: shown.at(-1)?.end ?? 0,
+    selection,
+    endAddress: shown.reduce((highest, { end }) => Math.max(highest, end), 0),
     largestBytes: shown.reduce((bytes, { start, end }) => Math.max(bytes, end - start), 0),
     *regionChunks() {
       for (let index = 0; index < shown.length; index += CHUNK_REGIONS) {
@@ -84,17 +91,19 @@ export function nodeView(snapshot: NodeSnapshot, { policy, nowMs, limit }: Snaps
   };
 }
 
-/** The JSON text of a snapshot, piece by piece. */
-export function* snapshotJson(nodes: readonly NodeView[]): Generator<string> {
+/** The JSON text of a snapshot, piece by piece; each node is worked out when its turn comes. */
+export function* snapshotJson(nodes: Iterable<NodeView>): Generator<string> {
   yield '{"nodes":[';
-  for (const [nodeIndex, { heading, regionChunks }] of nodes.entries()) {
-    yield `${nodeIndex === 0 ? '' : ','}${JSON.stringify(heading).slice(0, -1)},"regions":[`;
+  let nodeSeparator = '';
+  for (const { heading, regionChunks } of nodes) {
+    yield `${nodeSeparator}${JSON.stringify(heading).slice(0, -1)},"regions":[`;
     let separator = '';
     for (const chunk of regionChunks()) {
       yield separator + JSON.stringify(chunk).slice(1, -1);
       separator = ',';
     }
     yield ']}';
+    nodeSeparator = ',';
   }
   yield ']}';
 }
@@ -110,11 +119,4 @@ function regionView(region: Region, snapshot: NodeSnapshot, policy: Policy): Reg
     age: region.age,
     temperature: temperatureOf(region, snapshot, policy),
   };
-}
-
-/** At most `limit` regions, in the order of their addresses. */
-function hottest(regions: readonly Region[], limit: number): readonly Region[] {
-  if (regions.length <= limit) return regions;
-  const byHeat = regions.toSorted((a, b) => b.nrAccesses - a.nrAccesses || b.end - b.start - (a.end - a.start));
-  return byHeat.slice(0, limit).sort((a, b) => a.start - b.start);
 }

@@ -1,5 +1,6 @@
 import { resolve } from 'node:path';
-import { Command as Program } from 'commander';
+import { Option, Command as Program } from 'commander';
+import { REGION_ORDERS } from '../../api/views/region-selection.ts';
 import type { ClientRequest } from '../client/client-request.ts';
 import { policyPatch } from '../client/policy-arguments.ts';
 import type { Choose } from './command.ts';
@@ -12,6 +13,12 @@ interface Given {
   readonly since?: string;
   readonly step?: string;
   readonly node?: string;
+  readonly minRate?: string;
+  readonly maxRate?: string;
+  readonly minAge?: string;
+  readonly maxAge?: string;
+  readonly minSize?: string;
+  readonly sort?: string;
   readonly dryRun?: true;
   readonly sources?: true;
 }
@@ -57,9 +64,30 @@ export function addClientCommands(program: Program, choose: Choose): void {
   client(program, 'topology', 'memory nodes, tiers, CXL devices and migration paths').action(get('/v1/topology'));
   client(program, 'schemes', 'the kdamonds and schemes that tierd runs').action(get('/v1/schemes'));
   client(program, 'snapshot', 'every region of memory with its access rate and age')
-    .option('--limit <regions>', 'only the hottest of each node')
+    .option('--node <id>', 'only this memory node')
+    .option('--min-rate <share>', 'only what is accessed at least so often, 0 to 1')
+    .option('--max-rate <share>', 'only what is accessed at most so often, 0 to 1')
+    .option('--min-age <seconds>', 'only what has been so for at least as long')
+    .option('--max-age <seconds>', 'only what has been so for at most as long')
+    .option('--min-size <bytes>', 'only regions at least so large')
+    .addOption(new Option('--sort <order>', 'what comes first (default: by address)').choices(REGION_ORDERS))
+    .option('--limit <regions>', 'only the first of each node; without --sort the hottest')
     .option('--watch', 'again every second, until interrupted')
-    .action(atMost('/v1/snapshot'));
+    .action(
+      asking((given) => ({
+        method: 'GET',
+        path: withQuery('/v1/snapshot', {
+          nodeId: given.node,
+          minAccessRate: given.minRate,
+          maxAccessRate: given.maxRate,
+          minAgeSeconds: given.minAge,
+          maxAgeSeconds: given.maxAge,
+          minSizeBytes: given.minSize,
+          sort: given.sort,
+          limit: given.limit,
+        }),
+      })),
+    );
   client(program, 'history', 'utilization, temperatures and what moved, over the last hours')
     .option('--since <seconds>', 'from how long ago (default: 600)')
     .option('--step <seconds>', 'length of a step, at least')

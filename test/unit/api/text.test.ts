@@ -90,13 +90,13 @@ describe('text', () => {
   test('is never wider than 100 columns, whatever the addresses', () => {
     const region = { start: 2 ** 51, end: 2 ** 52 - 4096, nrAccesses: 19, age: 1e7 };
     const snapshot: NodeSnapshot = { ...largeSnapshot(0), nodeId: 1023, regions: [region] };
-    const view = nodeView(snapshot, { policy: DEFAULT_POLICY, nowMs: 1e9, limit: 10 });
+    const view = nodeView(snapshot, { policy: DEFAULT_POLICY, nowMs: 1e9, selection: { limit: 10 } });
     const lines = [...snapshotText([view])].join('').split('\n');
     expect(Math.max(...lines.map((line) => line.length))).toBeLessThanOrEqual(100);
   });
 
   test('comes in small pieces', () => {
-    const view = nodeView(largeSnapshot(10_000), { policy: DEFAULT_POLICY, nowMs: 0, limit: 100_000 });
+    const view = nodeView(largeSnapshot(10_000), { policy: DEFAULT_POLICY, nowMs: 0, selection: { limit: 100_000 } });
     const sizes = [...snapshotText([view])].map((piece) => piece.split('\n').length - 1);
     expect(Math.max(...sizes)).toBe(250);
     expect(sizes.reduce((sum, size) => sum + size, 0)).toBe(10_002);

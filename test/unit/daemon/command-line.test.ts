@@ -31,6 +31,14 @@ test.each([
   [['status', '--watch', '--json'], { method: 'GET', path: '/v1/status', as: 'json', watch: true }],
   [['topology', '--socket', '/s'], { method: 'GET', path: '/v1/topology', as: 'text', socket: '/s' }],
   [['snapshot', '--limit', '1&2'], { method: 'GET', path: '/v1/snapshot?limit=1%262', as: 'text' }],
+  [
+    ['snapshot', '--node', '1', '--min-rate', '0.5', '--max-age', '3', '--min-size', '4096', '--sort', 'largest'],
+    {
+      method: 'GET',
+      path: '/v1/snapshot?nodeId=1&minAccessRate=0.5&maxAgeSeconds=3&minSizeBytes=4096&sort=largest',
+      as: 'text',
+    },
+  ],
   [['history'], { method: 'GET', path: '/v1/history', as: 'text' }],
   [
     ['history', '--node', '1', '--since', '3600', '--step', '60'],
