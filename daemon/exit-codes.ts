@@ -7,31 +7,71 @@ export const EXIT_UNEXPECTED = 1;
 /** What `tierd doctor` found at worst. */
 export const EXIT_FINDINGS = { warning: 2, error: 3 } as const;
 
+export interface ExitStatus {
+  readonly codes: readonly number[];
+  /** The `code` of each error that ends in it. */
+  readonly errors: readonly string[];
+  readonly meaning: string;
+}
+
 /**
- * The exit code of every error that ends the daemon or a command, from 64 as in sysexits.h where that has a meaning for it. The unit's
- * RestartPreventExitStatus lists those that a restart does not mend.
+ * Every exit code of the daemon and of the commands, from 64 as in sysexits.h where that has a meaning for it. The README and
+ * the manual page list them. The unit's RestartPreventExitStatus has those that a restart does not mend.
  */
-const EXIT_CODES: ReadonlyMap<string, number> = new Map([
-  ['TIERD_USAGE', 64],
-  ['TIERD_REQUEST_REFUSED', 65],
-  ['TIERD_DAEMON_UNREACHABLE', 69],
-  ['TIERD_STATE_DIRECTORY', 73],
-  ['TIERD_API_SOCKET', 74],
-  ['TIERD_DAEMON_FORBIDDEN', 77],
-  ['TIERD_CONFIG', 78],
-  ['TIERD_TIERS_DUPLICATE_NODE', 78],
-  ['TIERD_TIERS_EMPTY', 78],
-  ['TIERD_NO_TIERS', 80],
-  ['TIERD_TIERS_UNKNOWN_NODE', 80],
-  ['TIERD_DAMON_FOREIGN', 81],
-  ['TIERD_DAMON_EXCLUSIVE', 81],
-  ['TIERD_DAMON_UNAVAILABLE', 82],
-  ['TIERD_DAMON_UNSUPPORTED', 82],
-  ['TIERD_TRACE_UNAVAILABLE', 82],
-  ['TIERD_PAGE_MAPS_UNAVAILABLE', 82],
-  ['TIERD_SYSCALLS_UNAVAILABLE', 82],
-  ['TIERD_ALREADY_RUNNING', 83],
-]);
+export const EXIT_STATUSES: readonly ExitStatus[] = [
+  { codes: [EXIT_OK], errors: [], meaning: 'Ended as asked.' },
+  {
+    codes: [EXIT_UNEXPECTED],
+    errors: [],
+    meaning: 'Something that nobody foresaw; its stack is on standard error. Or `tierd probe` could measure no node.',
+  },
+  {
+    codes: [EXIT_FINDINGS.warning, EXIT_FINDINGS.error],
+    errors: [],
+    meaning: '`tierd doctor` found a warning, or an error.',
+  },
+  { codes: [64], errors: ['TIERD_USAGE'], meaning: 'Wrong command line.' },
+  {
+    codes: [65],
+    errors: ['TIERD_REQUEST_REFUSED'],
+    meaning: 'The daemon refused what a command asked for; the message says why.',
+  },
+  { codes: [69], errors: ['TIERD_DAEMON_UNREACHABLE'], meaning: 'A command found no daemon on the socket.' },
+  { codes: [73], errors: ['TIERD_STATE_DIRECTORY'], meaning: 'The state directory cannot be written.' },
+  { codes: [74], errors: ['TIERD_API_SOCKET'], meaning: "The API's socket cannot be opened." },
+  { codes: [77], errors: ['TIERD_DAEMON_FORBIDDEN'], meaning: 'The socket is for root and the group `tierd`.' },
+  {
+    codes: [78],
+    errors: ['TIERD_CONFIG', 'TIERD_TIERS_DUPLICATE_NODE', 'TIERD_TIERS_EMPTY'],
+    meaning: 'Wrong configuration.',
+  },
+  {
+    codes: [80],
+    errors: ['TIERD_NO_TIERS', 'TIERD_TIERS_UNKNOWN_NODE'],
+    meaning: 'No memory tiers here, or not those that were configured. They may come: the unit tries again.',
+  },
+  {
+    codes: [81],
+    errors: ['TIERD_DAMON_FOREIGN', 'TIERD_DAMON_EXCLUSIVE'],
+    meaning: 'Something else runs DAMON; the message says what, and how to free it.',
+  },
+  {
+    codes: [82],
+    errors: [
+      'TIERD_DAMON_UNAVAILABLE',
+      'TIERD_DAMON_UNSUPPORTED',
+      'TIERD_TRACE_UNAVAILABLE',
+      'TIERD_PAGE_MAPS_UNAVAILABLE',
+      'TIERD_SYSCALLS_UNAVAILABLE',
+    ],
+    meaning: 'This kernel lacks what tierd needs.',
+  },
+  { codes: [83], errors: ['TIERD_ALREADY_RUNNING'], meaning: 'Another tierd answers on the socket.' },
+];
+
+const EXIT_CODES: ReadonlyMap<string, number> = new Map(
+  EXIT_STATUSES.flatMap(({ codes: [code = EXIT_UNEXPECTED], errors }) => errors.map((error) => [error, code] as const)),
+);
 
 /** The exit code for an error's `code`. */
 export function exitCodeOf(error: unknown): number {

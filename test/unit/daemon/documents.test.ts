@@ -2,21 +2,33 @@ import { readFile } from 'node:fs/promises';
 import { describe, expect, test } from 'vitest';
 import { parseConfig } from '../../../daemon/config.ts';
 import { ConfigSchema } from '../../../daemon/config-schema.ts';
-import { exitCodeOf } from '../../../daemon/exit-codes.ts';
-import { configTable, withConfigTable } from '../../../scripts/config-table.ts';
+import { EXIT_STATUSES, exitCodeOf } from '../../../daemon/exit-codes.ts';
+import { configTable } from '../../../scripts/config-table.ts';
+import { exitCodeTable } from '../../../scripts/exit-code-table.ts';
+import { withTable } from '../../../scripts/markdown-table.ts';
 import { sampleConfig } from '../../../scripts/sample-config.ts';
 
 function read(path: string): Promise<string> {
   return readFile(new URL(`../../../${path}`, import.meta.url), 'utf8');
 }
 
-test("the README's configuration table is the schema's (npx tsx scripts/docs.ts writes it)", async () => {
+test.each([
+  ['config-table', configTable(ConfigSchema)],
+  ['exit-codes', exitCodeTable(EXIT_STATUSES)],
+])("the README's table %s is that of the code (npm run docs writes it)", async (name, table) => {
   const readme = await read('README.md');
-  expect(readme).toBe(withConfigTable(readme, configTable(ConfigSchema)));
+  expect(readme).toBe(withTable(readme, name, table));
+});
+
+test('no two exit codes are the same, and none is of two errors', () => {
+  const codes = EXIT_STATUSES.flatMap((status) => status.codes);
+  expect(codes).toEqual([...new Set(codes)].sort((a, b) => a - b));
+  const errors = EXIT_STATUSES.flatMap((status) => status.errors);
+  expect(errors).toEqual([...new Set(errors)]);
 });
 
 test('a README without markers is an error', () => {
-  expect(() => withConfigTable('# tierd', '')).toThrow('the text has no <!-- config-table -->');
+  expect(() => withTable('# tierd', 'config-table', '')).toThrow('the text has no <!-- config-table -->');
 });
 
 describe('the sample configuration', () => {

@@ -1,21 +1,9 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
-import { exitCodeOf } from '../../../daemon/exit-codes.ts';
 
 const root = new URL('../../../', import.meta.url);
 const read = (path: string): string => readFileSync(new URL(path, root), 'utf8');
 const readme = read('README.md');
-
-test('the README lists the exit code of every error', () => {
-  const codes = [...read('daemon/exit-codes.ts').matchAll(/'(TIERD_\w+)'/g)].map(([, code]) => code ?? '');
-  expect(codes.length).toBeGreaterThan(10);
-  const expected = codes.map((code) => [code, exitCodeOf(Object.assign(new Error(), { code }))]);
-  const rows = [...readme.matchAll(/^\| (\d+) \| (`TIERD_[^|]*) \|/gm)];
-  const listed = rows.flatMap(([, exitCode, names = '']) =>
-    [...names.matchAll(/`(\w+)`/g)].map(([, name]) => [name, Number(exitCode)]),
-  );
-  expect(listed.sort()).toEqual(expected.sort());
-});
 
 test('the README lists every request of the REST API', () => {
   const sources = readdirSync(new URL('api/routes/', root)).map((name) => read(`api/routes/${name}`));
