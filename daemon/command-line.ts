@@ -74,7 +74,7 @@ export function programOf(choose: Choose = () => undefined): Program {
     .command('completion')
     .summary('print what completes these commands in a shell')
     .description('Print what completes these commands in a shell, such as: source <(tierd completion bash)')
-    .addArgument(new Argument('<shell>').choices([...SHELLS]))
+    .addArgument(new Argument('<shell>', 'the shell').choices([...SHELLS]))
     .action((shell: Shell) => choose({ name: 'completion', shell }));
   program
     .command(`${MEASURE_NODE} <args...>`, { hidden: true })

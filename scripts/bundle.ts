@@ -4,6 +4,7 @@ import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
 import { isJsonObject } from '../api/schema/json-schema.ts';
 import { ConfigSchema } from '../daemon/config-schema.ts';
+import { manPage } from './man-page.ts';
 import { sampleConfig } from './sample-config.ts';
 
 export const ROOT = fileURLToPath(new URL('..', import.meta.url));
@@ -20,7 +21,7 @@ const NOT_AT_RUN_TIME = /^\/(?:vendor|doc|cnoke\.cjs|[A-Z]+\.md)$|^\/(?:src|lib)
 
 /**
  * Makes a folder with what a host needs beside Node: the daemon in one file, which starts in a third of the time and takes
- * less memory than a tree of modules, koffi, a sample configuration, and the systemd unit. Resolves with the version.
+ * less memory than a tree of modules, koffi, a sample configuration, the manual page, and the systemd unit. Resolves with the version.
  */
 export async function bundleInto(directory: string, version?: string): Promise<string> {
   return bundle(directory, version ?? (await packageVersion()));
@@ -48,6 +49,7 @@ async function bundle(directory: string, version: string): Promise<string> {
   const manifest = { name: 'tierd', version, type: 'module', private: true };
   await writeFile(join(directory, 'package.json'), `${JSON.stringify(manifest, null, 2)}\n`);
   await writeFile(join(directory, 'tierd.yaml'), sampleConfig(ConfigSchema));
+  await writeFile(join(directory, 'tierd.8'), manPage(version));
   for (const name of NATIVE_PACKAGES) {
     const from = join(ROOT, 'node_modules', name);
     const isNeeded = (path: string) => !NOT_AT_RUN_TIME.test(path.slice(from.length));

@@ -7,7 +7,6 @@ import { promisify } from 'node:util';
 import { gzipSync } from 'node:zlib';
 import { completion } from '../daemon/completion.ts';
 import { bundleInto, ROOT } from './bundle.ts';
-import { manPage } from './man-page.ts';
 import { addNativePart } from './native-package.ts';
 
 const run = promisify(execFile);
@@ -61,6 +60,9 @@ async function stageProgram(root: string, architecture: Architecture, wanted: st
   await rm(join(program, 'systemd'), { recursive: true });
   await put(root, '/etc/tierd/tierd.yaml', await readFile(join(program, 'tierd.yaml'), 'utf8'));
   await rm(join(program, 'tierd.yaml'));
+  const page = await readFile(join(program, 'tierd.8'));
+  await put(root, '/usr/share/man/man8/tierd.8.gz', gzipSync(page, { level: 9 }));
+  await rm(join(program, 'tierd.8'));
   await put(root, '/usr/bin/tierd', `#!/bin/sh\nexec /usr/bin/node ${PROGRAM}/tierd.js "$@"\n`);
   return version;
 }
@@ -79,7 +81,6 @@ async function stageDocuments(root: string, version: string): Promise<void> {
   const date = new Date().toUTCString().replace('GMT', '+0000');
   const changes = `tierd (${version}) unstable; urgency=medium\n\n  * See CHANGELOG.md of the project.\n\n -- ${MAINTAINER}  ${date}\n`;
   await put(root, `${documents}/changelog.gz`, gzipSync(changes, { level: 9 }));
-  await put(root, '/usr/share/man/man8/tierd.8.gz', gzipSync(manPage(version), { level: 9 }));
   await cp(join(ROOT, 'examples'), join(root, documents, 'examples'), { recursive: true });
 }
 

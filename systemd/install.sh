@@ -20,6 +20,7 @@ if [ -d "$dist/node_modules" ]; then cp -r "$dist/node_modules" "$root/opt/tierd
 install -d -m 0755 "$root/usr/local/bin"
 printf '#!/bin/sh\nexec /usr/bin/node /opt/tierd/tierd.js "$@"\n' >"$root/usr/local/bin/tierd"
 chmod 0755 "$root/usr/local/bin/tierd"
+install -D -m 0644 "$dist/tierd.8" "$root/usr/local/share/man/man8/tierd.8"
 install -m 0644 "$here/tierd.service" "$root/etc/systemd/system/tierd.service"
 install -m 0644 "$here/tierd.sysusers.conf" "$root/usr/lib/sysusers.d/tierd.conf"
 if [ ! -e "$root/etc/tierd/tierd.yaml" ]; then

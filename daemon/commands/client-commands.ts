@@ -116,6 +116,7 @@ export function addClientCommands(program: Program, choose: Choose): void {
 
   const policy = program
     .command('policy')
+    .helpCommand(false)
     .summary('what the daemon is to do')
     .description('Read or change the policy.');
   client(policy, 'get', 'the policy in force, and where each value comes from').action(

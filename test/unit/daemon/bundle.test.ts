@@ -36,6 +36,7 @@ test('holds what a host needs', async () => {
     'node_modules/koffi/package.json',
     'package.json',
     'tierd.yaml',
+    'tierd.8',
     'systemd/tierd.service',
     'systemd/install.sh',
   ]) {
