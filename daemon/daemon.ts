@@ -7,6 +7,7 @@ import { monotonicMs } from '../tiering/monotonic.ts';
 import { Serial } from '../tiering/serial.ts';
 import type { Ending, EndingWatch } from './ending.ts';
 import { EXIT_OK, EXIT_UNEXPECTED } from './exit-codes.ts';
+import { giveBackMemory } from './give-back-memory.ts';
 import type { Notifier } from './notify.ts';
 import { startWatchdog } from './watchdog.ts';
 
@@ -57,8 +58,10 @@ export async function runDaemon(parts: DaemonParts): Promise<number> {
 
 /** Rejects when the engine cannot start, and never resolves: only a reason to end does. */
 async function startUp({ runtime, reload, logger, notifier, socket, watch }: DaemonParts): Promise<never> {
+  giveBackMemory();
   await runtime.start();
   await runtime.ready;
+  giveBackMemory();
   const { nodes } = runtime.status();
   logger.info({ socket, nodes: nodes.length }, 'ready');
   await notifier.ready(`watching ${nodes.length} memory nodes`);

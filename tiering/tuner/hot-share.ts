@@ -21,10 +21,13 @@ export interface HotSpread {
   readonly demotableBytes: number;
 }
 
-/** How hot memory is to be spread between a fast node and those below. With a share of 1 all of it may go up, and none has to leave. */
+/** With a share of 1 all of it may go up, and none has to leave. */
+export const ALL_FAST: HotSpread = { promotableShare: 1, demotableBytes: 0 };
+
+/** How hot memory is to be spread between a fast node and those below. */
 export function spreadHotMemory({ aboveBytes, waitingBytes, hotShare }: HotMemoryAround): HotSpread {
   const totalBytes = aboveBytes + waitingBytes;
-  if (hotShare >= 1 || totalBytes === 0) return { promotableShare: 1, demotableBytes: 0 };
+  if (hotShare >= 1 || totalBytes === 0) return ALL_FAST;
   const excessBytes = aboveBytes - hotShare * totalBytes;
   const isNear = Math.abs(excessBytes) <= TOLERANCE * totalBytes;
   return {

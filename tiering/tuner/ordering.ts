@@ -3,7 +3,7 @@ import type { NodeObservation } from '../observation.ts';
 import type { Policy } from '../policy.ts';
 import { isCautious, isResting } from './demotion-effort.ts';
 import type { HotSpread } from './hot-share.ts';
-import { EXCESS_TICKS, spreadHotMemory } from './hot-share.ts';
+import { ALL_FAST, EXCESS_TICKS, spreadHotMemory } from './hot-share.ts';
 import type { NodeTuning } from './node-tuning.ts';
 import { coldMemoryOf, demotionLimit, isTooYoungToBeIdle } from './node-tuning.ts';
 import type { DemotionOrder, Order } from './order.ts';
@@ -139,6 +139,8 @@ export function orderFor(context: OrderContext): OrderPlan {
 }
 
 function spreadAround({ node, sources, hotShare, policy }: OrderContext): HotSpread {
+  // To look for the hottest of all regions is work, each tick.
+  if (hotShare >= 1) return ALL_FAST;
   const seen = node.snapshot === undefined ? 0 : hotMemory(node.snapshot, policy).likelyBytes;
   const notSeenYet = sum(sources.flatMap(({ tuning }) => tuning.unseenPromotions.map(({ bytes }) => bytes)));
   const waitingBytes = sum(sources.map((source) => source.likelyHot));
