@@ -15,14 +15,12 @@ export function migrationsFor(
     const snapshot = snapshots.get(nodeId);
     if (path === undefined || snapshot === undefined) continue;
     if (demotion !== undefined && demotion.budgetBytes > 0 && path.demotionTarget !== undefined) {
-      const ranges = coldestRanges(snapshot, demotion.reach, policy);
       demotions.push({
         direction: 'demotion',
         fromNodeId: nodeId,
         toNodeId: path.demotionTarget,
         budgetBytes: demotion.budgetBytes,
-        ranges,
-        sureRanges: ranges.length,
+        ...coldestRanges(snapshot, demotion.reach, policy),
       });
     }
     if (promotion !== undefined && promotion.budgetBytes > 0 && path.promotionTarget !== undefined) {
@@ -31,7 +29,8 @@ export function migrationsFor(
         fromNodeId: nodeId,
         toNodeId: path.promotionTarget,
         budgetBytes: promotion.budgetBytes,
-        ...hottestRanges(snapshot, policy),
+        ranges: hottestRanges(snapshot, policy),
+        looseFrom: 0,
       });
     }
   }

@@ -9,21 +9,33 @@ const PAGE_BYTES = 4096;
 const PING_PONG_SPANS = 5;
 /** Pages that could not move (pinned, under I/O) are left alone for so long. */
 const STUCK_MS = 10_000;
-/** Bounds the memory of each direction to about 10 MB. */
+/** Bounds each memory of pages to about 10 MB. */
 const MAX_CHUNKS = 65_536;
 
 export interface MayMoveOptions {
   readonly nowMs: number;
   readonly settleMs: number;
-  readonly isSure: boolean;
+}
+
+export interface MovedOptions {
+  readonly nowMs: number;
+  /** It left for the sake of the policy rather than for what it is: another policy may have it back at once. */
+  readonly isLoose: boolean;
+}
+
+/** Pages that went in one direction lately. */
+interface Moved {
+  readonly loose: PageMemory;
+  /** These settle, whatever the policy. */
+  readonly firm: PageMemory;
 }
 
 /** Accounts for every page that was moved, or could not be, and knows which must not move back yet. */
 export class PageLedger {
   #settleMs: number;
-  /** What was moved before that may move back at once, where it is sure that it should. */
+  /** What was moved before that, and is loose, may move back at once. */
   #relaxedAtMs = Number.NEGATIVE_INFINITY;
-  #moved: Record<Direction, PageMemory>;
+  #moved: Record<Direction, Moved>;
   #heldBack: PageMemory;
   readonly #stuck = new PageMemory({ spanMs: STUCK_MS, maxChunks: MAX_CHUNKS });
   readonly #failedBytes = new Map<string, number>();
@@ -43,34 +55,37 @@ export class PageLedger {
   }
 
   /**
-   * The test for pages to move in a direction: not those that came from there less than `settleMs` ago, nor those that have just failed. `isSure`: their
-   * ranges hold nothing that should stay, so that what came before the policy changed may go.
+   * The test for pages to move in a direction: not those that came from there less than `settleMs` ago, but for loose ones that came before the policy
+   * changed; nor those that have just failed.
    */
-  mayMove(direction: Direction, { nowMs, settleMs, isSure }: MayMoveOptions): MayMove {
+  mayMove(direction: Direction, { nowMs, settleMs }: MayMoveOptions): MayMove {
     this.#remember(settleMs);
-    const guardMs = isSure ? Math.min(settleMs, nowMs - this.#relaxedAtMs) : settleMs;
-    const opposite = this.#moved[oppositeOf(direction)];
+    const { loose, firm } = this.#moved[oppositeOf(direction)];
+    const looseMs = Math.min(settleMs, nowMs - this.#relaxedAtMs);
     const stuck = this.#stuck;
-    const [isGuarded, isStuck] = [!opposite.isEmpty(nowMs) && guardMs > 0, !stuck.isEmpty(nowMs)];
+    const isLooseGuarded = looseMs > 0 && !loose.isEmpty(nowMs);
+    const isFirmGuarded = settleMs > 0 && !firm.isEmpty(nowMs);
+    const isStuck = !stuck.isEmpty(nowMs);
     return (pid, page) => {
       if (isStuck && stuck.has(pid, page, nowMs)) return false;
-      if (isGuarded && opposite.has(pid, page, nowMs, guardMs)) {
-        this.#noteHeldBack(pid, page, nowMs);
-        return false;
-      }
-      return true;
+      const isHeldBack =
+        (isFirmGuarded && firm.has(pid, page, nowMs, settleMs)) ||
+        (isLooseGuarded && loose.has(pid, page, nowMs, looseMs));
+      if (isHeldBack) this.#noteHeldBack(pid, page, nowMs);
+      return !isHeldBack;
     };
   }
 
-  moved(direction: Direction, pid: number, span: PageSpan, nowMs: number): void {
+  moved(direction: Direction, pid: number, span: PageSpan, { nowMs, isLoose }: MovedOptions): void {
     this.movedBytes += span.pages * PAGE_BYTES;
-    const opposite = this.#moved[oppositeOf(direction)];
-    if (!opposite.isEmpty(nowMs)) {
+    const sinceRelaxedMs = nowMs - this.#relaxedAtMs;
+    const opposite = Object.values(this.#moved[oppositeOf(direction)]).filter((memory) => !memory.isEmpty(nowMs));
+    if (opposite.length > 0) {
       for (let page = span.startPage; page < span.startPage + span.pages; page += 1) {
-        if (opposite.has(pid, page, nowMs, nowMs - this.#relaxedAtMs)) this.pingPongBytes += PAGE_BYTES;
+        if (opposite.some((memory) => memory.has(pid, page, nowMs, sinceRelaxedMs))) this.pingPongBytes += PAGE_BYTES;
       }
     }
-    this.#moved[direction].add(pid, span, nowMs);
+    this.#moved[direction][isLoose ? 'loose' : 'firm'].add(pid, span, nowMs);
   }
 
   /** `reason`: an errno name. */
@@ -80,12 +95,15 @@ export class PageLedger {
   }
 
   /**
-   * The operator wants other things of pages now: what has moved until now need not settle where it is sure that it should move back. Elsewhere it
-   * settles all the same, for DAMON needs some seconds to tell the hot from the cold of what has just arrived.
+   * The operator wants other things of pages now: what is loose and has moved until now need not settle. The rest settles all the same, for DAMON
+   * needs some seconds to tell the hot from the cold of what has just arrived.
    */
   relax(nowMs: number): void {
     this.#relaxedAtMs = nowMs;
-    for (const memory of Object.values(this.#moved)) memory.divide(nowMs);
+    for (const { loose, firm } of Object.values(this.#moved)) {
+      loose.divide(nowMs);
+      firm.divide(nowMs);
+    }
     this.#heldBack = memoryFor(this.#settleMs);
   }
 
@@ -104,9 +122,10 @@ export class PageLedger {
   }
 }
 
-function emptyMemories(settleMs: number): Record<Direction, PageMemory> {
+function emptyMemories(settleMs: number): Record<Direction, Moved> {
   const spanMs = settleMs * PING_PONG_SPANS;
-  return { promotion: memoryFor(spanMs), demotion: memoryFor(spanMs) };
+  const moved = (): Moved => ({ loose: memoryFor(spanMs), firm: memoryFor(spanMs) });
+  return { promotion: moved(), demotion: moved() };
 }
 
 function memoryFor(spanMs: number): PageMemory {

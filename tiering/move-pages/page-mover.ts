@@ -18,8 +18,8 @@ export interface Migration {
   readonly budgetBytes: number;
   /** Physical ranges, what is to move first first. */
   readonly ranges: readonly AddressRange[];
-  /** So many of them, from the first on, hold nothing else: after a change of policy their pages need not settle before they move back. */
-  readonly sureRanges: number;
+  /** From this one on their pages move for the sake of the policy, not for what they are: after a change of policy they need not settle to move back. */
+  readonly looseFrom: number;
 }
 
 export interface MoveLimits {
@@ -142,14 +142,14 @@ export class PageMover {
     const { pageMaps, nowMs, cpuMs, sleep } = this.#options;
     const touched: PageBatch[] = [];
     try {
-      for (const batch of this.#batches(migration, limits, result)) {
+      for (const { batch, isLoose } of this.#batches(migration, limits, result)) {
         if (signal.aborted) return;
         const pause = pauseMs(cpuMs() - started.cpuMs, nowMs() - started.atMs, limits.maxCpuShare);
         if (pause > 0) await sleep(pause, signal);
         if (signal.aborted) return;
         touched.push(batch);
         if (limits.dryRun) result.triedBytes += bytesOf(batch);
-        else await this.#move(batch, migration, result);
+        else await this.#move(batch, isLoose, migration, result);
       }
     } finally {
       // Only now: the search must not change while it goes on.
@@ -160,25 +160,29 @@ export class PageMover {
   }
 
   /** What is known to lie in the ranges and may move, as far as the budget goes. */
-  *#batches(migration: Migration, limits: MoveLimits, result: MigrationResult): Generator<PageBatch> {
+  *#batches(
+    migration: Migration,
+    limits: MoveLimits,
+    result: MigrationResult,
+  ): Generator<{ readonly batch: PageBatch; readonly isLoose: boolean }> {
     const { pageMaps, ledger, nowMs } = this.#options;
-    const { direction, ranges, sureRanges } = migration;
+    const { direction, ranges, looseFrom } = migration;
     const parts = [
-      { ranges: ranges.slice(0, sureRanges), isSure: true },
-      { ranges: ranges.slice(sureRanges), isSure: false },
+      { wanted: ranges.slice(0, looseFrom), isLoose: false },
+      { wanted: ranges.slice(looseFrom), isLoose: true },
     ];
-    for (const { ranges: wanted, isSure } of parts) {
+    for (const { wanted, isLoose } of parts) {
       const runs = pageMaps.find(wanted, {
         maxBytes: Number.POSITIVE_INFINITY,
         ...(limits.pids && { pids: limits.pids }),
       });
-      const mayMove = ledger.mayMove(direction, { nowMs: nowMs(), settleMs: limits.settleMs, isSure });
-      yield* pageBatches(runs, leftPages(migration, result), mayMove);
+      const mayMove = ledger.mayMove(direction, { nowMs: nowMs(), settleMs: limits.settleMs });
+      for (const batch of pageBatches(runs, leftPages(migration, result), mayMove)) yield { batch, isLoose };
     }
   }
 
   /** Moves those of a batch that are still where they were seen; page maps are a moment old. */
-  async #move(batch: PageBatch, migration: Migration, result: MigrationResult): Promise<void> {
+  async #move(batch: PageBatch, isLoose: boolean, migration: Migration, result: MigrationResult): Promise<void> {
     const { movePages } = this.#options;
     const { pid } = batch;
     try {
@@ -188,7 +192,7 @@ export class PageMover {
       let statuses: Int32Array = new Int32Array();
       for (let tries = 0; tries < TRIES && left.pages.length > 0; tries += 1) {
         statuses = await movePages({ pid, pages: left.pages, targetNodeId: migration.toNodeId, moveAll: true });
-        const stayed = await this.#account(left, statuses, migration, result);
+        const stayed = await this.#account(left, isLoose, statuses, migration, result);
         if (stayed.pages.length === left.pages.length) break;
         left = stayed;
       }
@@ -203,6 +207,7 @@ export class PageMover {
   /** Notes what has moved; gives what is still there. */
   async #account(
     batch: PageBatch,
+    isLoose: boolean,
     statuses: Int32Array,
     { direction, fromNodeId, toNodeId }: Migration,
     result: MigrationResult,
@@ -214,8 +219,8 @@ export class PageMover {
     const placement = isComplete ? statuses : await movePages({ pid, pages: batch.pages });
     const moved = onNode(batch, placement, toNodeId);
     result.movedBytes += bytesOf(moved);
-    const atMs = nowMs();
-    for (const span of spans(moved)) ledger.moved(direction, pid, span, atMs);
+    const options = { nowMs: nowMs(), isLoose };
+    for (const span of spans(moved)) ledger.moved(direction, pid, span, options);
     return isComplete ? NOTHING : onNode(batch, placement, fromNodeId);
   }
 

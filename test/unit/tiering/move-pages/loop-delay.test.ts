@@ -60,7 +60,7 @@ test.skipIf(refused.length > 0 || !seesFrames)(
         toNodeId: 1,
         budgetBytes: SIZE,
         ranges: [{ start: 0, end: 2 ** 40 }],
-        sureRanges: 1,
+        looseFrom: 1,
       },
       { pids: new Set([pid]), settleMs: 10_000, maxCpuShare: 1, dryRun: false },
       result,

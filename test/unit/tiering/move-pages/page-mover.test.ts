@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest';
 import type { PageRun, RefreshReport } from '../../../../numa/page-maps/page-maps.ts';
 import { SyscallError } from '../../../../numa/syscalls/errors.ts';
 import type { MovePagesRequest } from '../../../../numa/syscalls/move-pages.ts';
+import type { AddressRange } from '../../../../numa/topology.ts';
 import { PageLedger } from '../../../../tiering/move-pages/page-ledger.ts';
 import type { Migration, MigrationResult, MoveLimits } from '../../../../tiering/move-pages/page-mover.ts';
 import { PageMover } from '../../../../tiering/move-pages/page-mover.ts';
@@ -38,7 +39,11 @@ class Machine {
   readonly ledger = new PageLedger(10_000);
   readonly mover: PageMover;
 
-  constructor(runs: readonly PageRun[]) {
+  /** `find`: what lies in physical ranges; all of the runs when not told. */
+  constructor(
+    runs: readonly PageRun[],
+    find = (ranges: readonly AddressRange[]): readonly PageRun[] => (ranges.length === 0 ? [] : runs),
+  ) {
     for (const { startPage, pages } of runs) {
       for (let page = startPage; page < startPage + pages; page += 1) this.nodeOf.set(page, 1);
     }
@@ -46,7 +51,7 @@ class Machine {
       movePages: (request) => this.#movePages(request),
       pageMaps: {
         refresh: async () => this.refreshes.shift() ?? FRESH,
-        find: (ranges) => (ranges.length === 0 ? [] : runs),
+        find,
         moved: (pid, startPage, pages) => this.voided.push(`${pid}: ${startPage}+${pages}`),
       },
       ledger: this.ledger,
@@ -73,11 +78,7 @@ class Machine {
     return new Int32Array(pages.length).fill(movable.length === pages.length ? targetNodeId : EAGAIN);
   }
 
-  async promote(
-    budgetPages: number,
-    { isSure = true, ...limits }: Partial<MoveLimits & { isSure: boolean }> = {},
-    signal = new AbortController().signal,
-  ) {
+  async promote(budgetPages: number, limits: Partial<MoveLimits> = {}, signal = new AbortController().signal) {
     const result: MigrationResult = { movedBytes: 0, triedBytes: 0, busyMs: 0 };
     const migration: Migration = {
       direction: 'promotion',
@@ -85,7 +86,7 @@ class Machine {
       toNodeId: 0,
       budgetBytes: budgetPages * PAGE,
       ranges: [{ start: 0, end: 2 ** 40 }],
-      sureRanges: isSure ? 1 : 0,
+      looseFrom: 0,
     };
     await this.mover.carryOut(
       migration,
@@ -207,9 +208,26 @@ describe('moving pages', () => {
   });
 });
 
+test('a demotion tells what leaves though hot from what leaves for being cold', async () => {
+  const cold = run(7, 0, 50);
+  const hot = run(8, 1000, 50);
+  const machine = new Machine([cold, hot], (ranges) => ranges.map(({ start }) => (start === 0 ? cold : hot)));
+  const result: MigrationResult = { movedBytes: 0, triedBytes: 0, busyMs: 0 };
+  const demotion = { direction: 'demotion', fromNodeId: 1, toNodeId: 2, budgetBytes: 100 * PAGE } as const;
+  const limits = { settleMs: 10_000, maxCpuShare: 1, dryRun: false };
+  const ranges = [
+    { start: 0, end: 100 },
+    { start: 100, end: 200 },
+  ];
+  await machine.mover.carryOut({ ...demotion, ranges, looseFrom: 1 }, limits, result, new AbortController().signal);
+  machine.ledger.relax(machine.nowMs);
+  const mayReturn = machine.ledger.mayMove('promotion', { nowMs: machine.nowMs, settleMs: 10_000 });
+  expect([mayReturn(7, 0), mayReturn(8, 1000)]).toEqual([false, true]);
+});
+
 describe('pages that were moved', () => {
-  const demoted = (machine: Machine, pages: number) =>
-    machine.ledger.moved('demotion', 7, { startPage: 0, pages }, machine.nowMs);
+  const demoted = (machine: Machine, pages: number, isLoose = false) =>
+    machine.ledger.moved('demotion', 7, { startPage: 0, pages }, { nowMs: machine.nowMs, isLoose });
 
   test('do not move back before they have settled; each is counted once', async () => {
     const machine = new Machine([run(7, 0, 100)]);
@@ -231,33 +249,34 @@ describe('pages that were moved', () => {
 
   test('may move on in the same direction', async () => {
     const machine = new Machine([run(7, 0, 100)]);
-    machine.ledger.moved('promotion', 7, { startPage: 0, pages: 100 }, machine.nowMs);
+    machine.ledger.moved('promotion', 7, { startPage: 0, pages: 100 }, { nowMs: machine.nowMs, isLoose: true });
     expect(await machine.promote(100)).toMatchObject({ movedPages: 100 });
   });
 
-  test('may move back at once when the operator wants something else and they are surely what is wanted', async () => {
+  test('may move back at once when the operator wants something else and they had left though hot', async () => {
     const machine = new Machine([run(7, 0, 100)]);
-    demoted(machine, 100);
+    demoted(machine, 100, true);
     machine.ledger.relax(machine.nowMs);
     expect(await machine.promote(100)).toMatchObject({ movedPages: 100 });
     expect(machine.ledger.pingPongBytes).toBe(0);
   });
 
-  test('settle even then where hot and cold may be mixed', async () => {
+  test('settle even then when they had left for being cold', async () => {
     const machine = new Machine([run(7, 0, 100)]);
     demoted(machine, 100);
     machine.ledger.relax(machine.nowMs);
-    expect(await machine.promote(100, { isSure: false })).toMatchObject({ movedPages: 0 });
+    expect(await machine.promote(100)).toMatchObject({ movedPages: 0 });
     machine.nowMs += 12_000;
-    expect(await machine.promote(100, { isSure: false })).toMatchObject({ movedPages: 100 });
+    expect(await machine.promote(100)).toMatchObject({ movedPages: 100 });
   });
 
   test('settle as ever when they move after the operator wanted something else', async () => {
     const machine = new Machine([run(7, 0, 100)]);
-    demoted(machine, 50);
+    demoted(machine, 50, true);
     machine.ledger.relax(machine.nowMs);
     machine.nowMs += 1;
-    machine.ledger.moved('demotion', 7, { startPage: 50, pages: 50 }, machine.nowMs);
+    const later = { nowMs: machine.nowMs, isLoose: true };
+    machine.ledger.moved('demotion', 7, { startPage: 50, pages: 50 }, later);
     machine.nowMs += 1;
     expect(await machine.promote(100)).toMatchObject({ movedPages: 50 });
   });

@@ -31,26 +31,27 @@ const snapshot: NodeSnapshot = {
 const starts = (ranges: readonly { readonly start: number }[]) => ranges.map(({ start }) => start);
 
 test('the hottest come first, of equals those that have been hot for longer', () => {
-  expect(starts(hottestRanges(snapshot, DEFAULT_POLICY).ranges)).toEqual([30, 10, 0]);
+  expect(starts(hottestRanges(snapshot, DEFAULT_POLICY))).toEqual([30, 10, 0]);
 });
 
-test('only what is as hot as the hottest is surely hot', () => {
-  expect(hottestRanges(snapshot, DEFAULT_POLICY).sureRanges).toBe(2);
-  expect(hottestRanges({ ...snapshot, regions: [] }, DEFAULT_POLICY).sureRanges).toBe(0);
+test('what leaves though it is hot is told from what leaves for being cold', () => {
+  expect(coldestRanges(snapshot, 'any', DEFAULT_POLICY).looseFrom).toBe(2);
+  expect(coldestRanges(snapshot, 'warm', DEFAULT_POLICY).looseFrom).toBe(1);
+  expect(coldestRanges({ ...snapshot, regions: [] }, 'any', DEFAULT_POLICY).looseFrom).toBe(0);
 });
 
 test('what is hot only for a moment waits for the minimum age', () => {
   const patient = { ...DEFAULT_POLICY, promotion: { ...DEFAULT_POLICY.promotion, minAgeSeconds: 1.5 } };
-  expect(starts(hottestRanges(snapshot, patient).ranges)).toEqual([30, 10]);
+  expect(starts(hottestRanges(snapshot, patient))).toEqual([30, 10]);
 });
 
 test('idle memory is demoted the longest idle first', () => {
-  expect(starts(coldestRanges(snapshot, 'idle', DEFAULT_POLICY))).toEqual([50, 20]);
+  expect(starts(coldestRanges(snapshot, 'idle', DEFAULT_POLICY).ranges)).toEqual([50, 20]);
 });
 
 test('a further reach takes warmer memory, the coldest first', () => {
-  expect(starts(coldestRanges(snapshot, 'warm', DEFAULT_POLICY))).toEqual([40]);
-  expect(starts(coldestRanges(snapshot, 'any', DEFAULT_POLICY))).toEqual([40, 0, 30, 10]);
+  expect(starts(coldestRanges(snapshot, 'warm', DEFAULT_POLICY).ranges)).toEqual([40]);
+  expect(starts(coldestRanges(snapshot, 'any', DEFAULT_POLICY).ranges)).toEqual([40, 0, 30, 10]);
 });
 
 test('demotions come before promotions, as they make the room; what is off moves nothing', () => {
@@ -77,7 +78,7 @@ test('demotions come before promotions, as they make the room; what is off moves
       toNodeId: 1,
       budgetBytes: 50,
       ranges: [{ start: 50 }, { start: 20 }],
-      sureRanges: 2,
+      looseFrom: 2,
     },
     {
       direction: 'promotion',
