@@ -49,6 +49,7 @@ async function execute(args: readonly string[], watch: EndingWatch): Promise<num
       const { askDaemon } = await import('./client/client.ts');
       return askDaemon(command.request, {
         write: (text) => process.stdout.write(text),
+        warn: (text) => process.stderr.write(text),
         isTerminal: process.stdout.isTTY,
       });
     }

@@ -2,6 +2,7 @@ import { OperatorSettings } from '../api/policy/operator-settings.ts';
 import { measureInChild } from '../numa/probe/measure-in-child.ts';
 import { HostSysFs } from '../numa/sysfs.ts';
 import { createTiering } from '../tiering/controller.ts';
+import { withWarningEvents } from '../tiering/events/warnings.ts';
 import type { RunOptions } from './commands/command.ts';
 import { loadConfig } from './config.ts';
 import type { Config } from './config-schema.ts';
@@ -51,7 +52,13 @@ export async function run(options: RunOptions, watch: EndingWatch): Promise<numb
       ownMemory: config.ownMemory,
       featureMask: featureMask(process.env),
     });
-    const settings = new OperatorSettings({ service: runtime, layers, save: (value) => saved.save(value), logger });
+    const telling = withWarningEvents(logger, runtime.events);
+    const settings = new OperatorSettings({
+      service: runtime,
+      layers,
+      save: (value) => saved.save(value),
+      logger: telling,
+    });
     if (mustSave) await settings.save();
     const notifier = createNotifier(process.env, logger);
     const reload = new Reload({
@@ -62,7 +69,7 @@ export async function run(options: RunOptions, watch: EndingWatch): Promise<numb
       setLogLevel: (level) => {
         logger.level = options.logLevel ?? level;
       },
-      logger,
+      logger: telling,
       notifier,
     });
     const { tcpPort: port, tokenFile } = config.api;

@@ -1,4 +1,5 @@
 import Type from 'typebox';
+import { warnWhenUnsaved } from '../warning-header.ts';
 import type { Api, ApiContext } from './context.ts';
 import { NoQuerySchema, responses } from './context.ts';
 
@@ -14,12 +15,14 @@ export function pauseRoutes(api: Api, { service, settings }: ApiContext): void {
     const since = service.pausedSince();
     return { paused: since !== undefined, ...(since && { pausedSince: since.toISOString() }) };
   };
-  api.post('/v1/pause', { schema }, async () => {
+  api.post('/v1/pause', { schema }, async (_request, reply) => {
     await settings.pause();
+    warnWhenUnsaved(reply, settings);
     return answer();
   });
-  api.post('/v1/resume', { schema }, async () => {
+  api.post('/v1/resume', { schema }, async (_request, reply) => {
     await settings.resume();
+    warnWhenUnsaved(reply, settings);
     return answer();
   });
 }

@@ -6,6 +6,7 @@ import { POLICY_SOURCES } from '../policy/layers.ts';
 import type { OperatorSettings } from '../policy/operator-settings.ts';
 import { PlanChangeSchema } from '../policy/plan-changes.ts';
 import { policyText } from '../text/policy-text.ts';
+import { warnWhenUnsaved } from '../warning-header.ts';
 import type { Api, ApiContext } from './context.ts';
 import { FormatSchema, responses } from './context.ts';
 import { sendText } from './send-text.ts';
@@ -51,6 +52,7 @@ export function policyRoutes(api: Api, { settings }: ApiContext): void {
     if (request.query.dryRun === 'true') return settings.previewPatch(request.body, options);
     const policy = await settings.patch(request.body, options);
     tag(reply, settings);
+    warnWhenUnsaved(reply, settings);
     return policy;
   });
   api.put('/v1/policy', { schema: change }, async (request, reply) => {
@@ -58,6 +60,7 @@ export function policyRoutes(api: Api, { settings }: ApiContext): void {
     if (request.query.dryRun === 'true') return settings.previewPut(request.body, options);
     const policy = await settings.put(request.body, options);
     tag(reply, settings);
+    warnWhenUnsaved(reply, settings);
     return policy;
   });
 }

@@ -1,12 +1,15 @@
 import type { IncomingMessage } from 'node:http';
 import { request as httpRequest } from 'node:http';
 import { isJsonObject } from '../../api/schema/json-schema.ts';
+import { WARNING_HEADER } from '../../api/warning-header.ts';
 import type { ClientRequest } from './client-request.ts';
 import { DaemonForbiddenError, DaemonUnreachableError, RequestRefusedError } from './errors.ts';
 
 export interface Answer {
   readonly contentType: string;
   readonly text: string;
+  /** What the daemon did, but not as well as it should have. */
+  readonly warning?: string;
 }
 
 /** A change or a probe may wait for the kernel; everything else is answered from memory. */
@@ -15,7 +18,30 @@ const TIMEOUT_MS = { GET: 10_000, POST: 120_000, PATCH: 60_000, DELETE: 60_000 }
 const MAX_ANSWER_BYTES = 512 * 1024 * 1024;
 
 /** Sends a request to the daemon. Throws DaemonUnreachableError, DaemonForbiddenError, or RequestRefusedError for an answer that is not 2xx. */
-export async function ask({ method, path, body, as }: ClientRequest, socket: string): Promise<Answer> {
+export async function ask(request: ClientRequest, socket: string): Promise<Answer> {
+  const response = await send(request, socket);
+  const text = await answered(response, socket);
+  const { 'content-type': contentType = '', [WARNING_HEADER]: warning } = response.headers;
+  return { contentType, text, ...(typeof warning === 'string' && { warning }) };
+}
+
+/** Sends a request whose answer has no end; gives it piece by piece. Throws as ask() does, also when the daemon ends. */
+export async function* follow(request: ClientRequest, socket: string, signal?: AbortSignal): AsyncGenerator<string> {
+  const response = await send(request, socket, signal);
+  response.setEncoding('utf8');
+  try {
+    for await (const piece of response) yield String(piece);
+  } catch (error) {
+    if (signal?.aborted !== true) throw unreachable(error, socket);
+  }
+}
+
+/** The head of an answer that is 2xx. */
+async function send(
+  { method, path, body, as, follow: isEndless = false }: ClientRequest,
+  socket: string,
+  signal?: AbortSignal,
+): Promise<IncomingMessage> {
   const payload = body === undefined ? undefined : JSON.stringify(body);
   const response = await new Promise<IncomingMessage>((resolve, reject) => {
     const request = httpRequest(
@@ -27,8 +53,11 @@ export async function ask({ method, path, body, as }: ClientRequest, socket: str
           host: 'tierd',
           accept: as === 'text' ? 'text/plain, application/json;q=0.9' : 'application/json',
           ...(payload !== undefined && { 'content-type': 'application/json' }),
+          // All events that are kept come first.
+          ...(isEndless && { 'last-event-id': '0' }),
         },
-        timeout: TIMEOUT_MS[method],
+        ...(signal && { signal }),
+        timeout: isEndless ? 0 : TIMEOUT_MS[method],
       },
       resolve,
     );
@@ -38,10 +67,13 @@ export async function ask({ method, path, body, as }: ClientRequest, socket: str
     request.on('error', reject);
     request.end(payload);
   }).catch((error: unknown) => Promise.reject(unreachable(error, socket)));
-  const text = await textOf(response).catch((error: unknown) => Promise.reject(unreachable(error, socket)));
   const status = response.statusCode ?? 0;
-  if (status < 200 || status > 299) throw new RequestRefusedError(status, problemDetail(text, status));
-  return { contentType: response.headers['content-type'] ?? '', text };
+  if (status >= 200 && status <= 299) return response;
+  throw new RequestRefusedError(status, problemDetail(await answered(response, socket), status));
+}
+
+function answered(response: IncomingMessage, socket: string): Promise<string> {
+  return textOf(response).catch((error: unknown) => Promise.reject(unreachable(error, socket)));
 }
 
 async function textOf(response: IncomingMessage): Promise<string> {

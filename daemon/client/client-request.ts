@@ -8,6 +8,8 @@ export interface ClientRequest {
   readonly as: 'text' | 'json';
   /** Again and again, until interrupted. */
   readonly watch?: boolean;
+  /** The answer has no end: what comes is printed as it comes. */
+  readonly follow?: boolean;
   /** Undefined: that of the configuration file, or the default. */
   readonly socket?: string;
   /** What to print of the answer to a change, rather than all of it. */

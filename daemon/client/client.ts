@@ -2,9 +2,10 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { loadConfig, parseConfig } from '../config.ts';
 import { EXIT_OK } from '../exit-codes.ts';
 import { answerText } from './answer-text.ts';
-import { ask } from './ask.ts';
+import { ask, follow } from './ask.ts';
 import type { ClientRequest } from './client-request.ts';
 import { DaemonUnreachableError, RequestRefusedError } from './errors.ts';
+import { EventData } from './event-data.ts';
 
 const WATCH_EVERY_MS = 1_000;
 const [HOME, END_OF_LINE, BELOW] = ['\u001b[H', '\u001b[K', '\u001b[J'];
@@ -12,6 +13,8 @@ const WHOLE_SCREEN = '\u001b[2J';
 
 export interface ClientIo {
   readonly write: (text: string) => void;
+  /** For people, beside the answer. */
+  readonly warn: (text: string) => void;
   /** A person watches: each look replaces the one before. */
   readonly isTerminal: boolean;
   /** Ends watching; for tests. */
@@ -22,8 +25,19 @@ export interface ClientIo {
 export async function askDaemon(request: ClientRequest, io: ClientIo): Promise<number> {
   const socket = request.socket ?? (await configuredSocket());
   if (request.watch === true) await watch(request, socket, io);
-  else io.write(answerText(request, await ask(request, socket)));
+  else if (request.follow === true) await print(request, socket, io);
+  else {
+    const answer = await ask(request, socket);
+    io.write(answerText(request, answer));
+    if (answer.warning !== undefined) io.warn(`warning: ${answer.warning}\n`);
+  }
   return EXIT_OK;
+}
+
+/** Prints what comes as it comes, until the daemon ends. */
+async function print(request: ClientRequest, socket: string, { write, signal }: ClientIo): Promise<void> {
+  const events = new EventData();
+  for await (const piece of follow(request, socket, signal)) write(request.as === 'text' ? piece : events.lines(piece));
 }
 
 /** A daemon that restarts meanwhile is waited for: whoever watches wants to see it come back. */

@@ -2,6 +2,7 @@ import { resolve } from 'node:path';
 import { Option, Command as Program } from 'commander';
 import { REGION_ORDERS } from '../../api/views/region-selection.ts';
 import type { ClientRequest } from '../client/client-request.ts';
+import { interleaveWeights } from '../client/interleave-arguments.ts';
 import { policyPatch } from '../client/policy-arguments.ts';
 import type { Choose } from './command.ts';
 
@@ -109,10 +110,35 @@ export function addClientCommands(program: Program, choose: Choose): void {
   client(program, 'migrations', 'the migrations by order that wait, run, and ended lately')
     .option('--watch', 'again every second, until interrupted')
     .action(get('/v1/migrations'));
+  client(program, 'events', 'what has happened and what happens, until interrupted').action(
+    asking(({ json }) => ({
+      method: 'GET',
+      path: `/v1/events?format=${json === true ? 'json' : 'text'}`,
+      follow: true,
+    })),
+  );
   client(program, 'pause', 'promote and demote nothing until resumed; monitoring goes on').action(
     asking(() => ({ method: 'POST', path: '/v1/pause' })),
   );
   client(program, 'resume', 'promote and demote again').action(asking(() => ({ method: 'POST', path: '/v1/resume' })));
+
+  const interleave = program
+    .command('interleave')
+    .helpCommand(false)
+    .summary('the weights of weighted interleaving')
+    .description('Read or set the weights of weighted interleaving.');
+  client(interleave, 'get', 'the weights in force, and what the bandwidths of the nodes recommend').action(
+    get('/v1/interleave'),
+  );
+  client(interleave, 'set', 'set weights by node; the others keep theirs')
+    .argument('<node=weight...>', 'such as 0=3 1=1; or "recommended"; or "kernel", which gives them back')
+    .action(
+      asking((_given, weights) => ({
+        method: 'PATCH',
+        path: '/v1/interleave',
+        body: { weights: interleaveWeights(weights) },
+      })),
+    );
 
   const policy = program
     .command('policy')

@@ -9,6 +9,8 @@ import { SchemesSchema } from '../../api/views/schemes-view.ts';
 import { SnapshotSchema } from '../../api/views/snapshot-view.ts';
 import type { StatusBody } from '../../api/views/status-view.ts';
 import { StatusSchema } from '../../api/views/status-view.ts';
+import type { CgroupsBody, ProcessesBody } from '../../api/views/survey-views.ts';
+import { CgroupsSchema, ProcessesSchema } from '../../api/views/survey-views.ts';
 import type { TopologyBody } from '../../api/views/topology-view.ts';
 import { TopologySchema } from '../../api/views/topology-view.ts';
 import type { Policy } from '../../tiering/policy.ts';
@@ -30,6 +32,8 @@ const asPolicy = reader(PolicySchema);
 const asSchemes = reader(SchemesSchema);
 const asSnapshot = reader(SnapshotSchema);
 const asMigration = reader(MigrationSchema);
+const asProcesses = reader(ProcessesSchema);
+const asCgroups = reader(CgroupsSchema);
 
 /** The REST API over its Unix socket, as a program would use it: every answer is checked against its published schema. */
 export class ApiClient {
@@ -70,6 +74,14 @@ export class ApiClient {
 
   async migration(id: number): Promise<MigrationBody> {
     return asMigration(await this.send('GET', `/v1/migrations/${id}`));
+  }
+
+  async processes(): Promise<ProcessesBody> {
+    return asProcesses(await this.send('GET', '/v1/processes'));
+  }
+
+  async cgroups(): Promise<CgroupsBody> {
+    return asCgroups(await this.send('GET', '/v1/cgroups'));
   }
 
   async cancelMigration(id: number): Promise<MigrationBody> {

@@ -59,7 +59,11 @@ export function faultTests(stage: () => Stage): void {
       const tierd = await stage().startTierd();
       await stage().explain(async () => {
         await guest.run(`dd if=/dev/zero of=${stateDirectory}/filler bs=4k`);
-        expect((await tierd.api.patchPolicy({ fastUtilization: 0.8 })).fastUtilization).toBe(0.8);
+        const told = await guest.check(
+          `curl -si --unix-socket /run/tierd/tierd.sock -X PATCH -H 'content-type: application/json' -d '{"fastUtilization":0.8}' http://t/v1/policy`,
+        );
+        expect(told).toMatch(/^HTTP\/1.1 200 /);
+        expect(told).toMatch(/^tierd-warning: in force, but not saved: ENOSPC/im);
         expect((await tierd.api.status()).settingsProblem).toContain('ENOSPC');
         await guest.check(`rm ${stateDirectory}/filler`);
         await eventually('it is saved', 60_000, async () => (await tierd.api.status()).settingsProblem === undefined);

@@ -6,6 +6,11 @@ import { TierdService } from './tierd-in-guest.ts';
 
 const mostExposure = 3;
 
+/** Of a process or a cgroup. */
+interface Placed {
+  readonly nodes: readonly { readonly nodeId: number; readonly sizeBytes: number }[];
+}
+
 /** The daemon as its unit confines it. It stays installed: these tests come last in a guest. */
 export function serviceTests(stage: () => Stage): void {
   it('does all its work in the sandbox of its unit, which leaves little exposed', async () => {
@@ -45,6 +50,45 @@ export function serviceTests(stage: () => Stage): void {
       expect(await tierd.complaints()).toEqual([]);
     });
   }, 400_000);
+
+  it('tells whose memory lies where, sets interleaving and diagnoses the host, all in the sandbox', async () => {
+    const { guest } = stage();
+    const [hot] = await stage().place({
+      name: 'survey',
+      title: '',
+      processes: [{ name: 'survey', hot: [{ mib: 100, node: slowNode }] }],
+    });
+    await guest.check('echo "engine: damos" >/etc/tierd/tierd.yaml');
+    const tierd = await TierdService.start(guest);
+    await tierd.api.send('POST', '/v1/pause');
+    const slowBytes = (placed: Placed | undefined) =>
+      placed?.nodes.find(({ nodeId }) => nodeId === slowNode)?.sizeBytes ?? 0;
+    await stage().explain(async () => {
+      await eventually('the hot memory of the workload is seen on the slow node', 60_000, async () => {
+        const { processes } = await tierd.api.processes();
+        const found = processes.find(({ pid }) => pid === hot?.latest.pid);
+        return slowBytes(found) >= 100 * mib && (found?.hotOnSlowBytes ?? 0) >= 80 * mib;
+      });
+      const { cgroups, problem } = await tierd.api.cgroups();
+      expect(problem).toBeUndefined();
+      const holders = cgroups.filter((cgroup) => slowBytes(cgroup) >= 100 * mib);
+      expect(holders.length).toBeGreaterThan(0);
+      expect(Math.max(...holders.map(({ hotOnSlowBytes = 0 }) => hotOnSlowBytes))).toBeGreaterThanOrEqual(80 * mib);
+
+      const weights = 'cat /sys/kernel/mm/mempolicy/weighted_interleave/node0';
+      const before = await guest.check(weights);
+      await guest.check('tierd interleave set 0=3 1=1');
+      expect((await guest.check(weights)).trim()).toBe('3');
+      expect(await guest.check('tierd interleave get')).toMatch(/^ *0 +3/m);
+      await guest.check('tierd interleave set kernel');
+      expect(await guest.check(weights)).toBe(before);
+
+      expect((await tierd.api.send('GET', '/v1/diagnosis')).status).toBe(200);
+      expect(await tierd.complaints()).toEqual([]);
+    });
+    await tierd.api.send('POST', '/v1/resume');
+    await tierd.stop();
+  }, 300_000);
 
   it('lets the group tierd in, and nobody else', async () => {
     const { guest } = stage();

@@ -226,10 +226,10 @@ export class TierdService extends Tierd {
     this.#socket = forwarded;
   }
 
-  /** Installs it with its own script, as on a host that the build was copied to, and starts it. systemd waits until it is ready. */
+  /** Installs it with its own script, unless that was done, as on a host that the build was copied to, and starts it. systemd waits until it is ready. */
   static async start(guest: Guest): Promise<TierdService> {
     await guest.check(
-      'cp -r /opt/tierd /root/tierd-dist && umount /opt/tierd && sh /root/tierd-dist/systemd/install.sh && systemctl enable tierd',
+      'if mountpoint -q /opt/tierd; then cp -r /opt/tierd /root/tierd-dist && umount /opt/tierd && sh /root/tierd-dist/systemd/install.sh && systemctl enable tierd; fi',
     );
     const service = new TierdService(guest, await guest.forwardSocket(socket));
     try {

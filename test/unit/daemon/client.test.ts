@@ -16,10 +16,12 @@ import { harness } from '../api/harness.ts';
 let directory: string;
 let socket: string;
 let daemon: Harness;
+let warnings: string[];
 beforeEach(async () => {
   directory = await mkdtemp(join(tmpdir(), 'tierd-client-'));
   socket = join(directory, 'tierd.sock');
   daemon = harness();
+  warnings = [];
 });
 afterEach(async () => {
   daemon.settings.close();
@@ -32,7 +34,8 @@ async function tierd(...args: readonly string[]): Promise<string> {
   const command = parseCommandLine([...args, '--socket', socket]);
   if (command.name !== 'ask') throw new Error(`tierd ${args.join(' ')} asks nothing`);
   let printed = '';
-  await askDaemon(command.request, { write: (text) => (printed += text), isTerminal: false });
+  const write = (text: string) => (printed += text);
+  await askDaemon(command.request, { write, warn: (text) => warnings.push(text), isTerminal: false });
   return printed;
 }
 
@@ -69,6 +72,53 @@ describe('the command line', () => {
     expect(JSON.parse(await tierd('resume'))).toEqual({ paused: false });
   });
 
+  test('a change that holds but could not be saved is told to be so', async () => {
+    daemon.disk.failure = new Error('ENOSPC: no space left on device, write');
+    expect(await tierd('policy', 'set', 'fastUtilization=0.8')).toBe('fastUtilization: 0.8\n');
+    expect(await tierd('pause')).toContain('true');
+    const warning = 'warning: in force, but not saved: ENOSPC: no space left on device, write; it is tried again\n';
+    expect(warnings).toEqual([warning, warning]);
+    delete daemon.disk.failure;
+    await tierd('resume');
+    expect(warnings).toHaveLength(2);
+  });
+
+  test('interleave get and set', async () => {
+    expect(await tierd('interleave', 'get')).toBe((await daemon.api.inject('/v1/interleave?format=text')).body);
+    await tierd('interleave', 'set', '0=3', '1=1');
+    await tierd('interleave', 'set', 'recommended');
+    expect(daemon.service.interleave.orders).toEqual([
+      [
+        { nodeId: 0, weight: 3 },
+        { nodeId: 1, weight: 1 },
+      ],
+      'recommended',
+    ]);
+    await expect(tierd('interleave', 'set', '0=3', 'one=1')).rejects.toThrow('"one=1" is no NODE=WEIGHT');
+    await expect(tierd('interleave', 'set', 'even')).rejects.toMatchObject({ code: 'TIERD_REQUEST_REFUSED' });
+  });
+
+  test.each([
+    { as: [], look: /^UTC +EVENT +WHAT\n.* warning +one\n.* warning +two\n$/ },
+    { as: ['--json'], look: /^\{.*"message":"one".*\}\n\{.*"message":"two".*\}\n$/ },
+  ])('events prints what has happened, then what happens, until the daemon ends: $as', async ({ as, look }) => {
+    daemon.service.events.publish({ type: 'warning', severity: 'warning', message: 'one' });
+    const command = parseCommandLine(['events', ...as, '--socket', socket]);
+    if (command.name !== 'ask') throw new Error('events asks nothing');
+    let printed = '';
+    const printing = askDaemon(command.request, {
+      write: (text) => (printed += text),
+      warn: (text) => warnings.push(text),
+      isTerminal: false,
+    });
+    while (!printed.includes('one')) await setTimeout(10);
+    daemon.service.events.publish({ type: 'warning', severity: 'warning', message: 'two' });
+    while (!printed.includes('two')) await setTimeout(10);
+    await daemon.api.close();
+    expect(await printing).toBe(0);
+    expect(printed).toMatch(look);
+  });
+
   test('says what the daemon says is wrong', async () => {
     const refused = await tierd('policy', 'set', 'fastUtilization=7').catch((error: unknown) => error);
     expect(refused).toMatchObject({
@@ -99,7 +149,12 @@ test('watching goes on when the daemon restarts', async () => {
   const printed: string[] = [];
   const stop = new AbortController();
   const request = { method: 'GET', path: '/v1/status', as: 'text', watch: true, socket } as const;
-  const watching = askDaemon(request, { write: (text) => printed.push(text), isTerminal: true, signal: stop.signal });
+  const watching = askDaemon(request, {
+    write: (text) => printed.push(text),
+    warn: (text) => warnings.push(text),
+    isTerminal: true,
+    signal: stop.signal,
+  });
   while (!printed.join('').includes('cannot reach')) await setTimeout(10);
   await listenOnSocket(daemon.api, socket);
   while (!printed.join('').includes('tierd 1.2.3 on')) await setTimeout(10);
