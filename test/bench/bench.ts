@@ -18,6 +18,7 @@ import { GUEST_PARTS, parseOptions, USAGE } from './options.ts';
 import { compareNativeScans, comparePageWork } from './page-work.ts';
 import { comparePlacement, PLACEMENTS } from './placement.ts';
 import { report } from './report.ts';
+import { timeAnswers } from './rest-latency.ts';
 import type { BenchResults } from './results.ts';
 import { removeScratch, scratchDirectory } from './scratch.ts';
 import { timeNativeSnapshots } from './snapshot-time.ts';
@@ -38,6 +39,7 @@ class Bench {
     pageWork: [],
     engineCost: [],
     snapshotWays: [],
+    restLatency: [],
     failures: [],
   };
   readonly #options: BenchOptions;
@@ -101,6 +103,9 @@ class Bench {
       });
       await this.#part('snapshot-ways', async () => {
         this.results.snapshotWays.push(...(await compareSnapshotWays(guest, progress)));
+      });
+      await this.#part('rest', async () => {
+        this.results.restLatency.push(...(await timeAnswers(stage, progress)));
       });
       for (const scenario of ['room', 'full'] as const) {
         await this.#part(`engines-${scenario}`, async () => {

@@ -5,6 +5,7 @@ import type {
   NativeCostResult,
   PageWorkResult,
   PlacementResult,
+  RestLatencyResult,
   SnapshotResult,
   SnapshotWayResult,
 } from './results.ts';
@@ -29,6 +30,10 @@ export function report(results: BenchResults): string {
     section(
       'One snapshot of all regions of a kdamond, CPU beyond that without snapshots; medians',
       snapshotWayTable(results.snapshotWays),
+    ),
+    section(
+      'Answers of the REST API while memory moves, asked inside the guest',
+      restLatencyTable(results.restLatency),
     ),
     section('Conditions', list(results.conditions)),
     section('Failed', list(results.failures)),
@@ -55,6 +60,19 @@ function section(title: string, body: string): string {
 
 function list(lines: readonly string[]): string {
   return lines.map((line) => `- ${line}\n`).join('');
+}
+
+function restLatencyTable(results: readonly RestLatencyResult[]): string {
+  if (results.length === 0) return '';
+  const rows = results.map((result) => [
+    `${result.path}, ${result.engine}, ${result.kernel}`,
+    `${result.requests}`,
+    result.medianMs.toFixed(1),
+    result.p99Ms.toFixed(1),
+    result.maxMs.toFixed(1),
+    (result.migratedBytes / 2 ** 20 / result.seconds).toFixed(1),
+  ]);
+  return table(['resource, engine, kernel', 'requests', 'median ms', 'p99 ms', 'max ms', 'MiB/s moved'], rows);
 }
 
 function placementTable(results: readonly PlacementResult[]): string {

@@ -105,6 +105,20 @@ export interface SnapshotWayResult {
   readonly kdamondCpuMs: number;
 }
 
+/** How long answers took, asked inside the guest while memory moved; `all`: of all resources together. */
+export interface RestLatencyResult {
+  readonly kernel: string;
+  readonly engine: EngineName;
+  readonly path: string;
+  readonly requests: number;
+  readonly medianMs: number;
+  readonly p99Ms: number;
+  readonly maxMs: number;
+  /** Meanwhile. */
+  readonly migratedBytes: number;
+  readonly seconds: number;
+}
+
 export interface BenchResults {
   readonly conditions: readonly string[];
   readonly placement: readonly PlacementResult[];
@@ -114,6 +128,7 @@ export interface BenchResults {
   readonly pageWork: readonly PageWorkResult[];
   readonly engineCost: readonly EngineCostResult[];
   readonly snapshotWays: readonly SnapshotWayResult[];
+  readonly restLatency: readonly RestLatencyResult[];
   /** What could not be measured, and why. */
   readonly failures: readonly string[];
 }

@@ -6,7 +6,7 @@ import { ROOT } from '../../../scripts/bundle.ts';
 export async function addPrograms(directory: string): Promise<void> {
   await build({
     absWorkingDir: ROOT,
-    entryPoints: ['page-work', 'snapshot-work'].map((name) => join(import.meta.dirname, `${name}.ts`)),
+    entryPoints: ['page-work', 'snapshot-work', 'rest-work'].map((name) => join(import.meta.dirname, `${name}.ts`)),
     outdir: directory,
     bundle: true,
     platform: 'node',

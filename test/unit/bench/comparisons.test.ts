@@ -3,6 +3,7 @@ import type { EngineRun } from '../../bench/engine-cost.ts';
 import { engineCost } from '../../bench/engine-cost.ts';
 import { pageWorkResult, roundsOf } from '../../bench/page-work.ts';
 import { report } from '../../bench/report.ts';
+import { distribution } from '../../bench/rest-latency.ts';
 import type { BenchResults } from '../../bench/results.ts';
 import type { SnapshotWindow } from '../../bench/snapshot-ways.ts';
 import { snapshotWay, windowsOf } from '../../bench/snapshot-ways.ts';
@@ -17,6 +18,7 @@ const NOTHING: BenchResults = {
   pageWork: [],
   engineCost: [],
   snapshotWays: [],
+  restLatency: [],
   failures: [],
 };
 
@@ -99,4 +101,10 @@ describe('ways to a snapshot', () => {
       /\| tried_regions, 6\.12 \| +1000 \| +60\.0 \| +200\.0 \| +100\.0 \|/,
     );
   });
+});
+
+test('the 99th percentile is the time that 99 of 100 answers needed at most', () => {
+  const times = Array.from({ length: 200 }, (_, index) => 200 - index);
+  expect(distribution(times)).toEqual({ requests: 200, medianMs: 100, p99Ms: 198, maxMs: 200 });
+  expect(distribution([7])).toEqual({ requests: 1, medianMs: 7, p99Ms: 7, maxMs: 7 });
 });

@@ -16,6 +16,7 @@ const NOTHING: BenchResults = {
   pageWork: [],
   engineCost: [],
   snapshotWays: [],
+  restLatency: [],
   failures: [],
 };
 
@@ -95,6 +96,7 @@ describe('the options', () => {
       'engines-room',
       'engines-full',
       'snapshot-ways',
+      'rest',
       'native',
     ]);
   });
