@@ -1,4 +1,5 @@
 import { basename } from 'node:path';
+import { inBatches } from '../../numa/batches.ts';
 import { readCxlRegions } from '../../numa/cxl.ts';
 import { discoverTopology } from '../../numa/discover.ts';
 import { parseList } from '../../numa/list-format.ts';
@@ -23,16 +24,25 @@ export async function gatherFacts(sysfs: SysFs, ownKdamondPids: readonly number[
   const regions = await orElse(readCxlRegions(sysfs), []);
   const used = new Set(regions.flatMap(({ devices }) => devices.map(({ name }) => name)));
   const names = await orElse(sysfs.list(CXL_DEVICES), []);
+  const [files, kdamonds, topology, zones, uncommittedRegions, dax, offline] = await Promise.all([
+    readFiles(sysfs),
+    orElse(runningKdamonds(sysfs), undefined),
+    topologyOf(sysfs),
+    orElse(zonesOf(sysfs), []),
+    uncommitted(sysfs, names),
+    daxDevices(sysfs),
+    orElse(offlineBlocks(sysfs), new Map()),
+  ]);
   return {
-    files: await readFiles(sysfs),
-    kdamonds: await orElse(runningKdamonds(sysfs), undefined),
+    files,
+    kdamonds,
     ownKdamondPids,
-    topology: await topologyOf(sysfs),
-    zones: await orElse(zonesOf(sysfs), []),
+    topology,
+    zones,
     unusedCxlDevices: names.filter((name) => /^mem\d+$/.test(name) && !used.has(name)),
-    uncommittedRegions: await uncommitted(sysfs, names),
-    daxDevices: await daxDevices(sysfs),
-    offlineBlocks: await orElse(offlineBlocks(sysfs), new Map()),
+    uncommittedRegions,
+    daxDevices: dax,
+    offlineBlocks: offline,
   };
 }
 
@@ -126,13 +136,12 @@ async function offlineBlocks(sysfs: SysFs): Promise<ReadonlyMap<number, readonly
   const found = new Map<number, readonly number[]>();
   for (const nodeId of parseList(online ?? '', '/sys/devices/system/node/online')) {
     const names = await sysfs.list(`/sys/devices/system/node/node${nodeId}`);
-    const offline: number[] = [];
-    for (const name of names) {
-      const index = /^memory(\d+)$/.exec(name)?.[1];
-      if (index === undefined) continue;
-      const state = await sysfs.readIfPresent(`/sys/devices/system/memory/memory${index}/state`);
-      if (state === 'offline') offline.push(Number(index));
-    }
+    const blocks = names.flatMap((name) => /^memory(\d+)$/.exec(name)?.[1] ?? []);
+    // A host of some TiB has thousands.
+    const states = await inBatches(blocks, (index) =>
+      sysfs.readIfPresent(`/sys/devices/system/memory/memory${index}/state`),
+    );
+    const offline = blocks.filter((_, at) => states[at] === 'offline').map(Number);
     if (offline.length > 0) found.set(nodeId, offline);
   }
   return found;
