@@ -1,7 +1,10 @@
 import type { PlanInput } from '../plan.ts';
 import type { NodeSnapshot } from '../snapshot.ts';
 import type { Migration } from './page-mover.ts';
+import { RegionRates } from './region-rates.ts';
 import { coldestRanges, hottestRanges } from './selection.ts';
+
+const PAGE_BYTES = 4096;
 
 /** The migrations that orders mean, in the order in which to carry them out: demotions first, as they make the room. Pure. */
 export function migrationsFor(
@@ -31,6 +34,7 @@ export function migrationsFor(
         budgetBytes: promotion.budgetBytes,
         ranges: hottestRanges(snapshot, policy),
         looseFrom: 0,
+        rates: new RegionRates(snapshot, PAGE_BYTES),
       });
     }
   }

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { readPageSize } from '../../numa/node-memory.ts';
 import { PageMaps } from '../../numa/page-maps/page-maps.ts';
+import { readBlocks } from '../../numa/page-maps/read-blocks.ts';
 import { hostMovePages } from '../../numa/syscalls/move-pages.ts';
 import type { SysFs } from '../../numa/sysfs.ts';
 import { DamonUnsupportedError } from '../damon/errors.ts';
@@ -78,6 +79,7 @@ export class MovePagesEngine implements Engine {
     this.#mover = new PageMover({
       movePages: await hostMovePages(),
       pageMaps: this.#pageMaps,
+      readBlocks: (pid, blocks, visit) => readBlocks(sysfs, pid, blocks, visit),
       ledger: this.#ledger,
       nowMs,
       cpuMs: processCpuMs,
@@ -171,11 +173,12 @@ export class MovePagesEngine implements Engine {
 /** One line: how far an order was met, and what finding the pages took. */
 function describe({ migration, result }: Part): string {
   const { direction, fromNodeId, toNodeId, budgetBytes } = migration;
-  const { movedBytes, triedBytes, busyMs, maps, isExhausted } = result;
+  const { movedBytes, triedBytes, busyMs, maps, lookMs, isExhausted } = result;
   const mib = (bytes: number) => (bytes / 1024 / 1024).toFixed(1);
   const read =
     maps && `; maps: ${maps.processesRead} processes, ${maps.pagesScanned} pages in ${Math.round(maps.elapsedMs)} ms`;
-  return `${direction} node ${fromNodeId} -> ${toNodeId}: moved ${mib(movedBytes)} of ${mib(budgetBytes)} MiB, tried ${mib(triedBytes)}, in ${Math.round(busyMs)} ms${read ?? ''}${isExhausted === true ? '; no more there' : ''}`;
+  const looked = lookMs === undefined ? '' : `; looked for ${Math.round(lookMs)} ms`;
+  return `${direction} node ${fromNodeId} -> ${toNodeId}: moved ${mib(movedBytes)} of ${mib(budgetBytes)} MiB, tried ${mib(triedBytes)}, in ${Math.round(busyMs)} ms${read ?? ''}${looked}${isExhausted === true ? '; no more there' : ''}`;
 }
 
 function flowsOf(parts: Run['parts']): ReadonlyMap<number, Flow> {

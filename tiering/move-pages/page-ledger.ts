@@ -88,6 +88,11 @@ export class PageLedger {
     this.#moved[direction][isLoose ? 'loose' : 'firm'].add(pid, span, nowMs);
   }
 
+  /** Whether a page could not move a moment ago. */
+  isStuck(pid: number, page: number, nowMs: number): boolean {
+    return this.#stuck.has(pid, page, nowMs);
+  }
+
   /** `reason`: an errno name. */
   failed(pid: number, span: PageSpan, reason: string, nowMs: number): void {
     this.#failedBytes.set(reason, (this.#failedBytes.get(reason) ?? 0) + span.pages * PAGE_BYTES);

@@ -3,10 +3,14 @@ import { errnoName } from '../../numa/syscalls/errno.ts';
 import { SyscallError } from '../../numa/syscalls/errors.ts';
 import type { MovePages } from '../../numa/syscalls/move-pages.ts';
 import type { AddressRange } from '../../numa/topology.ts';
+import type { ReadBlocks } from './bystanders.ts';
+import { Bystanders } from './bystanders.ts';
+import { HeatMemory } from './heat-memory.ts';
 import type { PageBatch } from './page-batches.ts';
 import { pageBatches } from './page-batches.ts';
 import type { PageLedger } from './page-ledger.ts';
 import type { PageSpan } from './page-memory.ts';
+import type { RegionRates } from './region-rates.ts';
 import { Searches } from './searches.ts';
 import { pauseMs } from './throttle.ts';
 
@@ -20,6 +24,8 @@ export interface Migration {
   readonly ranges: readonly AddressRange[];
   /** From this one on their pages move for the sake of the policy, not for what they are: after a change of policy they need not settle to move back. */
   readonly looseFrom: number;
+  /** When told: pages of the ranges that are likely not what makes them hot stay. */
+  readonly rates?: RegionRates;
 }
 
 export interface MoveLimits {
@@ -39,6 +45,8 @@ export interface MigrationResult {
   busyMs: number;
   /** What was read last to find the pages. */
   maps?: RefreshReport;
+  /** Time it took to tell hot pages from those between them. */
+  lookMs?: number;
   /** All page maps were read, and the ranges hold no more that may move. */
   isExhausted?: boolean;
 }
@@ -46,12 +54,23 @@ export interface MigrationResult {
 export interface PageMoverOptions {
   readonly movePages: MovePages;
   readonly pageMaps: Pick<PageMaps, 'refresh' | 'find' | 'moved'>;
+  readonly readBlocks: ReadBlocks;
   readonly ledger: PageLedger;
   /** CLOCK_MONOTONIC in milliseconds. */
   readonly nowMs: () => number;
   /** Processor time of this process so far, in milliseconds. */
   readonly cpuMs: () => number;
   readonly sleep: (ms: number, signal: AbortSignal) => Promise<void>;
+}
+
+/** What one round of moving what is known is about. */
+interface Round {
+  readonly migration: Migration;
+  readonly limits: MoveLimits;
+  readonly result: MigrationResult;
+  readonly started: { readonly atMs: number; readonly cpuMs: number };
+  readonly bystanders: Bystanders | undefined;
+  readonly signal: AbortSignal;
 }
 
 const PAGE_BYTES = 4096;
@@ -72,6 +91,8 @@ export class PageMover {
   #mapsReadAtMs = Number.NEGATIVE_INFINITY;
   /** By direction and node. */
   readonly #searches = new Map<string, Searches>();
+  /** By node. */
+  readonly #memories = new Map<number, HeatMemory>();
 
   constructor(options: PageMoverOptions) {
     this.#options = options;
@@ -84,11 +105,13 @@ export class PageMover {
     result: MigrationResult,
     signal: AbortSignal,
   ): Promise<void> {
-    const { nowMs, cpuMs } = this.#options;
+    const { pageMaps, ledger, nowMs, cpuMs, readBlocks } = this.#options;
     const { direction, fromNodeId, budgetBytes } = migration;
     const searches = this.#searchesOf(`${direction} ${fromNodeId}`);
     const started = { atMs: nowMs(), cpuMs: cpuMs() };
     if (!searches.isDue(budgetBytes, started.atMs)) return;
+    const { rates } = migration;
+    const bystanders = rates && new Bystanders({ rates, memory: this.#memoryOf(fromNodeId), nowMs, readBlocks });
     try {
       // What is known already first: to look again costs more than to move a few pages.
       let isKnown = started.atMs - this.#mapsReadAtMs < MAPS_MAX_AGE_MS;
@@ -99,7 +122,13 @@ export class PageMover {
           result.maps = maps;
         }
         const before = result.triedBytes;
-        await this.#round(migration, limits, result, started, signal);
+        if (bystanders !== undefined) {
+          const lookedAtMs = nowMs();
+          const there = pageMaps.find(migration.ranges, { maxBytes: Number.POSITIVE_INFINITY });
+          await bystanders.look(there, (pid, page) => ledger.isStuck(pid, page, lookedAtMs));
+          result.lookMs = (result.lookMs ?? 0) + nowMs() - lookedAtMs;
+        }
+        await this.#round({ migration, limits, result, started, bystanders, signal });
         if (limits.dryRun || leftPages(migration, result) === 0) break;
         result.isExhausted = !isKnown && result.triedBytes === before && result.maps?.isComplete === true;
         if (result.isExhausted) break;
@@ -132,17 +161,18 @@ export class PageMover {
     return searches;
   }
 
-  async #round(
-    migration: Migration,
-    limits: MoveLimits,
-    result: MigrationResult,
-    started: { readonly atMs: number; readonly cpuMs: number },
-    signal: AbortSignal,
-  ): Promise<void> {
+  #memoryOf(nodeId: number): HeatMemory {
+    const memory = this.#memories.get(nodeId) ?? new HeatMemory();
+    this.#memories.set(nodeId, memory);
+    return memory;
+  }
+
+  async #round(round: Round): Promise<void> {
     const { pageMaps, nowMs, cpuMs, sleep } = this.#options;
+    const { migration, limits, result, started, signal } = round;
     const touched: PageBatch[] = [];
     try {
-      for (const { batch, isLoose } of this.#batches(migration, limits, result)) {
+      for (const { batch, isLoose } of this.#batches(round)) {
         if (signal.aborted) return;
         const pause = pauseMs(cpuMs() - started.cpuMs, nowMs() - started.atMs, limits.maxCpuShare);
         if (pause > 0) await sleep(pause, signal);
@@ -160,11 +190,12 @@ export class PageMover {
   }
 
   /** What is known to lie in the ranges and may move, as far as the budget goes. */
-  *#batches(
-    migration: Migration,
-    limits: MoveLimits,
-    result: MigrationResult,
-  ): Generator<{ readonly batch: PageBatch; readonly isLoose: boolean }> {
+  *#batches({
+    migration,
+    limits,
+    result,
+    bystanders,
+  }: Round): Generator<{ readonly batch: PageBatch; readonly isLoose: boolean }> {
     const { pageMaps, ledger, nowMs } = this.#options;
     const { direction, ranges, looseFrom } = migration;
     const parts = [
@@ -177,7 +208,8 @@ export class PageMover {
         ...(limits.pids && { pids: limits.pids }),
       });
       const mayMove = ledger.mayMove(direction, { nowMs: nowMs(), settleMs: limits.settleMs });
-      for (const batch of pageBatches(runs, leftPages(migration, result), mayMove)) yield { batch, isLoose };
+      const wished = bystanders?.without(runs) ?? runs;
+      for (const batch of pageBatches(wished, leftPages(migration, result), mayMove)) yield { batch, isLoose };
     }
   }
 

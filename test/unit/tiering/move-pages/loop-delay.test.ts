@@ -5,10 +5,13 @@ import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, onTestFinished, test } from 'vitest';
 import { PageMaps } from '../../../../numa/page-maps/page-maps.ts';
+import { readBlocks } from '../../../../numa/page-maps/read-blocks.ts';
 import { hostMovePages } from '../../../../numa/syscalls/move-pages.ts';
 import { HostSysFs } from '../../../../numa/sysfs.ts';
 import { PageLedger } from '../../../../tiering/move-pages/page-ledger.ts';
 import { PageMover } from '../../../../tiering/move-pages/page-mover.ts';
+import { RegionRates } from '../../../../tiering/move-pages/region-rates.ts';
+import type { NodeSnapshot } from '../../../../tiering/snapshot.ts';
 import { refusedCalls } from '../../numa/syscalls/refused-calls.ts';
 
 const MIB = 2 ** 20;
@@ -20,6 +23,20 @@ const seesFrames = (Number.parseInt(capabilities.slice(-8), 16) & (1 << 21)) !==
 
 /** Something above the 200 MB/s that are to be shown. */
 const COPIED_BYTES_PER_MS = 300_000;
+
+/** Some thousand regions, each a little hot. */
+const REGIONS: NodeSnapshot = {
+  nodeId: 0,
+  takenAtMs: 0,
+  maxNrAccesses: 10,
+  aggregationIntervalMs: 500,
+  regions: Array.from({ length: 4096 }, (_, i) => ({
+    start: i * 2 ** 24,
+    end: (i + 1) * 2 ** 24,
+    nrAccesses: 5 + (i % 3),
+    age: 10,
+  })),
+};
 
 /**
  * All of the engine's own work on the memory of another process: page maps, batches, the calls, the ledger. On one node the kernel finds every page in
@@ -34,6 +51,7 @@ test.skipIf(refused.length > 0 || !seesFrames)(
     await once(child.stdout, 'data');
     const pid = child.pid ?? 0;
 
+    const sysfs = new HostSysFs();
     const ledger = new PageLedger(0);
     const movePages = await hostMovePages();
     const mover = new PageMover({
@@ -44,7 +62,8 @@ test.skipIf(refused.length > 0 || !seesFrames)(
         await sleep((request.pages.length * 4096) / COPIED_BYTES_PER_MS);
         return statuses.map((status) => (status === 0 ? 1 : status));
       },
-      pageMaps: new PageMaps({ sysfs: new HostSysFs() }),
+      pageMaps: new PageMaps({ sysfs }),
+      readBlocks: (pid, blocks, visit) => readBlocks(sysfs, pid, blocks, visit),
       ledger,
       nowMs: () => performance.now(),
       cpuMs: () => 0,
@@ -61,6 +80,7 @@ test.skipIf(refused.length > 0 || !seesFrames)(
         budgetBytes: SIZE,
         ranges: [{ start: 0, end: 2 ** 40 }],
         looseFrom: 1,
+        rates: new RegionRates(REGIONS, 4096),
       },
       { pids: new Set([pid]), settleMs: 10_000, maxCpuShare: 1, dryRun: false },
       result,

@@ -1,12 +1,14 @@
 import { constants } from 'node:os';
 import { describe, expect, test } from 'vitest';
 import type { PageRun, RefreshReport } from '../../../../numa/page-maps/page-maps.ts';
+import { RunBuffer } from '../../../../numa/page-maps/pagemap-runs.ts';
 import { SyscallError } from '../../../../numa/syscalls/errors.ts';
 import type { MovePagesRequest } from '../../../../numa/syscalls/move-pages.ts';
 import type { AddressRange } from '../../../../numa/topology.ts';
 import { PageLedger } from '../../../../tiering/move-pages/page-ledger.ts';
 import type { Migration, MigrationResult, MoveLimits } from '../../../../tiering/move-pages/page-mover.ts';
 import { PageMover } from '../../../../tiering/move-pages/page-mover.ts';
+import { RegionRates } from '../../../../tiering/move-pages/region-rates.ts';
 
 const PAGE = 4096;
 const ENOENT = -constants.errno.ENOENT;
@@ -54,6 +56,16 @@ class Machine {
         find,
         moved: (pid, startPage, pages) => this.voided.push(`${pid}: ${startPage}+${pages}`),
       },
+      // A page lies in the frame of the same number.
+      readBlocks: async (_pid, blocks, visit) => {
+        for (const block of blocks) {
+          const found = new RunBuffer();
+          for (let page = block * 512; page < (block + 1) * 512; page += 1) {
+            if (this.nodeOf.get(page) === 1) found.push(page, page, 1);
+          }
+          visit(block, found);
+        }
+      },
       ledger: this.ledger,
       nowMs: () => this.nowMs,
       cpuMs: () => this.cpuMs,
@@ -78,7 +90,12 @@ class Machine {
     return new Int32Array(pages.length).fill(movable.length === pages.length ? targetNodeId : EAGAIN);
   }
 
-  async promote(budgetPages: number, limits: Partial<MoveLimits> = {}, signal = new AbortController().signal) {
+  async promote(
+    budgetPages: number,
+    limits: Partial<MoveLimits> = {},
+    signal = new AbortController().signal,
+    rates?: RegionRates,
+  ) {
     const result: MigrationResult = { movedBytes: 0, triedBytes: 0, busyMs: 0 };
     const migration: Migration = {
       direction: 'promotion',
@@ -87,6 +104,7 @@ class Machine {
       budgetBytes: budgetPages * PAGE,
       ranges: [{ start: 0, end: 2 ** 40 }],
       looseFrom: 0,
+      ...(rates && { rates }),
     };
     await this.mover.carryOut(
       migration,
@@ -116,6 +134,19 @@ const run = (pid: number, startPage: number, pages: number, huge = false): PageR
 });
 
 describe('moving pages', () => {
+  test('leaves pages where they are that lie between hot ones, but belong to a cold block', async () => {
+    // Block 0 is hot. Of block 1 the first 100 pages lie in its region, and all others in an idle one.
+    const regions = [
+      { start: 0, end: 612 * PAGE, nrAccesses: 8, age: 5 },
+      { start: 612 * PAGE, end: 2000 * PAGE, nrAccesses: 0, age: 5 },
+    ];
+    const snapshot = { nodeId: 1, takenAtMs: 0, maxNrAccesses: 10, aggregationIntervalMs: 500, regions };
+    const machine = new Machine([run(7, 0, 1024)], (ranges) => (ranges.length === 0 ? [] : [run(7, 0, 612)]));
+    const rates = new RegionRates(snapshot, PAGE);
+    expect(await machine.promote(5000, {}, undefined, rates)).toMatchObject({ movedPages: 512, isExhausted: true });
+    expect(machine.nodeOf.get(512)).toBe(1);
+  });
+
   test('moves exactly the budget, and says what is void now', async () => {
     const machine = new Machine([run(7, 0, 10_000)]);
     expect(await machine.promote(5000)).toMatchObject({ movedPages: 5000, triedPages: 5000 });
