@@ -5,8 +5,15 @@ import { runHost, tail } from './host-process.ts';
 import type { Progress } from './progress.ts';
 import { step } from './progress.ts';
 
-/** A program that the harness calls on this machine, and the Debian package that has it. */
-const tools: readonly { readonly program: string; readonly probe: readonly string[]; readonly package: string }[] = [
+/** A program that is called on this machine, how to find out whether it is there, and the Debian package that has it. */
+interface HostTool {
+  readonly program: string;
+  readonly probe: readonly string[];
+  readonly package: string;
+}
+
+/** What the harness needs. */
+const tools: readonly HostTool[] = [
   { program: 'qemu-system-x86_64', probe: ['--version'], package: 'qemu-system-x86' },
   { program: 'qemu-img', probe: ['--version'], package: 'qemu-utils' },
   { program: 'mmdebstrap', probe: ['--version'], package: 'mmdebstrap' },
@@ -43,6 +50,12 @@ export function ensureHostPackages(progress: Progress): Promise<void> {
   return ready;
 }
 
+/** Makes sure that a program is there which only some tests need. */
+export async function ensureHostTool(tool: HostTool, progress: Progress): Promise<void> {
+  const missing = await missingAmong([tool]);
+  if (missing.size > 0) await installPackages(missing, progress);
+}
+
 async function install(progress: Progress): Promise<void> {
   if (process.arch !== 'x64') {
     throw new GuestError('HOST_UNSUPPORTED', `Guests need an x86-64 machine, this one is ${process.arch}.`);
@@ -59,16 +72,21 @@ async function install(progress: Progress): Promise<void> {
 }
 
 async function missingPackages(): Promise<Set<string>> {
-  const missing = new Set<string>();
-  for (const tool of tools) {
-    const result = await runHost(tool.program, tool.probe);
-    if (result.exitCode === 127) missing.add(tool.package);
-  }
+  const missing = await missingAmong(tools);
   const qemu = missing.has('qemu-system-x86') ? undefined : await qemuVersion();
   if (qemu !== undefined && !qemuIsUsable(qemu)) missing.add('qemu-system-x86').add('qemu-utils');
   // gcc without the C library's headers cannot build the workload tool.
   const headers = await runHost('gcc', ['-E', '-x', 'c', '-'], { input: '#include <stdio.h>\n' });
   if (headers.exitCode !== 0) missing.add('libc6-dev');
+  return missing;
+}
+
+async function missingAmong(wanted: readonly HostTool[]): Promise<Set<string>> {
+  const missing = new Set<string>();
+  for (const tool of wanted) {
+    const result = await runHost(tool.program, tool.probe);
+    if (result.exitCode === 127) missing.add(tool.package);
+  }
   return missing;
 }
 
@@ -91,7 +109,7 @@ async function installPackages(missing: ReadonlySet<string>, progress: Progress)
         : '';
     throw new GuestError(
       'HOST_PACKAGES_MISSING',
-      `Guests need programs that are not installed. As root: apt-get install --no-install-recommends ${plain.join(' ')}${targeted}`,
+      `Tests need programs that are not installed. As root: apt-get install --no-install-recommends ${plain.join(' ')}${targeted}`,
     );
   }
   const suites = [codename, ...(backports === undefined ? [] : [backports])];
