@@ -1,6 +1,6 @@
 import type { EventType, RecordedEvent } from '../../tiering/events/event.ts';
 import { formatLine } from '../text/columns.ts';
-import { wrap } from '../text/wrap.ts';
+import { wrapped } from '../text/wrap.ts';
 
 /** How events are written to a client. */
 export interface EventFormat {
@@ -35,23 +35,24 @@ const LONGEST_TYPE: EventType = 'migration';
 const WIDTHS = ['2026-11-23 19:30:02'.length, LONGEST_TYPE.length, 0];
 
 /** Lines to read in a terminal. */
-export const EVENT_LINES: EventFormat = {
+export const eventLines = (columns: number): EventFormat => ({
   mediaType: 'text/plain',
   opening: `${formatLine(
     COLUMNS,
     WIDTHS,
     COLUMNS.map(({ title }) => title),
+    columns,
   )}\n`,
   event({ at, type, message }) {
     const when = at.slice(0, 19).replace('T', ' ');
     const line = `${when.padEnd(WIDTHS[0] ?? 0)}  ${type.padEnd(LONGEST_TYPE.length)}  ${printable(message)}`;
-    return `${wrap(line).join('\n')}\n`;
+    return wrapped([line], columns);
   },
   gap(missedEvents) {
     return `${missedEvents} events before are no longer kept\n`;
   },
   heartbeat: undefined,
-};
+});
 
 /** What could steer a terminal, as the name of a cgroup may, is not printed. */
 function printable(text: string): string {

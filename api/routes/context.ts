@@ -6,6 +6,7 @@ import type { TieringService } from '../../tiering/service.ts';
 import type { Host } from '../host.ts';
 import type { OperatorSettings } from '../policy/operator-settings.ts';
 import { ProblemSchema } from '../problem.ts';
+import { DEFAULT_COLUMNS } from '../text/columns.ts';
 
 /** fastify, with types that follow from the schemas. */
 export type Api = FastifyInstance<
@@ -34,8 +35,22 @@ export interface ApiContext {
   nowMs(): number;
 }
 
-/** `?format=` of resources that also answer as text. */
-export const FormatSchema = Type.Optional(Type.Union([Type.Literal('json'), Type.Literal('text')]));
+/** The query of resources that also answer as text. */
+export const TEXT_QUERY = {
+  format: Type.Optional(Type.Union([Type.Literal('json'), Type.Literal('text')])),
+  columns: Type.Optional(
+    Type.String({
+      title: `a whole number from ${DEFAULT_COLUMNS} to 500`,
+      pattern: '^([1-4][0-9]{2}|500)$',
+      description: `Width of the text, ${DEFAULT_COLUMNS} by default.`,
+    }),
+  ),
+};
+
+/** How wide a text may be, in characters. */
+export function columnsOf({ columns }: { readonly columns?: string }): number {
+  return columns === undefined ? DEFAULT_COLUMNS : Number(columns);
+}
 
 export const NoQuerySchema = Type.Object({}, { additionalProperties: false });
 

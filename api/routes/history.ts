@@ -3,7 +3,7 @@ import { chooseRepresentation } from '../content.ts';
 import { historyText } from '../text/history-text.ts';
 import { HistorySchema, historyJson, historyView } from '../views/history-view.ts';
 import type { Api, ApiContext } from './context.ts';
-import { FormatSchema, responses } from './context.ts';
+import { columnsOf, responses, TEXT_QUERY } from './context.ts';
 import { NodeIdSchema, requireKnownNode } from './node-query.ts';
 import { sendStream } from './send-stream.ts';
 
@@ -18,7 +18,7 @@ const seconds = (description: string) =>
 
 const QuerySchema = Type.Object(
   {
-    format: FormatSchema,
+    ...TEXT_QUERY,
     sinceSeconds: seconds('From how long ago; 600 by default.'),
     stepSeconds: seconds('Length of a step, at least; a sixtieth of the whole by default.'),
     nodeId: NodeIdSchema,
@@ -40,7 +40,7 @@ export function historyRoute(api: Api, { service, nowMs }: ApiContext): void {
     const nodes = answer.nodes.filter((node) => nodeId === undefined || node.nodeId === Number(nodeId));
     const history = historyView({ ...answer, nodes }, since, { nowMs: now, dateMs: Date.now() });
     if (chooseRepresentation(format, request.headers.accept) === 'text') {
-      sendStream(reply, 'text/plain', historyText(history));
+      sendStream(reply, 'text/plain', historyText(history, columnsOf(request.query)));
     } else {
       sendStream(reply, 'application/json', historyJson(history));
     }

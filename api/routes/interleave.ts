@@ -7,10 +7,10 @@ import { wrongValue } from '../schema/violation.ts';
 import { interleaveText } from '../text/interleave-text.ts';
 import { InterleaveSchema } from '../views/interleave-view.ts';
 import type { Api, ApiContext } from './context.ts';
-import { FormatSchema, responses } from './context.ts';
+import { columnsOf, responses, TEXT_QUERY } from './context.ts';
 import { sendText } from './send-text.ts';
 
-const QuerySchema = Type.Object({ format: FormatSchema }, { additionalProperties: false });
+const QuerySchema = Type.Object({ ...TEXT_QUERY }, { additionalProperties: false });
 
 /** GET and PATCH /v1/interleave: the weights of weighted interleaving, and what the nodes' bandwidths recommend. */
 export function interleaveRoutes(api: Api, { service }: ApiContext): void {
@@ -18,7 +18,7 @@ export function interleaveRoutes(api: Api, { service }: ApiContext): void {
   api.get('/v1/interleave', { schema }, async (request, reply) => {
     const state = await service.interleave.read();
     const wanted = chooseRepresentation(request.query.format, request.headers.accept);
-    if (wanted === 'text') sendText(reply, interleaveText(state));
+    if (wanted === 'text') sendText(reply, interleaveText(state, columnsOf(request.query)));
     else reply.send(state);
     return reply;
   });
@@ -26,7 +26,7 @@ export function interleaveRoutes(api: Api, { service }: ApiContext): void {
     const order = interleaveOrder(request.body);
     const state = await service.interleave.set(order).catch((error: unknown) => Promise.reject(namingTheKey(error)));
     const wanted = chooseRepresentation(request.query.format, request.headers.accept);
-    if (wanted === 'text') sendText(reply, interleaveText(state));
+    if (wanted === 'text') sendText(reply, interleaveText(state, columnsOf(request.query)));
     else reply.send(state);
     return reply;
   });

@@ -9,10 +9,10 @@ import { wrongValue } from '../schema/violation.ts';
 import { migrationsText, migrationText } from '../text/migrations-text.ts';
 import { MigrationSchema, MigrationsSchema } from '../views/migration-view.ts';
 import type { Api, ApiContext } from './context.ts';
-import { FormatSchema, NoQuerySchema, responses } from './context.ts';
+import { columnsOf, NoQuerySchema, responses, TEXT_QUERY } from './context.ts';
 import { sendText } from './send-text.ts';
 
-const FormatQuerySchema = Type.Object({ format: FormatSchema }, { additionalProperties: false });
+const FormatQuerySchema = Type.Object({ ...TEXT_QUERY }, { additionalProperties: false });
 const ParamsSchema = Type.Object({ id: Type.String() });
 
 /**
@@ -25,7 +25,7 @@ export function migrationRoutes(api: Api, { service }: ApiContext): void {
   const list = { querystring: FormatQuerySchema, response: responses(MigrationsSchema) };
   api.get('/v1/migrations', { schema: list }, (request, reply) => {
     const jobs = migrations.list();
-    if (wantsText(request.query.format, request)) sendText(reply, migrationsText(jobs));
+    if (wantsText(request.query.format, request)) sendText(reply, migrationsText(jobs, columnsOf(request.query)));
     else reply.send({ migrations: jobs });
   });
 
@@ -39,7 +39,7 @@ export function migrationRoutes(api: Api, { service }: ApiContext): void {
   const read = { params: ParamsSchema, querystring: FormatQuerySchema, response: responses(MigrationSchema) };
   api.get('/v1/migrations/:id', { schema: read }, (request, reply) => {
     const job = found(migrations.get(Number(request.params.id)), request);
-    if (wantsText(request.query.format, request)) sendText(reply, migrationText(job));
+    if (wantsText(request.query.format, request)) sendText(reply, migrationText(job, columnsOf(request.query)));
     else reply.send(job);
   });
 

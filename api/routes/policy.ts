@@ -8,12 +8,12 @@ import { PlanChangeSchema } from '../policy/plan-changes.ts';
 import { policyText } from '../text/policy-text.ts';
 import { warnWhenUnsaved } from '../warning-header.ts';
 import type { Api, ApiContext } from './context.ts';
-import { FormatSchema, responses } from './context.ts';
+import { columnsOf, responses, TEXT_QUERY } from './context.ts';
 import { sendText } from './send-text.ts';
 
 const FlagSchema = Type.Optional(Type.Union([Type.Literal('true'), Type.Literal('false')]));
 
-const GetQuerySchema = Type.Object({ format: FormatSchema, sources: FlagSchema }, { additionalProperties: false });
+const GetQuerySchema = Type.Object({ ...TEXT_QUERY, sources: FlagSchema }, { additionalProperties: false });
 
 const ChangeQuerySchema = Type.Object({ dryRun: FlagSchema }, { additionalProperties: false });
 
@@ -42,7 +42,7 @@ export function policyRoutes(api: Api, { settings }: ApiContext): void {
     tag(reply, settings);
     // fastify knows that this status has no body.
     if (wanted === 'json' && sameTag(request.headers['if-none-match'], settings.etag())) sendText(reply.code(304), '');
-    else if (wanted === 'text') sendText(reply, policyText(policy, where));
+    else if (wanted === 'text') sendText(reply, policyText(policy, where, columnsOf(request.query)));
     else reply.send(sources === 'true' ? { policy, sources: where } : policy);
   });
 

@@ -4,7 +4,7 @@ import { InvalidQueryError } from '../errors.ts';
 import { wrongValue } from '../schema/violation.ts';
 import type { RegionSelection } from '../views/region-selection.ts';
 import { REGION_ORDERS } from '../views/region-selection.ts';
-import { FormatSchema } from './context.ts';
+import { TEXT_QUERY } from './context.ts';
 import { NodeIdSchema } from './node-query.ts';
 
 // A query is text; nothing is converted before it is checked.
@@ -18,7 +18,7 @@ const seconds = (description: string) =>
 /** The query of GET /v1/snapshot. */
 export const SnapshotQuerySchema = Type.Object(
   {
-    format: FormatSchema,
+    ...TEXT_QUERY,
     nodeId: NodeIdSchema,
     minAccessRate: share('Only regions at least this share of whose samples saw an access.'),
     maxAccessRate: share('Only regions at most this share of whose samples saw an access.'),

@@ -4,7 +4,7 @@ import { snapshotText } from '../text/snapshot-text.ts';
 import type { NodeView, SnapshotOptions } from '../views/snapshot-view.ts';
 import { nodeView, SnapshotSchema, snapshotJson } from '../views/snapshot-view.ts';
 import type { Api, ApiContext } from './context.ts';
-import { responses } from './context.ts';
+import { columnsOf, responses } from './context.ts';
 import { requireKnownNode } from './node-query.ts';
 import { sendStream } from './send-stream.ts';
 import { regionSelection, SnapshotQuerySchema } from './snapshot-query.ts';
@@ -25,7 +25,7 @@ export function snapshotRoute(api: Api, { service, nowMs }: ApiContext): void {
       options,
     );
     const wanted = chooseRepresentation(format, request.headers.accept);
-    if (wanted === 'text') sendStream(reply, 'text/plain', snapshotText(nodes));
+    if (wanted === 'text') sendStream(reply, 'text/plain', snapshotText(nodes, columnsOf(request.query)));
     else sendStream(reply, 'application/json', snapshotJson(nodes));
   });
 }

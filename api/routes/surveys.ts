@@ -4,14 +4,14 @@ import { chooseRepresentation } from '../content.ts';
 import { cgroupsText, processesText } from '../text/survey-text.ts';
 import { CgroupsSchema, cgroupsView, ProcessesSchema, processesView } from '../views/survey-views.ts';
 import type { Api, ApiContext } from './context.ts';
-import { FormatSchema, responses } from './context.ts';
+import { columnsOf, responses, TEXT_QUERY } from './context.ts';
 import { sendText } from './send-text.ts';
 
 const DEFAULT_LIMIT = 50;
 
 const QuerySchema = Type.Object(
   {
-    format: FormatSchema,
+    ...TEXT_QUERY,
     limit: Type.Optional(
       Type.String({
         title: 'a whole number from 1 to 1000',
@@ -31,7 +31,7 @@ export function surveyRoutes(api: Api, { service, nowMs }: ApiContext): void {
   api.get('/v1/processes', { schema: processes }, async (request, reply) => {
     const survey = await service.processes();
     const body = processesView(survey, { nowMs: nowMs(), limit: limitOf(request.query) });
-    if (wantsText(request.query.format, request)) sendText(reply, processesText(body));
+    if (wantsText(request.query.format, request)) sendText(reply, processesText(body, columnsOf(request.query)));
     else reply.send(body);
     return reply;
   });
@@ -40,7 +40,7 @@ export function surveyRoutes(api: Api, { service, nowMs }: ApiContext): void {
   api.get('/v1/cgroups', { schema: cgroups }, async (request, reply) => {
     const survey = await service.cgroups();
     const body = cgroupsView(survey, { nowMs: nowMs(), limit: limitOf(request.query) });
-    if (wantsText(request.query.format, request)) sendText(reply, cgroupsText(body));
+    if (wantsText(request.query.format, request)) sendText(reply, cgroupsText(body, columnsOf(request.query)));
     else reply.send(body);
     return reply;
   });

@@ -1,5 +1,5 @@
-/** No line of a text answer is wider. */
-export const MAX_COLUMNS = 100;
+/** No line of a text answer is wider, unless asked. */
+export const DEFAULT_COLUMNS = 100;
 
 export interface Column {
   readonly title: string;
@@ -8,21 +8,30 @@ export interface Column {
 
 const GAP = '  ';
 
-/** Lines of a table, titles first, each column as wide as its widest cell. */
-export function formatColumns(columns: readonly Column[], rows: readonly (readonly string[])[]): string[] {
+/** Lines of a table, titles first, each column as wide as its widest cell; cut at `most` columns of the terminal. */
+export function formatColumns(
+  columns: readonly Column[],
+  rows: readonly (readonly string[])[],
+  most: number,
+): string[] {
   const widths = columns.map(({ title }, index) =>
     rows.reduce((width, row) => Math.max(width, row[index]?.length ?? 0), title.length),
   );
   const titles = columns.map(({ title }) => title);
-  return [titles, ...rows].map((cells) => formatLine(columns, widths, cells));
+  return [titles, ...rows].map((cells) => formatLine(columns, widths, cells, most));
 }
 
-/** One line of a table whose widths are known; without trailing blanks. */
-export function formatLine(columns: readonly Column[], widths: readonly number[], cells: readonly string[]): string {
+/** One line of a table whose widths are known; without trailing blanks, cut at `most` columns of the terminal. */
+export function formatLine(
+  columns: readonly Column[],
+  widths: readonly number[],
+  cells: readonly string[],
+  most: number,
+): string {
   const padded = columns.map(({ align }, index) => {
     const cell = cells[index] ?? '';
     const width = widths[index] ?? 0;
     return align === 'left' ? cell.padEnd(width) : cell.padStart(width);
   });
-  return padded.join(GAP).trimEnd().slice(0, MAX_COLUMNS);
+  return padded.join(GAP).trimEnd().slice(0, most);
 }

@@ -1,12 +1,13 @@
 import type { DiagnosisBody } from '../views/diagnosis-view.ts';
-import { wrap } from './wrap.ts';
+import { DEFAULT_COLUMNS } from './columns.ts';
+import { wrapped } from './wrap.ts';
 
 type FindingBody = DiagnosisBody['findings'][number];
 
 const MAX_VALUE_CHARACTERS = 60;
 
 /** A diagnosis to read in a terminal: what needs attention with its evidence and remedy, then what is well in a line each. */
-export function diagnosisText({ findings }: DiagnosisBody): string {
+export function diagnosisText({ findings }: DiagnosisBody, columns = DEFAULT_COLUMNS): string {
   const well = findings.filter(({ severity }) => severity === 'ok');
   const others = findings.filter(({ severity }) => severity !== 'ok');
   const lines = [
@@ -15,7 +16,7 @@ export function diagnosisText({ findings }: DiagnosisBody): string {
     '',
     summary(findings),
   ];
-  return `${lines.flatMap(wrap).join('\n')}\n`;
+  return wrapped(lines, columns);
 }
 
 function describe({ severity, title, evidence, remedy }: FindingBody): string[] {

@@ -1,6 +1,6 @@
 import type { HistoryBody, PointBody } from '../views/history-view.ts';
 import type { Column } from './columns.ts';
-import { formatLine } from './columns.ts';
+import { DEFAULT_COLUMNS, formatLine } from './columns.ts';
 import { formatBytes, formatSeconds, formatShare } from './units.ts';
 
 /** With the gaps between them 100 columns. */
@@ -22,12 +22,16 @@ const COLUMNS: readonly Column[] = [
 const CHUNK_LINES = 250;
 
 /** The history to read in a terminal, a table for each node, piece by piece. QUOTA: the most that one pass might move. */
-export function* historyText({ sinceSeconds, stepSeconds, nodes }: HistoryBody): Generator<string> {
+export function* historyText(
+  { sinceSeconds, stepSeconds, nodes }: HistoryBody,
+  columns = DEFAULT_COLUMNS,
+): Generator<string> {
   if (nodes.length === 0) yield 'no history yet\n';
   const titles = formatLine(
     COLUMNS,
     WIDTHS,
     COLUMNS.map(({ title }) => title),
+    columns,
   );
   for (const [index, { nodeId, promotedBytes, demotedBytes, points }] of nodes.entries()) {
     const moved = `promoted ${formatBytes(promotedBytes)}, demoted ${formatBytes(demotedBytes)}`;
@@ -36,7 +40,9 @@ export function* historyText({ sinceSeconds, stepSeconds, nodes }: HistoryBody):
     const from = first === undefined ? '' : `, from ${first.at.slice(0, 10)}`;
     yield `${index === 0 ? '' : '\n'}node ${nodeId}: ${moved} in ${span}${from}\n${titles}\n`;
     for (let start = 0; start < points.length; start += CHUNK_LINES) {
-      const lines = points.slice(start, start + CHUNK_LINES).map((point) => formatLine(COLUMNS, WIDTHS, cells(point)));
+      const lines = points
+        .slice(start, start + CHUNK_LINES)
+        .map((point) => formatLine(COLUMNS, WIDTHS, cells(point), columns));
       yield `${lines.join('\n')}\n`;
     }
   }

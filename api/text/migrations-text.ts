@@ -1,8 +1,8 @@
 import type { MigrationBody } from '../views/migration-view.ts';
 import type { Column } from './columns.ts';
-import { formatColumns } from './columns.ts';
+import { DEFAULT_COLUMNS, formatColumns } from './columns.ts';
 import { formatBytes, formatShare } from './units.ts';
-import { wrap } from './wrap.ts';
+import { wrapped } from './wrap.ts';
 
 const COLUMNS: readonly Column[] = [
   { title: 'ID', align: 'right' },
@@ -19,22 +19,22 @@ const MAX_TARGET_LENGTH = 26;
 const MAX_NODES_SHOWN = 4;
 
 /** The one-shot migrations to read in a terminal, one line each. */
-export function migrationsText(migrations: readonly MigrationBody[]): string {
+export function migrationsText(migrations: readonly MigrationBody[], columns = DEFAULT_COLUMNS): string {
   if (migrations.length === 0) return 'no migrations\n';
-  return `${formatColumns(COLUMNS, migrations.map(cells)).join('\n')}\n`;
+  return `${formatColumns(COLUMNS, migrations.map(cells), columns).join('\n')}\n`;
 }
 
 /** One migration to read in a terminal: its line, then what there is to say, then why bytes did not move. */
-export function migrationText(migration: MigrationBody): string {
+export function migrationText(migration: MigrationBody, columns = DEFAULT_COLUMNS): string {
   const { message, processes, totalBytes, maxBytesPerSecond, failures } = migration;
   const lines = [
-    ...formatColumns(COLUMNS, [cells(migration)]),
+    ...formatColumns(COLUMNS, [cells(migration)], columns),
     '',
     `${formatBytes(totalBytes)} of ${count(processes.seen)}, ${processes.gone} of them gone; at most ${formatBytes(maxBytesPerSecond)}/s`,
     ...(message === undefined ? [] : [message]),
     ...failures.map(({ reason, errno, bytes }) => `${formatBytes(bytes)} failed: ${reason} (${errno})`),
   ];
-  return `${lines.flatMap(wrap).join('\n')}\n`;
+  return wrapped(lines, columns);
 }
 
 function cells({ id, state, target, from, to, ...progress }: MigrationBody): string[] {

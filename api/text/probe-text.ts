@@ -1,8 +1,8 @@
 import type { ProbeBody } from '../views/probe-view.ts';
 import type { Column } from './columns.ts';
-import { formatColumns } from './columns.ts';
+import { DEFAULT_COLUMNS, formatColumns } from './columns.ts';
 import { formatBytes } from './units.ts';
-import { wrap } from './wrap.ts';
+import { wrapped } from './wrap.ts';
 
 const COLUMNS: readonly Column[] = [
   { title: 'NODE', align: 'right' },
@@ -14,7 +14,7 @@ const COLUMNS: readonly Column[] = [
 ];
 
 /** What was measured, to read in a terminal: a line for each node, then those that were not measured. */
-export function probeText({ nodes, skipped }: ProbeBody): string {
+export function probeText({ nodes, skipped }: ProbeBody, columns = DEFAULT_COLUMNS): string {
   const rows = nodes.map(({ nodeId, readLatencyNs, readBandwidthMiBps, writeBandwidthMiBps, ...node }) => [
     String(nodeId),
     `${readLatencyNs.toFixed(1)} ns`,
@@ -24,8 +24,8 @@ export function probeText({ nodes, skipped }: ProbeBody): string {
     `node ${node.initiatorNodeIds[0]}`,
   ]);
   const lines = [
-    ...(nodes.length === 0 ? [] : formatColumns(COLUMNS, rows)),
+    ...(nodes.length === 0 ? [] : formatColumns(COLUMNS, rows, columns)),
     ...skipped.map(({ nodeId, reason }) => `node ${nodeId} was not measured: ${reason}`),
   ];
-  return `${lines.flatMap(wrap).join('\n')}\n`;
+  return wrapped(lines, columns);
 }

@@ -1,6 +1,6 @@
 import type { SchemesBody } from '../views/schemes-view.ts';
 import type { Column } from './columns.ts';
-import { formatColumns } from './columns.ts';
+import { DEFAULT_COLUMNS, formatColumns } from './columns.ts';
 import { formatBytes } from './units.ts';
 
 const COLUMNS: readonly Column[] = [
@@ -23,7 +23,7 @@ type Kdamond = SchemesBody['kdamonds'][number];
 type Scheme = Kdamond['schemes'][number];
 
 /** The kdamonds and their schemes to read in a terminal; FULL: how often a quota was used up. */
-export function schemesText({ kdamonds }: SchemesBody): string {
+export function schemesText({ kdamonds }: SchemesBody, columns = DEFAULT_COLUMNS): string {
   if (kdamonds.length === 0) return 'no kdamonds\n';
   const lines = [
     ...kdamonds.map(kdamondLine),
@@ -31,6 +31,7 @@ export function schemesText({ kdamonds }: SchemesBody): string {
     ...formatColumns(
       COLUMNS,
       kdamonds.flatMap(({ nodeId, schemes }) => schemes.map((scheme) => cells(nodeId, scheme))),
+      columns,
     ),
   ];
   return `${lines.join('\n')}\n`;

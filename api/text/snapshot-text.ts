@@ -1,7 +1,7 @@
 import { isFiltered } from '../views/region-selection.ts';
 import type { NodeHeading, NodeView, RegionBody } from '../views/snapshot-view.ts';
 import type { Column } from './columns.ts';
-import { formatLine, MAX_COLUMNS } from './columns.ts';
+import { DEFAULT_COLUMNS, formatLine } from './columns.ts';
 import { shadeBar } from './shade-bar.ts';
 import { formatAddressRange, formatBytes, formatSeconds, formatShare } from './units.ts';
 
@@ -20,22 +20,22 @@ const COLUMNS: readonly Column[] = [
  * A snapshot to read in a terminal, piece by piece: a heading for each node, then one line for each region. Each node is
  * worked out when its turn comes.
  */
-export function* snapshotText(nodes: Iterable<NodeView>): Generator<string> {
+export function* snapshotText(nodes: Iterable<NodeView>, columns = DEFAULT_COLUMNS): Generator<string> {
   let isEmpty = true;
   for (const node of nodes) {
     if (!isEmpty) yield '\n';
     isEmpty = false;
-    yield* nodeText(node);
+    yield* nodeText(node, columns);
   }
   if (isEmpty) yield 'no snapshot yet: the first aggregation is under way\n';
 }
 
-function* nodeText(node: NodeView): Generator<string> {
+function* nodeText(node: NodeView, columns: number): Generator<string> {
   const widths = columnWidths(node);
   const titles = COLUMNS.map(({ title }) => title);
-  yield `${formatHeading(node.heading)}\n${formatLine(COLUMNS, widths, titles)}\n`;
+  yield `${formatHeading(node.heading, columns)}\n${formatLine(COLUMNS, widths, titles, columns)}\n`;
   for (const chunk of node.regionChunks()) {
-    const lines = chunk.map((region) => formatLine(COLUMNS, widths, regionCells(region, node.largestBytes)));
+    const lines = chunk.map((region) => formatLine(COLUMNS, widths, regionCells(region, node.largestBytes), columns));
     yield `${lines.join('\n')}\n`;
   }
   yield* leftOut(node);
@@ -58,7 +58,10 @@ function columnWidths({ endAddress }: NodeView): number[] {
   return [formatAddressRange(endAddress, endAddress).length, ...longest, MAX_BAR_LENGTH];
 }
 
-function formatHeading({ nodeId, sizeBytes, nrRegions, temperatures, secondsOld }: NodeHeading): string {
+function formatHeading(
+  { nodeId, sizeBytes, nrRegions, temperatures, secondsOld }: NodeHeading,
+  columns: number,
+): string {
   const { hotBytes, warmBytes, coldBytes } = temperatures;
   const parts = [
     `node ${nodeId}: ${formatBytes(sizeBytes)} in ${nrRegions} regions`,
@@ -67,7 +70,7 @@ function formatHeading({ nodeId, sizeBytes, nrRegions, temperatures, secondsOld 
     `${formatBytes(coldBytes)} cold`,
     `${formatSeconds(secondsOld)} old`,
   ];
-  return parts.join(', ').slice(0, MAX_COLUMNS);
+  return parts.join(', ').slice(0, columns);
 }
 
 function regionCells(region: RegionBody, largestBytes: number): string[] {

@@ -1,8 +1,8 @@
 import type { StatusBody } from '../views/status-view.ts';
 import type { Column } from './columns.ts';
-import { formatColumns } from './columns.ts';
+import { DEFAULT_COLUMNS, formatColumns } from './columns.ts';
 import { formatBytes, formatSeconds, formatShare } from './units.ts';
-import { wrap } from './wrap.ts';
+import { wrapped } from './wrap.ts';
 
 const COLUMNS: readonly Column[] = [
   { title: 'NODE', align: 'right' },
@@ -19,7 +19,7 @@ const COLUMNS: readonly Column[] = [
 type NodeBody = StatusBody['nodes'][number];
 
 /** The status to read in a terminal. */
-export function statusText(status: StatusBody): string {
+export function statusText(status: StatusBody, columns = DEFAULT_COLUMNS): string {
   const lines = [
     `tierd ${status.version} on ${status.host.hostname} (Linux ${status.host.kernel})`,
     `${status.state}${status.pausedSince === undefined ? '' : ` since ${status.pausedSince}`}${status.dryRun ? ', dry run' : ''}, engine ${status.engine}, up ${formatSeconds(status.uptimeSeconds)}`,
@@ -30,10 +30,10 @@ export function statusText(status: StatusBody): string {
     `waiting  ${formatBytes(status.hotBytesWaiting)} hot on slow nodes`,
     ...(status.pages === undefined ? [] : [pages(status.pages)]),
     '',
-    ...formatColumns(COLUMNS, status.nodes.map(nodeCells)),
+    ...formatColumns(COLUMNS, status.nodes.map(nodeCells), columns),
     ...decisions(status.nodes),
   ];
-  return `${lines.flatMap(wrap).join('\n')}\n`;
+  return wrapped(lines, columns);
 }
 
 function moved(bytes: number, bytesPerSecond: number): string {

@@ -1,8 +1,8 @@
 import type { CgroupsBody, ProcessesBody } from '../views/survey-views.ts';
 import type { Column } from './columns.ts';
-import { formatColumns, MAX_COLUMNS } from './columns.ts';
+import { DEFAULT_COLUMNS, formatColumns } from './columns.ts';
 import { formatBytes, formatSeconds } from './units.ts';
-import { wrap } from './wrap.ts';
+import { wrapped } from './wrap.ts';
 
 type Placement = ProcessesBody['processes'][number] | CgroupsBody['cgroups'][number];
 
@@ -12,7 +12,7 @@ const MIN_PATH_LENGTH = 24;
 const MAX_NODES_SHOWN = 6;
 
 /** Who has memory where, to read in a terminal. */
-export function processesText(body: ProcessesBody): string {
+export function processesText(body: ProcessesBody, columns = DEFAULT_COLUMNS): string {
   const { processes, nrProcesses, unread, secondsOld } = body;
   const rows = processes.map((process) => ({
     placement: process,
@@ -24,13 +24,13 @@ export function processesText(body: ProcessesBody): string {
     ...(unread.processes === 0 ? [] : [`not looked at: ${unread.processes}, ${formatBytes(unread.residentBytes)}`]),
   ];
   const heading = `processes with memory: ${nrProcesses}, ${formatSeconds(secondsOld)} old`;
-  return text([heading, ...table(['PID', 'NAME'], rows), ...notes]);
+  return text([heading, ...table(['PID', 'NAME'], rows, columns), ...notes]);
 }
 
 /** Which cgroups are charged with memory where, to read in a terminal. */
-export function cgroupsText(body: CgroupsBody): string {
+export function cgroupsText(body: CgroupsBody, columns = DEFAULT_COLUMNS): string {
   const { cgroups, nrCgroups, isPartial, problem, unchargedHotBytes = 0, secondsOld } = body;
-  if (problem !== undefined) return text(wrap(`no cgroups: ${problem}`));
+  if (problem !== undefined) return wrapped([`no cgroups: ${problem}`], columns);
   const rows = cgroups.map((cgroup) => ({ placement: cgroup, cells: [], path: cgroup.path }));
   const notes = [
     ...moreOf(nrCgroups - cgroups.length),
@@ -40,7 +40,7 @@ export function cgroupsText(body: CgroupsBody): string {
       : [`${formatBytes(unchargedHotBytes)} hot on slow nodes are charged to no cgroup`]),
   ];
   const heading = `cgroups, each with all below it: ${nrCgroups}, ${formatSeconds(secondsOld)} old`;
-  return text([heading, ...table([], rows), ...notes]);
+  return text([heading, ...table([], rows, columns), ...notes]);
 }
 
 interface Row {
@@ -50,11 +50,11 @@ interface Row {
 }
 
 /** Titled cells, a column for each node, what is hot in the wrong place, and at the end a path in the room that is left. */
-function table(titles: readonly string[], rows: readonly Row[]): string[] {
+function table(titles: readonly string[], rows: readonly Row[], columns: number): string[] {
   const nodeIds = [...new Set(rows.flatMap(({ placement }) => placement.nodes.map(({ nodeId }) => nodeId)))];
   const first = nodeIds.sort((a, b) => a - b).slice(0, MAX_NODES_SHOWN);
-  const { lines, width } = fitting(titles, rows, first);
-  const paths = ['CGROUP', ...rows.map(({ path }) => endOf(printable(path), MAX_COLUMNS - width - 2))];
+  const { lines, width } = fitting(titles, rows, first, columns);
+  const paths = ['CGROUP', ...rows.map(({ path }) => endOf(printable(path), columns - width - 2))];
   return paths.map((path, index) => `${(lines[index] ?? '').padEnd(width)}  ${path}`);
 }
 
@@ -63,6 +63,7 @@ function fitting(
   titles: readonly string[],
   rows: readonly Row[],
   nodeIds: readonly number[],
+  most: number,
 ): { readonly lines: readonly string[]; readonly width: number } {
   const right = ['TOTAL', ...nodeIds.map((nodeId) => `NODE ${nodeId}`), 'HOT ON SLOW'];
   const columns = [
@@ -75,10 +76,10 @@ function fitting(
     ...nodeIds.map((id) => formatBytes(nodes.find(({ nodeId }) => nodeId === id)?.sizeBytes ?? 0)),
     hotOnSlowBytes === undefined ? '-' : formatBytes(hotOnSlowBytes),
   ]);
-  const lines = formatColumns(columns, cells);
+  const lines = formatColumns(columns, cells, most);
   const width = lines.reduce((longest, line) => Math.max(longest, line.length), 0);
-  if (nodeIds.length === 0 || width + 2 + MIN_PATH_LENGTH <= MAX_COLUMNS) return { lines, width };
-  return fitting(titles, rows, nodeIds.slice(0, -1));
+  if (nodeIds.length === 0 || width + 2 + MIN_PATH_LENGTH <= most) return { lines, width };
+  return fitting(titles, rows, nodeIds.slice(0, -1), most);
 }
 
 function text(lines: readonly string[]): string {

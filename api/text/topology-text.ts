@@ -1,9 +1,9 @@
 import { formatList } from '../../numa/list-format.ts';
 import type { TopologyBody } from '../views/topology-view.ts';
 import type { Column } from './columns.ts';
-import { formatColumns, MAX_COLUMNS } from './columns.ts';
+import { DEFAULT_COLUMNS, formatColumns } from './columns.ts';
 import { formatBytes } from './units.ts';
-import { wrap } from './wrap.ts';
+import { wrapped } from './wrap.ts';
 
 const COLUMNS: readonly Column[] = [
   { title: 'NODE', align: 'right' },
@@ -20,12 +20,13 @@ const COLUMNS: readonly Column[] = [
 ];
 
 const MAX_CPUS_LENGTH = 14;
+const MAX_CXL_LENGTH = 400;
 
 type NodeBody = TopologyBody['nodes'][number];
 type Cxl = NonNullable<NodeBody['cxl']>;
 
 /** The topology to read in a terminal: a line a node, then what is behind CXL nodes. */
-export function topologyText(topology: TopologyBody): string {
+export function topologyText(topology: TopologyBody, columns = DEFAULT_COLUMNS): string {
   const { nodes, tierSource, rangeSource } = topology;
   const cxl = nodes.flatMap(({ nodeId, cxl: first, furtherCxl = [] }) =>
     [first, ...furtherCxl].flatMap((region) => (region === undefined ? [] : [cxlLine(nodeId, region)])),
@@ -34,6 +35,7 @@ export function topologyText(topology: TopologyBody): string {
     ...formatColumns(
       COLUMNS,
       nodes.map((node) => cells(node, topology)),
+      columns,
     ),
     '',
     `tiers: ${tierSource === 'kernel' ? "the kernel's" : tierSource}`,
@@ -42,7 +44,7 @@ export function topologyText(topology: TopologyBody): string {
       : []),
     ...cxl,
   ];
-  return `${lines.flatMap(wrap).join('\n')}\n`;
+  return wrapped(lines, columns);
 }
 
 function cells(node: NodeBody, { tiers, paths }: TopologyBody): string[] {
@@ -75,5 +77,5 @@ function cxlLine(nodeId: number, { region, daxDevice, sizeBytes, interleaveWays,
   const ways = interleaveWays === 1 ? '' : `, ${interleaveWays} ways interleaved`;
   const names = devices.map(({ name, sizeBytes: size }) => `${name} ${formatBytes(size)}`).join(', ');
   const dax = daxDevice === undefined ? '' : ` as ${daxDevice}`;
-  return `node ${nodeId}: CXL ${region}, ${formatBytes(sizeBytes)}${dax}${ways}, on ${names}`.slice(0, 4 * MAX_COLUMNS);
+  return `node ${nodeId}: CXL ${region}, ${formatBytes(sizeBytes)}${dax}${ways}, on ${names}`.slice(0, MAX_CXL_LENGTH);
 }

@@ -10,6 +10,7 @@ interface Given {
   readonly socket?: string;
   readonly json?: true;
   readonly watch?: true;
+  readonly columns?: string;
   readonly limit?: string;
   readonly since?: string;
   readonly step?: string;
@@ -36,6 +37,8 @@ export function addClientCommands(program: Program, choose: Choose): void {
       .description(sentence(summary))
       .option('--json', 'print the answer as JSON')
       .option('--socket <path>', "the daemon's socket (default: what the configuration file says)");
+  const reader = (parent: Program, name: string, summary: string): Program =>
+    client(parent, name, summary).option('--columns <number>', 'width of the text, 100 by default');
   const asking =
     (request: (given: Given, args: readonly string[]) => Asked) =>
     (...parameters: unknown[]): void => {
@@ -44,14 +47,16 @@ export function addClientCommands(program: Program, choose: Choose): void {
       if (!(command instanceof Program)) return;
       const given = command.opts<Given>();
       const { args } = command;
-      const { socket } = given;
+      const { socket, columns } = given;
+      const asked = request(given, args);
       choose({
         name: 'ask',
         request: {
           as: given.json === true ? 'json' : 'text',
           ...(given.watch === true && { watch: true }),
           ...(socket !== undefined && { socket: resolve(socket) }),
-          ...request(given, args),
+          ...asked,
+          ...(columns !== undefined && { path: withQuery(asked.path, { columns }) }),
         },
       });
     };
@@ -59,12 +64,12 @@ export function addClientCommands(program: Program, choose: Choose): void {
 
   const atMost = (path: string) => asking(({ limit }) => ({ method: 'GET', path: withQuery(path, { limit }) }));
 
-  client(program, 'status', 'what the daemon does, node by node, and why')
+  reader(program, 'status', 'what the daemon does, node by node, and why')
     .option('--watch', 'again every second, until interrupted')
     .action(get('/v1/status'));
-  client(program, 'topology', 'memory nodes, tiers, CXL devices and migration paths').action(get('/v1/topology'));
-  client(program, 'schemes', 'the kdamonds and schemes that tierd runs').action(get('/v1/schemes'));
-  client(program, 'snapshot', 'every region of memory with its access rate and age')
+  reader(program, 'topology', 'memory nodes, tiers, CXL devices and migration paths').action(get('/v1/topology'));
+  reader(program, 'schemes', 'the kdamonds and schemes that tierd runs').action(get('/v1/schemes'));
+  reader(program, 'snapshot', 'every region of memory with its access rate and age')
     .option('--node <id>', 'only this memory node')
     .option('--min-rate <share>', 'only what is accessed at least so often, 0 to 1')
     .option('--max-rate <share>', 'only what is accessed at most so often, 0 to 1')
@@ -89,7 +94,7 @@ export function addClientCommands(program: Program, choose: Choose): void {
         }),
       })),
     );
-  client(program, 'history', 'utilization, temperatures and what moved, over the last hours')
+  reader(program, 'history', 'utilization, temperatures and what moved, over the last hours')
     .option('--since <seconds>', 'from how long ago (default: 600)')
     .option('--step <seconds>', 'length of a step, at least')
     .option('--node <id>', 'only this memory node')
@@ -99,18 +104,18 @@ export function addClientCommands(program: Program, choose: Choose): void {
         path: withQuery('/v1/history', { sinceSeconds: since, stepSeconds: step, nodeId: node }),
       })),
     );
-  client(program, 'processes', 'which processes have memory where, and hot memory on slow nodes')
+  reader(program, 'processes', 'which processes have memory where, and hot memory on slow nodes')
     .option('--limit <processes>', 'only the first, 50 by default')
     .option('--watch', 'again every second, until interrupted')
     .action(atMost('/v1/processes'));
-  client(program, 'cgroups', 'which cgroups have memory where, and hot memory on slow nodes')
+  reader(program, 'cgroups', 'which cgroups have memory where, and hot memory on slow nodes')
     .option('--limit <cgroups>', 'only the first, 50 by default')
     .option('--watch', 'again every second, until interrupted')
     .action(atMost('/v1/cgroups'));
-  client(program, 'migrations', 'the migrations by order that wait, run, and ended lately')
+  reader(program, 'migrations', 'the migrations by order that wait, run, and ended lately')
     .option('--watch', 'again every second, until interrupted')
     .action(get('/v1/migrations'));
-  client(program, 'events', 'what has happened and what happens, until interrupted').action(
+  reader(program, 'events', 'what has happened and what happens, until interrupted').action(
     asking(({ json }) => ({
       method: 'GET',
       path: `/v1/events?format=${json === true ? 'json' : 'text'}`,
@@ -127,7 +132,7 @@ export function addClientCommands(program: Program, choose: Choose): void {
     .helpCommand(false)
     .summary('the weights of weighted interleaving')
     .description('Read or set the weights of weighted interleaving.');
-  client(interleave, 'get', 'the weights in force, and what the bandwidths of the nodes recommend').action(
+  reader(interleave, 'get', 'the weights in force, and what the bandwidths of the nodes recommend').action(
     get('/v1/interleave'),
   );
   client(interleave, 'set', 'set weights by node; the others keep theirs')
@@ -145,7 +150,7 @@ export function addClientCommands(program: Program, choose: Choose): void {
     .helpCommand(false)
     .summary('what the daemon is to do')
     .description('Read or change the policy.');
-  client(policy, 'get', 'the policy in force, and where each value comes from').action(
+  reader(policy, 'get', 'the policy in force, and where each value comes from').action(
     asking(({ json }) => ({ method: 'GET', path: json === true ? '/v1/policy?sources=true' : '/v1/policy' })),
   );
   client(policy, 'set', 'change it, at once and for good; null takes back what was set')
@@ -165,7 +170,7 @@ export function addClientCommands(program: Program, choose: Choose): void {
 function withQuery(path: string, parameters: Readonly<Record<string, string | undefined>>): string {
   const query = new URLSearchParams();
   for (const [key, value] of Object.entries(parameters)) if (value !== undefined) query.set(key, value);
-  return query.size === 0 ? path : `${path}?${query}`;
+  return query.size === 0 ? path : `${path}${path.includes('?') ? '&' : '?'}${query}`;
 }
 
 function sentence(summary: string): string {

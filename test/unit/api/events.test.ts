@@ -7,7 +7,7 @@ import { finished } from 'node:stream/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { EventClients, MAX_EVENT_CLIENTS } from '../../../api/events/event-clients.ts';
-import { EVENT_LINES, SERVER_SENT_EVENTS } from '../../../api/events/event-format.ts';
+import { eventLines, SERVER_SENT_EVENTS } from '../../../api/events/event-format.ts';
 import { EventStream } from '../../../api/events/event-stream.ts';
 import { listenOnSocket } from '../../../api/socket.ts';
 import type { TieringEvent } from '../../../tiering/events/event.ts';
@@ -225,7 +225,7 @@ describe('a stream of events', () => {
 
 test('a client that is gone leaves its place', async () => {
   const clients = new EventClients(new EventLog());
-  const stream = clients.open(EVENT_LINES, undefined, () => undefined);
+  const stream = clients.open(eventLines(100), undefined, () => undefined);
   expect(clients.size).toBe(1);
   stream.destroy();
   await expect.poll(() => clients.size).toBe(0);

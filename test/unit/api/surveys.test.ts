@@ -121,6 +121,20 @@ describe('in a terminal', () => {
     expect(text).toMatch(/\.\.\.\S*\.scope\nnot looked at: 2, 1\.0 MiB\n$/);
   });
 
+  test('what was left out for want of room shows when a wider text is asked for', async () => {
+    const { api, service } = harness();
+    const path = `/kubepods.slice/${'pod-with-a-long-name-'.repeat(9)}end.scope`;
+    service.cgroups = async () => ({ takenAtMs: 500, cgroups: [{ path, ...placed }], isPartial: false });
+    const text = async (query: string) => (await api.inject(`/v1/cgroups?format=text${query}`)).body;
+    expect(await text('')).not.toContain('kubepods');
+    expect(await text('')).not.toContain('NODE 7');
+    expect(await text('&columns=400')).toContain(path);
+    for (const wrong of ['99', '501', 'wide']) {
+      expect((await api.inject(`/v1/cgroups?columns=${wrong}`)).json()).toMatchObject({ status: 400 });
+      expect(await text(`&columns=${wrong}`)).toContain('a whole number from 100 to 500');
+    }
+  });
+
   test('names that would steer it do not', () => {
     const steering = 'x\u001b[2J\n';
     const one = { secondsOld: 1, nrProcesses: 1, unread: { processes: 0, residentBytes: 0 } };
