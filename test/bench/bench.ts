@@ -13,6 +13,7 @@ import { measureInGuest } from './daemon-cost.ts';
 import { compareEngines } from './engine-cost.ts';
 import { addPrograms } from './in-guest/programs.ts';
 import { measureNativeCost } from './native-cost.ts';
+import { timeNativeAnswers } from './native-latency.ts';
 import type { BenchOptions, Kernel, Part } from './options.ts';
 import { GUEST_PARTS, parseOptions, USAGE } from './options.ts';
 import { compareNativeScans, comparePageWork } from './page-work.ts';
@@ -59,6 +60,7 @@ class Bench {
     await this.#part('native', async () => {
       this.results.nativeCost.push(await measureNativeCost(progress));
       this.results.snapshots.push(...(await timeNativeSnapshots(progress)));
+      this.results.restLatency.push(...(await timeNativeAnswers(progress)));
       this.results.pageWork.push(...(await compareNativeScans(progress)));
     });
     if (!GUEST_PARTS.some((part) => this.#options.parts.has(part))) return;

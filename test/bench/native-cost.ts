@@ -4,7 +4,6 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { discoverTopology } from '../../numa/discover.ts';
 import { readHighWatermarks, readNodeMemory } from '../../numa/node-memory.ts';
 import type { Topology } from '../../numa/topology.ts';
-import { createTiering } from '../../tiering/controller.ts';
 import { TraceParser } from '../../tiering/damon/trace-parser.ts';
 import { kdamondWrites, pendingWrites } from '../../tiering/damon/tree.ts';
 import { NO_FLOW } from '../../tiering/flow-ledger.ts';
@@ -21,9 +20,8 @@ import { middleOf } from './middle.ts';
 import { cpuTimeOf } from './proc-text.ts';
 import type { NativeCostResult } from './results.ts';
 import { endWithUs } from './scratch.ts';
-import type { Feed } from './trace-feeder.ts';
-import { startFeeder } from './trace-feeder.ts';
-import { aggregationText, syntheticRegions } from './trace-text.ts';
+import { FIRST_PID, regionsOf, withSimulatedHost } from './simulated-engine.ts';
+import { aggregationText } from './trace-text.ts';
 
 export const IDLE_NODE = 'setInterval(() => {}, 1000)';
 
@@ -31,9 +29,6 @@ const REGIONS = 1000;
 const SECONDS = 15;
 const WARM_UP_SECONDS = 5;
 const ROUNDS = 400;
-/** FakeDamon's first kdamond; the others follow. */
-const FIRST_PID = 100;
-const SILENT = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} };
 
 /** What the daemon's own code costs on this machine at two decisions a second over a thousand regions. */
 export async function measureNativeCost(progress: Progress): Promise<NativeCostResult> {
@@ -66,63 +61,18 @@ function cpuOf(pid: number | undefined): number {
 }
 
 /** The share of a core that the real engine takes; `hotShare` of the slow node's memory waits to be promoted. */
-async function engineCpu(hotShare: number): Promise<number> {
-  const kernel = new FakeKernel();
-  const engine = await createTiering({
-    sysfs: kernel,
-    engine: 'damos',
-    policy: DEFAULT_POLICY,
-    waitForDamon: false,
-    switchOffDamonStat: true,
-    logger: SILENT,
-    loadReceipt: async () => undefined,
-    saveReceipt: async () => undefined,
-    probing: {
-      measure: () => Promise.reject(new Error('this kernel is made up')),
-      load: async () => undefined,
-      save: async () => undefined,
-    },
-    ownMemory: 'any',
+function engineCpu(hotShare: number): Promise<number> {
+  return withSimulatedHost({ regions: REGIONS, hotShare }, async (engine) => {
+    await sleep(WARM_UP_SECONDS * 1000);
+    const before = process.cpuUsage();
+    const since = performance.now();
+    await sleep(SECONDS * 1000);
+    const { user, system } = process.cpuUsage(before);
+    const { state, problem } = engine.status();
+    const expected = hotShare > 0 ? 'moving' : 'settled';
+    if (state !== expected) throw new Error(`the engine is ${state}, not ${expected}: ${problem ?? ''}`);
+    return (user + system) / 1000 / (performance.now() - since);
   });
-  try {
-    await engine.start();
-    const feeder = startFeeder(feedFor(engine.topology(), kernel.tracePipe, hotShare));
-    try {
-      await engine.ready;
-      await sleep(WARM_UP_SECONDS * 1000);
-      const before = process.cpuUsage();
-      const since = performance.now();
-      await sleep(SECONDS * 1000);
-      const { user, system } = process.cpuUsage(before);
-      const { state, problem } = engine.status();
-      const expected = hotShare > 0 ? 'moving' : 'settled';
-      if (state !== expected) throw new Error(`the engine is ${state}, not ${expected}: ${problem ?? ''}`);
-      return (user + system) / 1000 / (performance.now() - since);
-    } finally {
-      feeder.kill();
-    }
-  } finally {
-    await engine.stop();
-    kernel.remove();
-  }
-}
-
-function feedFor(topology: Topology, fifo: string, hotShare: number): Feed {
-  const perNode = Math.round(REGIONS / topology.nodes.length);
-  return {
-    fifo,
-    intervalMs: DEFAULT_POLICY.monitoring.aggregationIntervalMs,
-    kdamonds: topology.nodes.map((node, index) => ({
-      pid: FIRST_PID + index,
-      regions: regionsOf(topology, index, perNode, node.cpus.length > 0 ? 0.3 : hotShare),
-    })),
-  };
-}
-
-function regionsOf(topology: Topology, index: number, count: number, hotShare: number) {
-  const ranges = topology.nodes[index]?.ranges ?? [];
-  const whole = { start: ranges[0]?.start ?? 0, end: ranges.at(-1)?.end ?? 0 };
-  return syntheticRegions(whole, count, hotShare, maxNrAccesses(DEFAULT_POLICY));
 }
 
 /** Milliseconds that the parts of one decision take, by part: medians over many. */

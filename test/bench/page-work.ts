@@ -133,12 +133,16 @@ async function compareScans(
   layout: PageWorkResult['layout'],
   progress: Progress,
 ): Promise<readonly PageWorkResult[]> {
-  const peer = `scan ${pid} ${SCANS.warmUp + SCANS.rounds}`;
-  const same = { layout, peer, bytesPerRound: SCANNED_MIB * MIB, warmUp: SCANS.warmUp };
-  return [
-    await compare(place, { ...same, work: 'scan', tierd: peer }, progress),
-    await compare(place, { ...same, work: 'scan again', tierd: `re${peer}` }, progress),
-  ];
+  const same = { layout, bytesPerRound: SCANNED_MIB * MIB, warmUp: SCANS.warmUp };
+  const results: PageWorkResult[] = [];
+  for (const [work, verb] of [
+    ['scan', 'scan'],
+    ['scan again', 'rescan'],
+  ] as const) {
+    const command = `${verb} ${pid} ${SCANS.warmUp + SCANS.rounds}`;
+    results.push(await compare(place, { ...same, work, peer: command, tierd: command }, progress));
+  }
+  return results;
 }
 
 /** In turns, each as often first as the other. */

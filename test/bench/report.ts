@@ -32,7 +32,7 @@ export function report(results: BenchResults): string {
       snapshotWayTable(results.snapshotWays),
     ),
     section(
-      'Answers of the REST API while memory moves, asked inside the guest',
+      'Answers of the REST API while memory moves, asked where the daemon runs',
       restLatencyTable(results.restLatency),
     ),
     section('Conditions', list(results.conditions)),

@@ -14,7 +14,6 @@ const EVERY_MS = 50;
 /** Between a target that sends most memory down, and one that brings it back. */
 const TARGETS = [0.2, 0.95];
 const TARGET_FOR_MS = 8_000;
-/** What follows for ever, or is about one of something, is left out. */
 const LEFT_OUT = ['/v1/events', '/v1/migrations/:id'];
 
 const isTimes = compileCheck(Type.Record(Type.String(), Type.Array(Type.Number())));
@@ -22,10 +21,7 @@ const isTimes = compileCheck(Type.Record(Type.String(), Type.Array(Type.Number()
 /** How long every GET takes, asked inside the guest in turns while memory goes up and down. */
 export async function timeAnswers(stage: Stage, progress: Progress): Promise<readonly RestLatencyResult[]> {
   const { guest } = stage;
-  const paths = [...OPERATIONS.keys()]
-    .filter((name) => name.startsWith('GET '))
-    .map((name) => name.slice('GET '.length))
-    .filter((path) => !LEFT_OUT.includes(path));
+  const paths = askedPaths();
   const results: RestLatencyResult[] = [];
   for (const engine of ENGINE_NAMES) {
     try {
@@ -49,16 +45,32 @@ export async function timeAnswers(stage: Stage, progress: Progress): Promise<rea
         .finally(() => asking.abort());
       await moving;
       const migratedBytes = (await counters(guest)).migratedBytes - before.migratedBytes;
-      const times = isTimes(JSON.parse(said));
-      if (!times.ok) throw new Error('rest-work printed something else than times');
-      const rows = Object.entries(times.value);
-      for (const [path, took] of [...rows, ['all', rows.flatMap(([, each]) => each)] as const])
-        results.push({ kernel: guest.kernel, engine, path, migratedBytes, seconds: SECONDS, ...distribution(took) });
+      results.push(...latencyResults(said, { kernel: guest.kernel, engine, migratedBytes, seconds: SECONDS }));
     } finally {
       if (guest.running) await stage.clear();
     }
   }
   return results;
+}
+
+/** Every GET but those that follow for ever, or are about one of something. */
+export function askedPaths(): readonly string[] {
+  return [...OPERATIONS.keys()]
+    .filter((name) => name.startsWith('GET '))
+    .map((name) => name.slice('GET '.length))
+    .filter((path) => !LEFT_OUT.includes(path));
+}
+
+/** What in-guest/rest-work.ts printed, a result for each resource and one for all. */
+export function latencyResults(
+  said: string,
+  where: Pick<RestLatencyResult, 'kernel' | 'engine' | 'migratedBytes' | 'seconds'>,
+): readonly RestLatencyResult[] {
+  const times = isTimes(JSON.parse(said));
+  if (!times.ok) throw new Error('rest-work printed something else than times');
+  const rows = Object.entries(times.value);
+  const all = ['all', rows.flatMap(([, each]) => each)] as const;
+  return [...rows, all].map(([path, took]) => ({ ...where, path, ...distribution(took) }));
 }
 
 /** Median, 99th percentile and maximum, in the unit of the values. */

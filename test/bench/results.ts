@@ -105,8 +105,9 @@ export interface SnapshotWayResult {
   readonly kdamondCpuMs: number;
 }
 
-/** How long answers took, asked inside the guest while memory moved; `all`: of all resources together. */
+/** How long answers took, asked where the daemon runs while memory moved; `all`: of all resources together. */
 export interface RestLatencyResult {
+  /** `simulated`: on this machine. */
   readonly kernel: string;
   readonly engine: EngineName;
   readonly path: string;

@@ -3,7 +3,8 @@
 //   peer hold MIB NODE ORDER          a process to work on: MIB of memory on a node (-1: any), touched `in-order` or `scattered`;
 //                                     prints where it is, and ends with its standard input
 //   peer move PID FIRST PAGES ROUNDS  moves these pages from node 0 to node 1 and back
-//   peer scan PID ROUNDS              reads all of its pagemap into runs of pages
+//   peer scan PID ROUNDS              reads all of its pagemap into an index by frame, each time anew
+//   peer rescan PID ROUNDS            the same with an index that has it all already
 //
 // Each prints one line of JSON; the first round, which warms caches, is printed like the others.
 #define _GNU_SOURCE
@@ -23,6 +24,10 @@
 #define BATCH 4096UL
 #define READ_PAGES 16384UL
 #define BLOCK_PAGES 512UL
+#define BUCKET_FRAMES 16384UL
+#define NR_BUCKETS 8192UL
+#define NR_BLOCKS_BITS 16
+#define NR_BLOCKS (1UL << NR_BLOCKS_BITS)
 #define MPOL_BIND 2
 #define MPOL_MF_MOVE_ALL 4
 
@@ -116,7 +121,7 @@ static int move(int pid, unsigned long first, unsigned long pages, int rounds)
 
 struct run {
     uint64_t page, frame;
-    uint32_t pages;
+    uint32_t pages, huge;
 };
 
 static struct run *runs;
@@ -130,14 +135,14 @@ static void add_run(uint64_t page, uint64_t frame, uint32_t pages)
         if (runs == NULL)
             die("realloc");
     }
-    runs[nr_runs++] = (struct run){page, frame, pages};
+    runs[nr_runs++] = (struct run){page, frame, pages, 0};
 }
 
 // Runs end where virtual or physical pages do not follow one another, and at every 512th page, as those of decodeRuns() do.
-static unsigned long decode(const uint64_t *entries, unsigned long count, uint64_t first)
+static void decode(const uint64_t *entries, unsigned long count, uint64_t first)
 {
     const uint64_t present = 1ULL << 63, frames = (1ULL << 55) - 1;
-    unsigned long found = 0;
+    nr_runs = 0;
     for (unsigned long i = 0; i < count;) {
         uint64_t frame = entries[i] & frames;
         if (!(entries[i] & present) || frame == 0) {
@@ -150,7 +155,86 @@ static unsigned long decode(const uint64_t *entries, unsigned long count, uint64
         for (i++; i < end && (entries[i] & present) && (entries[i] & frames) == frame + (i - from); i++)
             ;
         add_run(first + from, frame, (uint32_t)(i - from));
-        found += i - from;
+    }
+}
+
+// Huge pages are told from pages that merely follow one another, as by HugePages.mark().
+static void mark_huge(int kpageflags, struct run *run)
+{
+    const uint64_t tail = 1ULL << 16, huge = 1ULL << 17, thp = 1ULL << 22;
+    uint64_t flags;
+    if (run->pages != BLOCK_PAGES || run->frame % BLOCK_PAGES != 0 || run->page % BLOCK_PAGES != 0)
+        return;
+    if (pread(kpageflags, &flags, 8, (off_t)((run->frame + BLOCK_PAGES / 2) * 8)) != 8)
+        return;
+    run->huge = (flags & tail) != 0 && (flags & (huge | thp)) != 0;
+}
+
+// What is found is kept by frame, so that physical ranges can be looked up, and for each block of 512 virtual pages a hash of it tells
+// whether it is still the same, as in ExtentStore.
+struct bucket {
+    struct run *runs;
+    uint32_t nr, room;
+};
+
+struct block {
+    uint64_t number, hash;
+};
+
+static struct bucket buckets[NR_BUCKETS];
+static struct block blocks[NR_BLOCKS];
+static unsigned long indexed_runs;
+
+static void forget_all(void)
+{
+    for (unsigned long i = 0; i < NR_BUCKETS; i++)
+        free(buckets[i].runs);
+    memset(buckets, 0, sizeof(buckets));
+    memset(blocks, 0, sizeof(blocks));
+    indexed_runs = 0;
+}
+
+static struct block *block_of(uint64_t number)
+{
+    unsigned long at = (number * 0x9e3779b97f4a7c15ULL) >> (64 - NR_BLOCKS_BITS);
+    while (blocks[at].number != 0 && blocks[at].number != number + 1)
+        at = (at + 1) % NR_BLOCKS;
+    blocks[at].number = number + 1;
+    return &blocks[at];
+}
+
+static void insert(const struct run *run)
+{
+    struct bucket *bucket = &buckets[run->frame / BUCKET_FRAMES % NR_BUCKETS];
+    if (bucket->nr == bucket->room) {
+        bucket->room = bucket->room ? bucket->room * 2 : 16;
+        bucket->runs = realloc(bucket->runs, bucket->room * sizeof(*bucket->runs));
+        if (bucket->runs == NULL)
+            die("realloc");
+    }
+    bucket->runs[bucket->nr++] = *run;
+    indexed_runs++;
+}
+
+// Pages of what was read; only blocks that hold something else than before are stored.
+static unsigned long keep(int kpageflags)
+{
+    unsigned long found = 0;
+    for (unsigned long i = 0; i < nr_runs;) {
+        uint64_t number = runs[i].page / BLOCK_PAGES, hash = 0;
+        unsigned long first = i;
+        for (; i < nr_runs && runs[i].page / BLOCK_PAGES == number; i++) {
+            hash = (hash ^ runs[i].frame) * 0x9e3779b97f4a7c15ULL + (runs[i].page << 10) + runs[i].pages;
+            found += runs[i].pages;
+        }
+        struct block *block = block_of(number);
+        if (block->hash == hash)
+            continue;
+        block->hash = hash;
+        for (unsigned long run = first; run < i; run++) {
+            mark_huge(kpageflags, &runs[run]);
+            insert(&runs[run]);
+        }
     }
     return found;
 }
@@ -166,30 +250,36 @@ static unsigned long scan_once(int pid)
         die(path);
     snprintf(path, sizeof(path), "/proc/%d/pagemap", pid);
     int pagemap = open(path, O_RDONLY);
-    if (pagemap < 0)
+    int kpageflags = open("/proc/kpageflags", O_RDONLY);
+    if (pagemap < 0 || kpageflags < 0)
         die(path);
-    nr_runs = 0;
     while (fscanf(maps, "%lx-%lx%*[^\n]", &start, &end) == 2) {
         for (uint64_t page = start / PAGE; page < end / PAGE;) {
             unsigned long count = end / PAGE - page < READ_PAGES ? end / PAGE - page : READ_PAGES;
             ssize_t bytes = pread(pagemap, entries, count * 8, (off_t)(page * 8));
             if (bytes <= 0)
                 break;
-            found += decode(entries, (unsigned long)bytes / 8, page);
+            decode(entries, (unsigned long)bytes / 8, page);
+            found += keep(kpageflags);
             page += (unsigned long)bytes / 8;
         }
     }
+    close(kpageflags);
     close(pagemap);
     fclose(maps);
     return found;
 }
 
-static int scan(int pid, int rounds)
+static int scan(int pid, int rounds, int again)
 {
+    if (again)
+        scan_once(pid);
     for (int round = 0; round < rounds; round++) {
         double wall = wall_seconds(), cpu = cpu_seconds();
+        if (!again)
+            forget_all();
         unsigned long found = scan_once(pid);
-        print_round(round, wall, cpu, found, nr_runs);
+        print_round(round, wall, cpu, found, indexed_runs);
     }
     puts("]");
     return 0;
@@ -203,7 +293,9 @@ int main(int argc, char **argv)
     if (argc == 6 && strcmp(verb, "move") == 0)
         return move(atoi(argv[2]), strtoul(argv[3], NULL, 10), strtoul(argv[4], NULL, 10), atoi(argv[5]));
     if (argc == 4 && strcmp(verb, "scan") == 0)
-        return scan(atoi(argv[2]), atoi(argv[3]));
-    fputs("usage: peer hold MIB NODE in-order|scattered | move PID FIRST PAGES ROUNDS | scan PID ROUNDS\n", stderr);
+        return scan(atoi(argv[2]), atoi(argv[3]), 0);
+    if (argc == 4 && strcmp(verb, "rescan") == 0)
+        return scan(atoi(argv[2]), atoi(argv[3]), 1);
+    fputs("usage: peer hold MIB NODE in-order|scattered | move PID FIRST PAGES ROUNDS | scan PID ROUNDS | rescan PID ROUNDS\n", stderr);
     return 2;
 }
