@@ -20,6 +20,13 @@ export interface ApiAnswer {
   readonly status: number;
   readonly contentType: string;
   readonly text: string;
+  readonly etag?: string;
+}
+
+interface SendOptions {
+  readonly accept?: string;
+  readonly body?: unknown;
+  readonly headers?: Readonly<Record<string, string>>;
 }
 
 export type SnapshotBody = Static<typeof SnapshotSchema>;
@@ -88,13 +95,30 @@ export class ApiClient {
     return asMigration(await this.send('DELETE', `/v1/migrations/${id}`));
   }
 
+  /** Opens a stream and takes what comes without looking at it. */
+  follow(path: string, headers: Readonly<Record<string, string>> = {}): { status: Promise<number>; leave(): void } {
+    const outgoing = request({ socketPath: this.#socketPath, path, headers });
+    const status = new Promise<number>((resolve, reject) => {
+      outgoing.once('error', reject);
+      outgoing.once('response', (incoming) => {
+        // Whoever leaves gets an error of its own making.
+        incoming.on('error', () => undefined);
+        incoming.resume();
+        resolve(incoming.statusCode ?? 0);
+      });
+    });
+    outgoing.end();
+    return { status, leave: () => outgoing.destroy() };
+  }
+
   /** Any request; an answer of any status resolves. */
   send(
     method: 'GET' | 'PATCH' | 'POST' | 'DELETE',
     path: string,
-    { accept, body }: { readonly accept?: string; readonly body?: unknown } = {},
+    { accept, body, headers: given = {} }: SendOptions = {},
   ): Promise<ApiAnswer> {
     const headers = {
+      ...given,
       ...(accept === undefined ? {} : { accept }),
       ...(body === undefined ? {} : { 'content-type': 'application/json' }),
     };
@@ -106,9 +130,10 @@ export class ApiClient {
           text += chunk;
         });
         incoming.on('error', reject);
-        incoming.on('end', () =>
-          resolve({ status: incoming.statusCode ?? 0, contentType: incoming.headers['content-type'] ?? '', text }),
-        );
+        incoming.on('end', () => {
+          const { 'content-type': contentType = '', etag } = incoming.headers;
+          resolve({ status: incoming.statusCode ?? 0, contentType, text, ...(etag !== undefined && { etag }) });
+        });
       });
       outgoing.setTimeout(answerTimeoutMs, () => outgoing.destroy(new Error(`no answer to ${method} ${path}`)));
       outgoing.on('error', reject);

@@ -1,11 +1,11 @@
 import { expect, test } from 'vitest';
-import { judge } from '../../guest/soak-verdict.ts';
+import { judge } from '../../guest/soak/verdict.ts';
 
 const MIB = 1024 * 1024;
 const samples = (mib: (minute: number) => number, openFds: (minute: number) => number = () => 30) =>
   Array.from({ length: 60 }, (_, minute) => ({
     seconds: minute * 60,
-    residentBytes: mib(minute) * MIB,
+    ownBytes: mib(minute) * MIB,
     openFds: openFds(minute),
   }));
 
