@@ -181,6 +181,8 @@ const HTTP_FAILURES: ReadonlyMap<string, HttpFailure> = new Map([
   ['TIERD_METHOD_NOT_ALLOWED', { status: 405, title: 'Method not allowed' }],
   ['TIERD_PROBE_RUNNING', { status: 409, title: 'A probe is under way' }],
   ['TIERD_BANDWIDTH_UNKNOWN', { status: 409, title: 'Bandwidths are not known' }],
+  ['TIERD_DAMON_FOREIGN', { status: 409, title: 'Something else runs DAMON' }],
+  ['TIERD_DAMON_EXCLUSIVE', { status: 409, title: 'Something else runs DAMON' }],
   ['TIERD_POLICY_OVERRULED', { status: 409, title: 'Set on the command line' }],
   ['TIERD_POLICY_CHANGED', { status: 412, title: 'Changed meanwhile' }],
   ['TIERD_BODY_TOO_LARGE', { status: 413, title: 'Body too large' }],

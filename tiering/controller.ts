@@ -227,9 +227,10 @@ class Controller implements TieringRuntime {
 
   status(): Status {
     const accounts = this.#engine?.engine.accounts();
+    const problem = this.#fleet.aside ?? this.#problem;
     return {
       state: this.#state(),
-      ...(this.#problem !== undefined && { problem: this.#problem }),
+      ...(problem !== undefined && { problem }),
       engine: this.#engine?.engine.name ?? this.#options.engine,
       dryRun: this.#policy.dryRun,
       ...(this.#pausedSince && { pausedSince: this.#pausedSince.toISOString() }),
@@ -247,6 +248,7 @@ class Controller implements TieringRuntime {
 
   #state(): EngineState {
     if (this.#stopped) return 'stopped';
+    if (this.#fleet.aside !== undefined) return 'aside';
     if (this.#problem !== undefined) return 'degraded';
     if (!this.#isReady) return 'starting';
     if (this.#pausedSince !== undefined) return 'paused';
@@ -335,6 +337,7 @@ class Controller implements TieringRuntime {
 
   resume(): Promise<void> {
     return this.#between.run(async () => {
+      if (this.#fleet.aside !== undefined) await this.#takeBack();
       if (this.#pausedSince === undefined) return;
       this.#pausedSince = undefined;
       // What it learned was of another time.
@@ -386,6 +389,20 @@ class Controller implements TieringRuntime {
     }
   }
 
+  /** After DAMON was left to others. Throws what DamonDriver.prepare() and start() throw, and stays aside. */
+  async #takeBack(): Promise<void> {
+    try {
+      const { adopted, restarted } = await this.#driver.prepare();
+      await this.#fleet.start(this.#desired([]), adopted, restarted);
+    } catch (error) {
+      await this.#fleet.stop();
+      throw error;
+    }
+    this.#tuner = FRESH_TUNER;
+    this.#logger.info({}, 'DAMON is taken again');
+    this.#tellState();
+  }
+
   #desired(orders: readonly NodeOrders[]): readonly DesiredKdamond[] {
     if (this.#engine === undefined) return [];
     const { engine, features } = this.#engine;
@@ -425,7 +442,12 @@ class Controller implements TieringRuntime {
   async #tick(): Promise<void> {
     await this.#fleet.drain();
     const nowMs = monotonicMs();
-    this.#problem = (await this.#fleet.keepAlive(() => this.#desired([]), nowMs)) ?? this.#problem;
+    const { onSwitchOff } = this.#policy;
+    this.#problem = (await this.#fleet.keepAlive(() => this.#desired([]), onSwitchOff, nowMs)) ?? this.#problem;
+    if (this.#fleet.aside !== undefined) {
+      this.#leftDamon();
+      return;
+    }
     await this.#keepScope(nowMs);
     this.#noteReadiness();
     if (this.#engine === undefined || !this.#clock.isDue(...this.#watched(), nowMs)) return;
@@ -459,6 +481,14 @@ class Controller implements TieringRuntime {
       decisions: decisions + 1,
       lastDecisionMs: monotonicMs() - decidingSinceMs,
     };
+  }
+
+  #leftDamon(): void {
+    if (this.#orders.length > 0) this.#engine?.engine.policyChanged();
+    this.#problem = undefined;
+    this.#orders = [];
+    this.#observation = undefined;
+    this.#hotBytesWaiting = 0;
   }
 
   /** What the clock goes by. */
@@ -508,7 +538,8 @@ class Controller implements TieringRuntime {
     if (state === before) return;
     this.#toldState = state;
     const what = before === undefined ? state : `${before} -> ${state}`;
-    const message = this.#problem === undefined ? what : `${what}: ${this.#problem}`;
+    const { problem } = this.status();
+    const message = problem === undefined ? what : `${what}: ${problem}`;
     this.events.publish({ type: 'state', state, ...(before && { before }), message });
   }
 

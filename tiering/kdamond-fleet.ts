@@ -1,9 +1,11 @@
 import type { SysFs } from '../numa/sysfs.ts';
 import { AccessTrace } from './damon/access-trace.ts';
-import type { DamonDriver, RunningKdamond } from './damon/driver.ts';
+import type { DamonDriver, KdamondHealth, RunningKdamond } from './damon/driver.ts';
+import { ForeignKdamondError } from './damon/errors.ts';
 import type { Logger } from './logger.ts';
 import { monotonicMs } from './monotonic.ts';
 import type { Observer } from './observer.ts';
+import type { OnSwitchOff } from './policy.ts';
 import type { DesiredKdamond } from './scheme.ts';
 
 const HEALTH_EVERY_MS = 5_000;
@@ -26,9 +28,15 @@ export class KdamondFleet {
   #trace: AccessTrace | undefined;
   #traceMaxRegions = 0;
   #healthAtMs = 0;
+  #aside: string | undefined;
 
   constructor(options: FleetOptions) {
     this.#options = options;
+  }
+
+  /** Why DAMON has been left to others; undefined: it has not. */
+  get aside(): string | undefined {
+    return this.#aside;
   }
 
   /** Starts all kdamonds, or goes on with those of an earlier run. Throws what DamonDriver.start() and AccessTrace.start() throw. */
@@ -45,6 +53,8 @@ export class KdamondFleet {
       await this.bring(desired);
     }
     await this.#follow();
+    this.#aside = undefined;
+    this.#retries.clear();
   }
 
   /** Takes in what the kernel has traced since the last call. */
@@ -52,8 +62,9 @@ export class KdamondFleet {
     if (this.#trace !== undefined) await this.#options.observer.drain(this.#trace);
   }
 
-  /** Brings every kdamond to its desired state; nodes that came are started, nodes that went are stopped. */
+  /** Brings every kdamond to its desired state; nodes that came are started, nodes that went are stopped. Nothing while DAMON is left to others. */
   async bring(desired: readonly DesiredKdamond[]): Promise<void> {
+    if (this.#aside !== undefined) return;
     const { driver, observer, logger } = this.#options;
     let changed = false;
     for (const { index, desired: current } of driver.kdamonds) {
@@ -84,25 +95,57 @@ export class KdamondFleet {
   }
 
   /**
-   * Looks every few seconds for kdamonds that died or that somebody switched off and starts them again, later and later when that keeps happening.
-   * Gives what is wrong, for people; undefined when nothing is.
+   * Looks every few seconds for kdamonds that died or that somebody switched off, and does as the operator wants: starts them again, later and later when
+   * that keeps happening and not before others have left DAMON, or steps aside. Gives what is wrong, for people; undefined when nothing is.
    */
-  async keepAlive(desired: () => readonly DesiredKdamond[], nowMs: number): Promise<string | undefined> {
-    if (nowMs - this.#healthAtMs < HEALTH_EVERY_MS) return undefined;
+  async keepAlive(
+    desired: () => readonly DesiredKdamond[],
+    onSwitchOff: OnSwitchOff,
+    nowMs: number,
+  ): Promise<string | undefined> {
+    if (this.#aside !== undefined || nowMs - this.#healthAtMs < HEALTH_EVERY_MS) return undefined;
     this.#healthAtMs = nowMs;
     const { driver, observer, logger } = this.#options;
-    let problem: string | undefined;
-    for (const { index, nodeId, pid, alive } of await driver.alive()) {
-      if (alive) continue;
-      problem = `kdamond ${index} (pid ${pid}, node ${nodeId}) is off: it died or someone switched it off`;
+    const off = (await driver.alive()).filter(({ alive }) => !alive);
+    const [first] = off;
+    if (first === undefined) return undefined;
+    if (onSwitchOff === 'stepAside') {
+      await this.#stepAside(first);
+      return undefined;
+    }
+    const foreign = await this.#foreign();
+    if (foreign !== undefined) return `${describeOff(first)}; ${foreign}`;
+    for (const health of off) {
+      const { nodeId } = health;
       const retry = this.#retries.get(nodeId) ?? { atMs: nowMs, delayMs: FIRST_RETRY_MS };
       if (nowMs < retry.atMs) continue;
       this.#retries.set(nodeId, { atMs: nowMs + retry.delayMs, delayMs: Math.min(MAX_RETRY_MS, retry.delayMs * 2) });
-      logger.warn({}, `${problem}; starting it again`);
+      logger.warn({}, `${describeOff(health)}; starting it again`);
       observer.forget(nodeId);
       await this.bring(desired());
     }
-    return problem;
+    return describeOff(first);
+  }
+
+  /** What else runs DAMON, in words. */
+  async #foreign(): Promise<string | undefined> {
+    try {
+      await this.#options.driver.refuseForeign();
+      return undefined;
+    } catch (error) {
+      if (error instanceof ForeignKdamondError) return error.message;
+      throw error;
+    }
+  }
+
+  /** Gives DAMON back, as far as it is still ours. */
+  async #stepAside(health: KdamondHealth): Promise<void> {
+    const { driver, observer, logger } = this.#options;
+    const nodeIds = driver.kdamonds.map(({ desired }) => desired.nodeId);
+    await this.stop();
+    for (const nodeId of [health.nodeId, ...nodeIds]) observer.forget(nodeId);
+    this.#aside = `${describeOff(health)}. DAMON is left alone (onSwitchOff: stepAside) until POST /v1/resume, or "tierd resume"`;
+    logger.warn({}, this.#aside);
   }
 
   /** Ends the trace and puts DAMON back as it was found. */
@@ -138,6 +181,10 @@ export class KdamondFleet {
 
 function budgetBytes(kdamond: DesiredKdamond): number {
   return kdamond.schemes.reduce((total, scheme) => total + scheme.quota.bytes, 0);
+}
+
+function describeOff({ index, pid, nodeId }: KdamondHealth): string {
+  return `kdamond ${index} (pid ${pid}, node ${nodeId}) is off: it died or someone switched it off`;
 }
 
 function describeStart({ index, pid, desired }: RunningKdamond): string {

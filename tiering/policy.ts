@@ -146,6 +146,11 @@ export const PolicySchema = Type.Object(
     monitoring: MonitoringSchema,
     movePages: MovePagesSchema,
     cgroups: CgroupsSchema,
+    onSwitchOff: Type.Union([Type.Literal('recover'), Type.Literal('stepAside')], {
+      default: 'recover',
+      description:
+        'When somebody switches tierd\'s kdamonds off: "recover" switches them on again, once nothing else runs DAMON; "stepAside" leaves DAMON alone until `tierd resume`.',
+    }),
     dryRun: Type.Boolean({
       default: false,
       description: 'Watch and decide, log and report, but promote and demote nothing.',
@@ -155,6 +160,7 @@ export const PolicySchema = Type.Object(
 );
 
 export type Policy = Static<typeof PolicySchema>;
+export type OnSwitchOff = Policy['onSwitchOff'];
 
 export const DEFAULT_POLICY: Policy = {
   fastUtilization: 0.95,
@@ -165,5 +171,6 @@ export const DEFAULT_POLICY: Policy = {
   monitoring: { samplingIntervalMs: 50, aggregationIntervalMs: 500, minRegions: 'auto', maxRegions: 'auto' },
   movePages: { settleSeconds: 20, maxCpuShare: 1 },
   cgroups: { include: [], exclude: [] },
+  onSwitchOff: 'recover',
   dryRun: false,
 };

@@ -24,6 +24,7 @@ export interface TieringService {
   pausedSince(): Date | undefined;
   /** Promotes and demotes nothing until resume(), and goes on watching. Migrations by order go on. */
   pause(since: Date): Promise<void>;
+  /** Promotes and demotes again, and takes DAMON again when it was left to others; then throws what taking DAMON throws, and nothing has changed. */
   resume(): Promise<void>;
   /** What is wrong with this host, or might be; reads some dozens of files. */
   diagnose(): Promise<readonly Finding[]>;
@@ -67,8 +68,9 @@ export interface PolicyPlans {
   readonly after: readonly DesiredKdamond[];
 }
 
-/** `starting`: no full snapshot yet; `paused`: by order; `moving`: some scheme may move memory; `settled`: none need; `degraded`: see `problem`. */
-export type EngineState = 'starting' | 'paused' | 'moving' | 'settled' | 'degraded' | 'stopped';
+/** `degraded`: see `problem`; `aside`: DAMON is left to others, see `problem`; `paused`: by order; `moving`: some scheme may move memory; `settled`: none need. */
+export const ENGINE_STATES = ['starting', 'paused', 'moving', 'settled', 'degraded', 'aside', 'stopped'] as const;
+export type EngineState = (typeof ENGINE_STATES)[number];
 
 export interface Status {
   readonly state: EngineState;

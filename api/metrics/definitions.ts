@@ -1,5 +1,6 @@
 import { isPromotion } from '../../tiering/plan.ts';
 import type { Status, TieringService } from '../../tiering/service.ts';
+import { ENGINE_STATES } from '../../tiering/service.ts';
 
 /** What metrics are made of: one look at the service. */
 export interface MetricsInput {
@@ -35,8 +36,6 @@ export interface MetricDefinition {
   readonly labelNames: readonly string[];
   readonly samples: (input: MetricsInput) => readonly Sample[];
 }
-
-const STATES: readonly Status['state'][] = ['starting', 'paused', 'moving', 'settled', 'degraded', 'stopped'];
 
 type Plain = (input: MetricsInput) => number | undefined;
 
@@ -115,7 +114,7 @@ export const METRICS: readonly MetricDefinition[] = [
     labelNames: ['state'],
     samples: ({ service }) => {
       const { state } = service.status();
-      return STATES.map((name) => ({ labels: { state: name }, value: name === state ? 1 : 0 }));
+      return ENGINE_STATES.map((name) => ({ labels: { state: name }, value: name === state ? 1 : 0 }));
     },
   },
   gauge('tierd_dry_run', '1 while the policy says to move nothing.', ({ service }) => Number(service.status().dryRun)),

@@ -121,11 +121,12 @@ export class OperatorSettings {
     });
   }
 
+  /** Throws what TieringService.resume() throws, with nothing changed. */
   resume(): Promise<void> {
     return this.#edits.run(async () => {
-      if (this.#options.service.pausedSince() === undefined) return;
+      const wasPaused = this.#options.service.pausedSince() !== undefined;
       await this.#options.service.resume();
-      await this.#save();
+      if (wasPaused) await this.#save();
     });
   }
 

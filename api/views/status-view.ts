@@ -1,6 +1,7 @@
 import type { Static } from 'typebox';
 import Type from 'typebox';
 import type { TieringService } from '../../tiering/service.ts';
+import { ENGINE_STATES } from '../../tiering/service.ts';
 import type { Host } from '../host.ts';
 import { HostSchema } from '../host.ts';
 import type { OperatorSettings } from '../policy/operator-settings.ts';
@@ -26,14 +27,7 @@ const NodeStatusSchema = Type.Object({
 /** GET /v1/status. */
 export const StatusSchema = Type.Object({
   version: Type.String({ description: 'Version of tierd.' }),
-  state: Type.Union([
-    Type.Literal('starting'),
-    Type.Literal('paused'),
-    Type.Literal('moving'),
-    Type.Literal('settled'),
-    Type.Literal('degraded'),
-    Type.Literal('stopped'),
-  ]),
+  state: Type.Enum([...ENGINE_STATES]),
   problem: Type.Optional(Type.String({ description: 'What keeps the engine from working, and the way out.' })),
   engine: Type.String(),
   dryRun: Type.Boolean(),

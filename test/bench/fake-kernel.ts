@@ -1,4 +1,4 @@
-import { cpSync, mkdirSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { SysFs } from '../../numa/sysfs.ts';
 import { HostSysFs } from '../../numa/sysfs.ts';
@@ -18,7 +18,7 @@ const UPDATE_STATS = 'update_schemes_stats';
  */
 export class FakeKernel implements SysFs {
   readonly root: string;
-  readonly #damon = new FakeDamon('7.3');
+  readonly damon = new FakeDamon('7.3');
   readonly #scratch: HostSysFs;
 
   constructor() {
@@ -77,18 +77,19 @@ export class FakeKernel implements SysFs {
     mkdirSync(join(folder, 'options'), { recursive: true });
     const files = ['trace_clock', 'buffer_size_kb', 'set_event_pid', 'options/irq-info'];
     for (const file of [...files, 'events/damon/damon_aggregated/enable']) writeFileSync(join(folder, file), '');
+    if (existsSync(this.tracePipe)) return;
     const made = await runHost('mkfifo', [this.tracePipe]);
     if (made.exitCode !== 0) throw new Error(`mkfifo failed: ${made.stderr}`);
   }
 
   #of(path: string): SysFs {
     const isDamon = DAMON_FOLDERS.some((folder) => path.startsWith(folder)) || KDAMOND_NAME.test(path);
-    return isDamon ? this.#damon : this.#scratch;
+    return isDamon ? this.damon : this.#scratch;
   }
 
   /** As if each pass had moved all that its quota allows. */
   #migrate(kdamond: string): void {
-    const { files } = this.#damon;
+    const { files } = this.damon;
     for (let scheme = 0; ; scheme += 1) {
       const folder = `${kdamond}/contexts/0/schemes/${scheme}`;
       const bytes = files.get(`${folder}/quotas/bytes`);

@@ -20,8 +20,7 @@ export async function switchDamonStat(guest: Guest, on: boolean): Promise<void> 
 }
 
 /** Makes a kdamond as an administrator's script would, with a value of its own nearly everywhere; it is off. */
-export async function makeKdamondByHand(guest: Guest): Promise<void> {
-  await guest.check(`
+const makeScript = `
 set -e
 cd ${admin}
 echo 1 >nr_kdamonds
@@ -60,7 +59,16 @@ test ! -d ops_filters || filters=ops_filters
 echo 1 >$filters/nr_filters
 echo anon >$filters/0/type
 echo Y >$filters/0/matching
-`);
+`;
+
+export async function makeKdamondByHand(guest: Guest): Promise<void> {
+  await guest.check(makeScript);
+}
+
+/** Takes DAMON from whoever has it: switches all kdamonds off, makes one by hand and switches it on. False: the other one was quicker. */
+export async function takeDamonOver(guest: Guest): Promise<boolean> {
+  const off = `for kdamond in ${admin}/[0-9]*; do echo off >$kdamond/state; done`;
+  return (await guest.run(`${off} 2>/dev/null; ${makeScript}\necho on >${admin}/0/state`)).exitCode === 0;
 }
 
 /** Switches the kdamond made by hand on or off. */

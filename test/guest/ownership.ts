@@ -9,6 +9,7 @@ import {
   removeKdamonds,
   switchDamonStat,
   switchKdamond,
+  takeDamonOver,
 } from './damon-by-hand.ts';
 import { eventually } from './eventually.ts';
 import type { Stage } from './stage.ts';
@@ -103,6 +104,50 @@ export function ownershipTests(currentStage: () => Stage, hasDamonStat: boolean)
       expect(await damonStatState(guest)).toBe(statBefore);
     });
   });
+
+  it('waits while somebody else has taken DAMON over, and takes it back when it is free', async () => {
+    const stage = currentStage();
+    const { guest } = stage;
+    const { api } = await stage.startTierd();
+    await stage.explain(async () => {
+      await eventually('somebody else has DAMON', 60_000, () => takeDamonOver(guest));
+      const before = await damonTree(guest);
+      await eventually('it says so', 60_000, async () => (await api.status()).problem?.includes('in use by') === true);
+      await sleep(6_000);
+      expect(await damonTree(guest)).toEqual(before);
+      await switchKdamond(guest, 'off');
+      await eventually('both nodes are watched', 90_000, async () => (await kdamondPids(guest)).length === 2);
+      await eventually('it is at work', 60_000, async () => (await api.status()).problem === undefined);
+    });
+  }, 300_000);
+
+  it('steps aside when that is its policy, leaving DAMON as it was, until it is resumed', async () => {
+    const stage = currentStage();
+    const { guest } = stage;
+    const before = await damonTree(guest);
+    const { api } = await stage.startTierd({ onSwitchOff: 'stepAside' });
+    await stage.explain(async () => {
+      await switchKdamond(guest, 'off');
+      await eventually('it is aside', 60_000, async () => (await api.status()).state === 'aside');
+      expect(await kdamondPids(guest)).toEqual([]);
+      expect(await damonTree(guest)).toEqual(before);
+
+      await switchDamonStat(guest, false);
+      await makeKdamondByHand(guest);
+      await switchKdamond(guest, 'on');
+      const refused = await api.send('POST', '/v1/resume');
+      expect(refused.status).toBe(409);
+      expect(refused.text).toContain('TIERD_DAMON_FOREIGN');
+      expect((await api.status()).state).toBe('aside');
+      await switchKdamond(guest, 'off');
+      await removeKdamonds(guest);
+      expect((await api.send('POST', '/v1/resume')).status).toBe(200);
+      expect(await kdamondPids(guest)).toHaveLength(2);
+      await eventually('it is at work', 60_000, async () => ['moving', 'settled'].includes((await api.status()).state));
+    });
+    await stage.clear();
+    await switchDamonStat(guest, hasDamonStat);
+  }, 300_000);
 
   it('puts back a kdamond that was prepared by hand, setting by setting', async () => {
     const stage = currentStage();

@@ -161,6 +161,7 @@ export class DamonDriver {
   stats(index: number): Promise<readonly SchemeStats[]> {
     return this.#run(async () => {
       const slot = this.#slot(index, 'reading statistics');
+      await this.#requireOwn(slot, 'reading statistics');
       await this.#command(slot, 'update_schemes_stats');
       const stats: SchemeStats[] = [];
       for (const scheme of slot.desired.schemes.keys()) {
@@ -182,6 +183,7 @@ export class DamonDriver {
     return this.#run(async () => {
       if (this.#features?.effectiveBytes !== true) return undefined;
       const slot = this.#slot(index, 'reading effective quotas');
+      await this.#requireOwn(slot, 'reading effective quotas');
       await this.#command(slot, 'update_schemes_effective_quotas');
       const bytes: number[] = [];
       for (const scheme of slot.desired.schemes.keys()) {
@@ -189,6 +191,11 @@ export class DamonDriver {
       }
       return bytes;
     });
+  }
+
+  /** Throws ForeignKdamondError when a kdamond runs that is none of ours. */
+  refuseForeign(): Promise<void> {
+    return this.#run(() => refuseForeignKdamonds(this.#admin, new Set(this.kdamonds.map(({ pid }) => pid))));
   }
 
   /** Which of our kdamonds still run. A dead one leaves `kdamonds`; startOne() brings its node back. */
@@ -300,6 +307,7 @@ export class DamonDriver {
   }
 
   async #startOne(desired: DesiredKdamond): Promise<RunningKdamond> {
+    await this.#remakeDirectories();
     for (let index = 0; index < this.#directories; index += 1) {
       const slot = this.#slots.get(index);
       if (slot !== undefined && !slot.dead) continue;
@@ -308,6 +316,14 @@ export class DamonDriver {
       return this.#fill(index, desired);
     }
     throw new NoSpareKdamondError(this.#directories);
+  }
+
+  /** Whoever switched all of ours off may have made the directories anew since: other ones, or none. */
+  async #remakeDirectories(): Promise<void> {
+    if (this.kdamonds.length > 0) return;
+    const states = await this.#admin.states();
+    if (states.length >= this.#directories || states.some((state) => state.on)) return;
+    await this.#admin.write('nr_kdamonds', String(this.#directories));
   }
 
   /** Writes a kdamond's whole tree into a directory that is off and switches it on. */
@@ -351,6 +367,7 @@ export class DamonDriver {
       slot.desired = desired;
       return { writes: 0, restarted: false };
     }
+    await this.#requireOwn(slot, 'commit');
     if (this.#needsRestart(slot.desired, desired)) {
       await this.#switchOff(index);
       await this.#fill(index, desired);
@@ -399,7 +416,7 @@ export class DamonDriver {
       }
     }
     this.#slots.clear();
-    failures.push(...(await restoreTree(this.#admin, this.#originalTree)));
+    failures.push(...(await this.#restore(this.#originalTree)));
     // Only now: DAMON_STAT cannot start while any kdamond runs.
     const failure = await this.#restoreDamonStat();
     if (failure !== undefined) failures.push(failure);
@@ -407,6 +424,14 @@ export class DamonDriver {
     this.#directories = 0;
     await this.#options.saveReceipt(undefined);
     return failures;
+  }
+
+  /** What another tool runs meanwhile stands in the same folders: then they stay as they are. */
+  async #restore(tree: TreeRecord): Promise<readonly RestoreFailure[]> {
+    const foreign = (await this.#admin.states()).find((state) => state.on);
+    if (foreign === undefined) return restoreTree(this.#admin, tree);
+    const reason = `kdamond ${foreign.index} (pid ${foreign.pid ?? -1}), which tierd did not start, runs there now`;
+    return [{ path: 'nr_kdamonds', value: tree.nr_kdamonds ?? '', reason }];
   }
 
   async #stopDamonStat(): Promise<void> {
@@ -425,6 +450,10 @@ export class DamonDriver {
   }
 
   async #switchOff(index: number): Promise<void> {
+    // Pid 0: it is being switched on. Another pid is another's kdamond, in a directory that was ours.
+    const ownPid = this.#slots.get(index)?.pid ?? 0;
+    const { pid } = await this.#admin.state(index);
+    if (ownPid !== 0 && pid !== undefined && pid !== ownPid) return;
     try {
       await this.#admin.write(`${index}/state`, 'off');
     } catch (error) {
@@ -471,6 +500,13 @@ export class DamonDriver {
     const slot = this.#slots.get(index);
     if (slot === undefined || slot.dead) throw new KdamondDiedError(index, slot?.desired.nodeId ?? -1, during);
     return slot;
+  }
+
+  /** Whoever switched it off may have made another kdamond of its directory since, which is not to be written to. */
+  async #requireOwn(slot: Slot, during: string): Promise<void> {
+    if ((await this.#admin.state(slot.index)).pid === slot.pid) return;
+    slot.dead = true;
+    throw new KdamondDiedError(slot.index, slot.desired.nodeId, during);
   }
 
   async #saveReceipt(): Promise<void> {

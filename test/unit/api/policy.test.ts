@@ -42,7 +42,7 @@ describe('PATCH /v1/policy', () => {
         key: 'dry_run',
         value: true,
         allowed:
-          'one of the keys fastUtilization, hotShare, headroomMiB, promotion, demotion, monitoring, movePages, cgroups, dryRun',
+          'one of the keys fastUtilization, hotShare, headroomMiB, promotion, demotion, monitoring, movePages, cgroups, onSwitchOff, dryRun',
         detail: 'unknown key: did you mean "dryRun"?',
       },
       {
@@ -77,11 +77,11 @@ describe('PATCH /v1/policy', () => {
     ],
     [
       '[]',
-      '[] is not allowed: must be a mapping with the keys fastUtilization, hotShare, headroomMiB, promotion, demotion, monitoring, movePages, cgroups, dryRun',
+      '[] is not allowed: must be a mapping with the keys fastUtilization, hotShare, headroomMiB, promotion, demotion, monitoring, movePages, cgroups, onSwitchOff, dryRun',
     ],
     [
       'null',
-      'null is not allowed: must be a mapping with the keys fastUtilization, hotShare, headroomMiB, promotion, demotion, monitoring, movePages, cgroups, dryRun',
+      'null is not allowed: must be a mapping with the keys fastUtilization, hotShare, headroomMiB, promotion, demotion, monitoring, movePages, cgroups, onSwitchOff, dryRun',
     ],
     ['{"minAgeSeconds":1}', 'minAgeSeconds: unknown key: did you mean "promotion.minAgeSeconds"?'],
     [

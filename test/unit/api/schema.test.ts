@@ -117,20 +117,20 @@ describe('check', () => {
     [
       { ...DEFAULT_POLICY, constructor: 1 },
       [
-        'constructor: unknown key: must be one of the keys fastUtilization, hotShare, headroomMiB, promotion, demotion, monitoring, movePages, cgroups, dryRun',
+        'constructor: unknown key: must be one of the keys fastUtilization, hotShare, headroomMiB, promotion, demotion, monitoring, movePages, cgroups, onSwitchOff, dryRun',
       ],
     ],
     [
       { ...DEFAULT_POLICY, 'a/b~c': 1, dryRun: 0 },
       [
-        'a/b~c: unknown key: must be one of the keys fastUtilization, hotShare, headroomMiB, promotion, demotion, monitoring, movePages, cgroups, dryRun',
+        'a/b~c: unknown key: must be one of the keys fastUtilization, hotShare, headroomMiB, promotion, demotion, monitoring, movePages, cgroups, onSwitchOff, dryRun',
         'dryRun: 0 is not allowed: must be true or false',
       ],
     ],
     [
       'auto',
       [
-        '"auto" is not allowed: must be a mapping with the keys fastUtilization, hotShare, headroomMiB, promotion, demotion, monitoring, movePages, cgroups, dryRun',
+        '"auto" is not allowed: must be a mapping with the keys fastUtilization, hotShare, headroomMiB, promotion, demotion, monitoring, movePages, cgroups, onSwitchOff, dryRun',
       ],
     ],
   ])('names what is wrong in %j', (value, expected) => {

@@ -64,7 +64,7 @@ describe('parseConfig', () => {
     [
       '1: 2',
       [
-        'tierd.yaml:1: 1: unknown key: must be one of the keys fastUtilization, hotShare, headroomMiB, promotion, demotion, monitoring, movePages, cgroups, dryRun, engine, tiers, ownMemory, waitForDamon, switchOffDamonStat, logLevel, api, stateDirectory',
+        'tierd.yaml:1: 1: unknown key: must be one of the keys fastUtilization, hotShare, headroomMiB, promotion, demotion, monitoring, movePages, cgroups, onSwitchOff, dryRun, engine, tiers, ownMemory, waitForDamon, switchOffDamonStat, logLevel, api, stateDirectory',
       ],
     ],
     [
@@ -111,7 +111,7 @@ describe('parseConfig', () => {
     [
       '- a\n- b',
       [
-        'tierd.yaml:1: ["a","b"] is not allowed: must be a mapping with the keys fastUtilization, hotShare, headroomMiB, promotion, demotion, monitoring, movePages, cgroups, dryRun, engine, tiers, ownMemory, waitForDamon, switchOffDamonStat, logLevel, api, stateDirectory',
+        'tierd.yaml:1: ["a","b"] is not allowed: must be a mapping with the keys fastUtilization, hotShare, headroomMiB, promotion, demotion, monitoring, movePages, cgroups, onSwitchOff, dryRun, engine, tiers, ownMemory, waitForDamon, switchOffDamonStat, logLevel, api, stateDirectory',
       ],
     ],
     [
@@ -133,7 +133,7 @@ describe('parseConfig', () => {
       [
         'tierd.yaml:1: dryRun: 1 is not allowed: must be true or false',
         'tierd.yaml:2: logLevel: 1 is not allowed: must be "trace", "debug", "info", "warn", "error", "fatal" or "silent"',
-        'tierd.yaml:3: foo: unknown key: must be one of the keys fastUtilization, hotShare, headroomMiB, promotion, demotion, monitoring, movePages, cgroups, dryRun, engine, tiers, ownMemory, waitForDamon, switchOffDamonStat, logLevel, api, stateDirectory',
+        'tierd.yaml:3: foo: unknown key: must be one of the keys fastUtilization, hotShare, headroomMiB, promotion, demotion, monitoring, movePages, cgroups, onSwitchOff, dryRun, engine, tiers, ownMemory, waitForDamon, switchOffDamonStat, logLevel, api, stateDirectory',
       ],
     ],
     ['dryRun: true\ndryRun: false', ['tierd.yaml:2:1: Map keys must be unique']],

@@ -361,3 +361,20 @@ test('a start that fails half way leaves nothing running', async () => {
   expect(driver.kdamonds).toEqual([]);
   expect(await driver.stop()).toEqual([]);
 });
+
+test("a directory of ours that another tool's kdamond runs in is neither written to nor switched off", async () => {
+  const { driver, damon } = await started('7.3');
+  damon.kill(0);
+  await damon.write(`${ROOT}/0/state`, 'on');
+  const before = damon.tree();
+  damon.writes.length = 0;
+  await expect(driver.apply(0, kdamond(0, { schemes: [withBudget(scheme(), 8192)] }))).rejects.toMatchObject({
+    code: 'TIERD_KDAMOND_DIED',
+  });
+  await expect(driver.stats(0)).rejects.toMatchObject({ code: 'TIERD_KDAMOND_DIED' });
+  await expect(driver.refuseForeign()).rejects.toMatchObject({ code: 'TIERD_DAMON_FOREIGN' });
+  expect(damon.tree()).toEqual(before);
+  // DAMON_STAT cannot be switched on again beside it, either.
+  expect((await driver.stop()).map(({ path }) => path)).toEqual(['nr_kdamonds', STAT]);
+  expect(damon.value('0/state')).toBe('on');
+});

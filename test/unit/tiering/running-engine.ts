@@ -1,0 +1,92 @@
+import { createWriteStream } from 'node:fs';
+import type { TieringRuntime } from '../../../tiering/controller.ts';
+import { createTiering } from '../../../tiering/controller.ts';
+import type { RecordedEvent } from '../../../tiering/events/event.ts';
+import { maxNrAccesses } from '../../../tiering/plan.ts';
+import type { Policy } from '../../../tiering/policy.ts';
+import { DEFAULT_POLICY } from '../../../tiering/policy.ts';
+import { FakeKernel } from '../../bench/fake-kernel.ts';
+import { aggregationText, syntheticRegions } from '../../bench/trace-text.ts';
+
+export const POLICY: Policy = {
+  ...DEFAULT_POLICY,
+  monitoring: { ...DEFAULT_POLICY.monitoring, aggregationIntervalMs: 250 },
+};
+/** FakeDamon's first kdamond; the others follow. */
+const FIRST_PID = 100;
+
+/** The engine at work over a kernel that is made up, whose slow node is hot to a fifth. */
+export class RunningEngine {
+  readonly kernel: FakeKernel;
+  readonly runtime: TieringRuntime;
+  readonly #endFeeding: () => void;
+
+  private constructor(kernel: FakeKernel, runtime: TieringRuntime) {
+    this.kernel = kernel;
+    this.runtime = runtime;
+    const pipe = createWriteStream(kernel.tracePipe);
+    // Nobody reads while the engine does not trace.
+    pipe.on('error', () => undefined);
+    const feeding = setInterval(() => pipe.write(traceText(runtime)), POLICY.monitoring.aggregationIntervalMs);
+    this.#endFeeding = () => {
+      clearInterval(feeding);
+      pipe.end();
+    };
+  }
+
+  /** Resolves when every node has been seen once. */
+  static async start(policy: Policy = POLICY): Promise<RunningEngine> {
+    const kernel = new FakeKernel();
+    const log = () => undefined;
+    const runtime = await createTiering({
+      sysfs: kernel,
+      engine: 'damos',
+      policy,
+      waitForDamon: false,
+      switchOffDamonStat: true,
+      logger: { debug: log, info: log, warn: log, error: log },
+      loadReceipt: async () => undefined,
+      saveReceipt: async () => undefined,
+      probing: {
+        measure: () => Promise.reject(new Error('this kernel is made up')),
+        load: async () => undefined,
+        save: async () => undefined,
+      },
+      ownMemory: 'any',
+    });
+    await runtime.start();
+    const engine = new RunningEngine(kernel, runtime);
+    await runtime.ready;
+    return engine;
+  }
+
+  async stop(): Promise<void> {
+    this.#endFeeding();
+    await this.runtime.stop();
+    this.kernel.remove();
+  }
+
+  /** All that was told so far. */
+  happened(): readonly RecordedEvent[] {
+    const { events } = this.runtime;
+    const all: RecordedEvent[] = [];
+    for (let event = events.after(0); event !== undefined; event = events.after(event.sequence)) all.push(event);
+    return all;
+  }
+
+  /** States as they followed each other. */
+  states(): readonly string[] {
+    return this.happened().flatMap((event) => (event.type === 'state' ? [event.state] : []));
+  }
+}
+
+/** One aggregation of every node, a fifth of the slow one's regions hot. */
+function traceText(runtime: TieringRuntime): string {
+  const seconds = Number(process.hrtime.bigint()) / 1e9;
+  const texts = runtime.topology().nodes.map(({ ranges, cpus }, index) => {
+    const whole = { start: ranges[0]?.start ?? 0, end: ranges.at(-1)?.end ?? 0 };
+    const regions = syntheticRegions(whole, 100, cpus.length > 0 ? 0 : 0.2, maxNrAccesses(POLICY));
+    return aggregationText(FIRST_PID + index, index, seconds, regions);
+  });
+  return texts.join('');
+}
