@@ -1,5 +1,5 @@
-import { isPromotion } from './plan.ts';
 import type { DesiredScheme, SchemeStats } from './scheme.ts';
+import { isPromotion } from './scheme.ts';
 
 /** Bytes that moved, or were tried, out of one node. */
 export interface Flow {

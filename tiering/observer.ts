@@ -5,8 +5,9 @@ import type { DamonDriver, RunningKdamond } from './damon/driver.ts';
 import type { Flow } from './flow-ledger.ts';
 import { FlowLedger, NO_FLOW } from './flow-ledger.ts';
 import type { NodeObservation, Observation } from './observation.ts';
-import type { SchemeStats } from './scheme.ts';
-import type { NodeSnapshot } from './snapshot.ts';
+import type { DesiredKdamond, SchemeStats } from './scheme.ts';
+import type { NodeSnapshot, Region } from './snapshot.ts';
+import { regionsWithin } from './snapshot.ts';
 
 /** Watermarks change with hot-plug and sysctl only. */
 const WATERMARKS_EVERY_MS = 10_000;
@@ -49,7 +50,7 @@ export class Observer {
         ...(previousAtMs !== undefined && { previousAtMs }),
         maxNrAccesses: Math.max(1, Math.floor(kdamond.aggregationIntervalUs / kdamond.samplingIntervalUs)),
         aggregationIntervalMs: kdamond.aggregationIntervalUs / 1000,
-        regions: aggregation.regions,
+        regions: ownRegions(aggregation.regions, kdamond),
       });
     }
   }
@@ -95,4 +96,9 @@ export class Observer {
     }
     return { nowMs, nodes };
   }
+}
+
+/** Without what is watched only to compare with; regions may reach over the border. */
+function ownRegions(regions: readonly Region[], { ranges, comparedRanges = [] }: DesiredKdamond): readonly Region[] {
+  return comparedRanges.length === 0 ? regions : ranges.flatMap((range) => regionsWithin(regions, range));
 }

@@ -1,4 +1,5 @@
-import type { MemoryNode, Topology } from '../numa/topology.ts';
+import type { AddressRange, Topology } from '../numa/topology.ts';
+import { hotShareLimit, limitHotShare } from './hot-share-limit.ts';
 import type { Policy } from './policy.ts';
 import type {
   AccessPattern,
@@ -71,7 +72,10 @@ export function plan(input: PlanInput): readonly DesiredKdamond[] {
       ...(path.demotionTarget === undefined ? [] : demotionSchemes(input, path.demotionTarget, orders?.demotion)),
     ];
     if (schemes.length === 0) return [];
-    return [{ nodeId: node.nodeId, ...monitoring(node, policy), ranges: node.ranges, schemes }];
+    const limit = hotShareLimit(input, path);
+    const monitored = monitoring([...node.ranges, ...(limit?.comparedRanges ?? [])], policy);
+    const kdamond = { nodeId: node.nodeId, ...monitored, ranges: node.ranges, schemes };
+    return [limit === undefined ? kdamond : limitHotShare(kdamond, limit)];
   });
 }
 
@@ -81,7 +85,7 @@ export function planWatching({ topology, policy }: PlanInput): readonly DesiredK
     const node = topology.nodes.find((candidate) => candidate.nodeId === path.nodeId);
     const leadsNowhere = path.promotionTarget === undefined && path.demotionTarget === undefined;
     if (node === undefined || node.ranges.length === 0 || leadsNowhere) return [];
-    return [{ nodeId: node.nodeId, ...monitoring(node, policy), ranges: node.ranges, schemes: [WATCHING] }];
+    return [{ nodeId: node.nodeId, ...monitoring(node.ranges, policy), ranges: node.ranges, schemes: [WATCHING] }];
   });
 }
 
@@ -91,14 +95,9 @@ export function maxNrAccesses(policy: Policy): number {
   return Math.max(1, Math.floor(aggregationIntervalMs / samplingIntervalMs));
 }
 
-/** Index ranges of a kdamond's schemes: promotions come first, then demotions. */
-export function isPromotion(scheme: DesiredScheme): boolean {
-  return scheme.name.startsWith('promote');
-}
-
-function monitoring(node: MemoryNode, policy: Policy) {
+function monitoring(ranges: readonly AddressRange[], policy: Policy) {
   const { samplingIntervalMs, aggregationIntervalMs, minRegions, maxRegions } = policy.monitoring;
-  const monitoredBytes = node.ranges.reduce((total, range) => total + range.end - range.start, 0);
+  const monitoredBytes = ranges.reduce((total, range) => total + range.end - range.start, 0);
   // Every range is a region at least, and regions stop being split when few are left for them.
   const fewest =
     minRegions === 'auto'
@@ -111,7 +110,7 @@ function monitoring(node: MemoryNode, policy: Policy) {
     // Physical ranges have no update operation; the interval only must not be shorter than an aggregation.
     updateIntervalUs: Math.round(aggregationIntervalMs * 1000) * 10,
     minRegions: fewest,
-    maxRegions: Math.max(most, fewest, node.ranges.length * 4),
+    maxRegions: Math.max(most, fewest, ranges.length * 4),
   };
 }
 

@@ -27,12 +27,25 @@ export interface Quota {
   readonly bytes: number;
   readonly resetIntervalMs: number;
   readonly weights: { readonly size: number; readonly nrAccesses: number; readonly age: number };
+  readonly goal?: QuotaGoal;
 }
 
-/** `matching` and `allow` as in the kernel's files; `memcgPath` from the cgroup mount. */
+/**
+ * Nothing moves while the kernel finds it met, whatever `bytes` allows (goal_tuner `temporal`, Linux 7.1). The metric is the share of the memory matching the
+ * scheme's pattern, over all that its kdamond watches, that lies on a node (Linux 7.2).
+ */
+export interface QuotaGoal {
+  readonly metric: 'node_eligible_mem_bp';
+  readonly nodeId: number;
+  /** In basis points, 1 to 10,000: the kernel divides by it. */
+  readonly targetBp: number;
+}
+
+/** `matching` and `allow` as in the kernel's files; `memcgPath` from the cgroup mount; `range` is of type `addr`. */
 export type SchemeFilter =
   | { readonly type: 'young'; readonly matching: boolean; readonly allow: boolean }
-  | { readonly type: 'memcg'; readonly memcgPath: string; readonly matching: boolean; readonly allow: boolean };
+  | { readonly type: 'memcg'; readonly memcgPath: string; readonly matching: boolean; readonly allow: boolean }
+  | { readonly type: 'addr'; readonly range: AddressRange; readonly matching: boolean; readonly allow: boolean };
 
 export interface DesiredScheme {
   readonly name: string;
@@ -50,6 +63,11 @@ export interface DesiredScheme {
   readonly filters: readonly SchemeFilter[];
 }
 
+/** A kdamond's promotions come first, then its demotions. */
+export function isPromotion(scheme: DesiredScheme): boolean {
+  return scheme.name.startsWith('promote');
+}
+
 /** One kdamond with one context that watches one node's physical ranges. */
 export interface DesiredKdamond {
   readonly nodeId: number;
@@ -59,6 +77,8 @@ export interface DesiredKdamond {
   readonly minRegions: number;
   readonly maxRegions: number;
   readonly ranges: readonly AddressRange[];
+  /** Another node's memory that is watched too, for a goal to compare with; no scheme may touch it and no snapshot shows it. */
+  readonly comparedRanges?: readonly AddressRange[];
   readonly schemes: readonly DesiredScheme[];
 }
 
@@ -90,5 +110,7 @@ export interface DamonFeatures {
   readonly traceEvents: readonly string[];
   /** Metrics that `target_metric` of a quota goal accepts. */
   readonly goalMetrics: readonly string[];
+  /** Names that a quota's `goal_tuner` accepts (7.1); empty before. */
+  readonly goalTuners: readonly string[];
   readonly damonStat: boolean;
 }

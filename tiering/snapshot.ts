@@ -21,6 +21,13 @@ export interface NodeSnapshot {
   readonly regions: readonly Region[];
 }
 
+/** What lies within a range, cut to it. */
+export function regionsWithin(regions: readonly Region[], { start, end }: AddressRange): readonly Region[] {
+  return regions
+    .filter((region) => region.end > start && region.start < end)
+    .map((region) => ({ ...region, start: Math.max(region.start, start), end: Math.min(region.end, end) }));
+}
+
 /** Bytes of a node's monitored ranges by temperature under a policy; free and unmovable memory counts as cold. */
 export interface Temperatures {
   readonly hotBytes: number;

@@ -1,4 +1,4 @@
-import { isPromotion } from '../../tiering/plan.ts';
+import { isPromotion } from '../../tiering/scheme.ts';
 import type { Status, TieringService } from '../../tiering/service.ts';
 import { ENGINE_STATES } from '../../tiering/service.ts';
 

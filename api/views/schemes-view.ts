@@ -9,10 +9,11 @@ const BoundsSchema = Type.Object({
 });
 
 const FilterSchema = Type.Object({
-  type: Type.Union([Type.Literal('young'), Type.Literal('memcg')]),
+  type: Type.Union([Type.Literal('young'), Type.Literal('memcg'), Type.Literal('addr')]),
   matching: Type.Boolean(),
   allow: Type.Boolean(),
   memcgPath: Type.Optional(Type.String()),
+  range: Type.Optional(Type.Object({ start: Type.Number(), end: Type.Number() }, { description: 'Of type addr.' })),
 });
 
 const StatsSchema = Type.Object(
@@ -43,6 +44,12 @@ const SchemeSchema = Type.Object({
     bytes: Type.Number({ description: 'Most bytes tried in one pass; 1 means off.' }),
     resetIntervalMs: Type.Number(),
     weights: Type.Object({ size: Type.Number(), nrAccesses: Type.Number(), age: Type.Number() }),
+    goal: Type.Optional(
+      Type.Object(
+        { metric: Type.String(), nodeId: Type.Integer(), targetBp: Type.Number() },
+        { description: 'Nothing moves while the kernel finds it met; targetBp in basis points.' },
+      ),
+    ),
   }),
   filters: Type.Immutable(Type.Array(FilterSchema)),
   stats: Type.Optional(StatsSchema),

@@ -76,6 +76,14 @@ export async function switchKdamond(guest: Guest, state: 'on' | 'off'): Promise<
   await guest.check(`echo ${state} >${admin}/0/state`);
 }
 
+/** Bytes that a kdamond's first scheme may try now, by the kernel's own words. */
+export async function effectiveBytes(guest: Guest, kdamond: number): Promise<number> {
+  const ask = `echo update_schemes_effective_quotas >${kdamond}/state`;
+  return Number(
+    await guest.check(`cd ${admin} && ${ask} && cat ${kdamond}/contexts/0/schemes/0/quotas/effective_bytes`),
+  );
+}
+
 export async function kdamondPids(guest: Guest): Promise<readonly number[]> {
   const { stdout } = await guest.run(`cat ${admin}/*/pid`);
   return stdout

@@ -186,7 +186,7 @@ export class TierdProcess extends Tierd {
     return code;
   }
 
-  async signal(name: 'TERM' | 'KILL'): Promise<void> {
+  async signal(name: 'TERM' | 'KILL' | 'STOP' | 'CONT'): Promise<void> {
     const { lines } = this.#process;
     const start: unknown = JSON.parse(lines[0] ?? '{}');
     if (typeof start !== 'object' || start === null || !('pid' in start)) throw new Error('tierd has not told its pid');

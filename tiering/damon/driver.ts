@@ -11,7 +11,7 @@ import { maskFeatures, probeFeatures } from './features.ts';
 import { DAMON_STAT_ENABLED, findOwnKdamonds, refuseExclusiveModules, refuseForeignKdamonds } from './ownership.ts';
 import type { Receipt, ReceiptKdamond } from './receipt.ts';
 import type { FileWrite } from './tree.ts';
-import { initialRegions, kdamondWrites, makesChildren, noteWritten, pendingWrites } from './tree.ts';
+import { initialRegions, kdamondWrites, makesChildren, noteWritten, pendingWrites, watchedRanges } from './tree.ts';
 import type { RestoreFailure, TreeRecord } from './tree-record.ts';
 import { recordTree, restoreTree } from './tree-record.ts';
 
@@ -329,8 +329,12 @@ export class DamonDriver {
   /** Writes a kdamond's whole tree into a directory that is off and switches it on. */
   async #fill(index: number, desired: DesiredKdamond): Promise<RunningKdamond> {
     const slot: Slot = { index, pid: 0, desired, written: new Map(), uncommitted: false, dead: false };
-    const ranges = initialRegions(desired.ranges, desired.minRegions);
-    for (const write of this.#writes(index, { ...desired, ranges })) await this.#write(slot, write);
+    const begun = {
+      ...desired,
+      ranges: initialRegions(watchedRanges(desired), desired.minRegions),
+      comparedRanges: [],
+    };
+    for (const write of this.#writes(index, begun)) await this.#write(slot, write);
     this.#slots.set(index, slot);
     await this.#saveReceipt();
     try {

@@ -13,8 +13,6 @@ export interface ProbedFeatures extends DamonFeatures {
   readonly actions: readonly string[];
   /** Names that a filter's `type` accepts. */
   readonly filterTypes: readonly string[];
-  /** Names that a quota's `goal_tuner` accepts (7.1); empty before. */
-  readonly goalTuners: readonly string[];
   /**
    * `commit` passes on a scheme's target_nid. Before, an existing scheme kept its old target and a scheme added by commit had
    * none. The fix came with the migration weights, whose folder `dests` shows it.

@@ -5,6 +5,7 @@ import type {
   DesiredKdamond,
   DesiredScheme,
   Quota,
+  QuotaGoal,
   SchemeAction,
   SchemeFilter,
 } from '../scheme.ts';
@@ -79,6 +80,7 @@ function readKdamond(value: unknown, where: string): ReceiptKdamond {
 
 function readDesired(value: unknown, where: string): DesiredKdamond {
   const fields = new Fields(value, where);
+  const comparedRanges = fields.optional('comparedRanges', (found, at) => asList(found, at, readRange));
   return {
     nodeId: fields.number('nodeId'),
     samplingIntervalUs: fields.number('samplingIntervalUs'),
@@ -87,6 +89,7 @@ function readDesired(value: unknown, where: string): DesiredKdamond {
     minRegions: fields.number('minRegions'),
     maxRegions: fields.number('maxRegions'),
     ranges: fields.list('ranges', readRange),
+    ...(comparedRanges === undefined ? {} : { comparedRanges }),
     schemes: fields.list('schemes', readScheme),
   };
 }
@@ -134,11 +137,20 @@ function readBounds(value: unknown, where: string): Bounds {
 function readQuota(value: unknown, where: string): Quota {
   const fields = new Fields(value, where);
   const weights = fields.required('weights', (found, at) => new Fields(found, at));
+  const goal = fields.optional('goal', readGoal);
   return {
     bytes: fields.number('bytes'),
     resetIntervalMs: fields.number('resetIntervalMs'),
     weights: { size: weights.number('size'), nrAccesses: weights.number('nrAccesses'), age: weights.number('age') },
+    ...(goal === undefined ? {} : { goal }),
   };
+}
+
+function readGoal(value: unknown, where: string): QuotaGoal {
+  const fields = new Fields(value, where);
+  const metric = fields.text('metric');
+  if (metric !== 'node_eligible_mem_bp') throw new ReceiptError(`${where}.metric is not a metric of tierd's`);
+  return { metric, nodeId: fields.number('nodeId'), targetBp: fields.number('targetBp') };
 }
 
 function readFilter(value: unknown, where: string): SchemeFilter {
@@ -148,6 +160,7 @@ function readFilter(value: unknown, where: string): SchemeFilter {
   const allow = fields.flag('allow');
   if (type === 'young') return { type, matching, allow };
   if (type === 'memcg') return { type, memcgPath: fields.text('memcgPath'), matching, allow };
+  if (type === 'addr') return { type, range: fields.required('range', readRange), matching, allow };
   throw new ReceiptError(`${where}.type is not a filter type`);
 }
 
@@ -214,11 +227,13 @@ class Fields {
   }
 
   list<T>(name: string, read: Read<T>): readonly T[] {
-    return this.required(name, (value, where) => {
-      if (!Array.isArray(value)) throw new ReceiptError(`${where} is not a list`);
-      return value.map((item: unknown, position) => read(item, `${where}[${position}]`));
-    });
+    return this.required(name, (value, where) => asList(value, where, read));
   }
+}
+
+function asList<T>(value: unknown, where: string, read: Read<T>): readonly T[] {
+  if (!Array.isArray(value)) throw new ReceiptError(`${where} is not a list`);
+  return value.map((item: unknown, position) => read(item, `${where}[${position}]`));
 }
 
 function isObject(value: unknown): value is object {

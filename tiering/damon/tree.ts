@@ -9,7 +9,10 @@ export interface FileWrite {
 }
 
 /** What the tree's shape depends on. */
-export type TreeFeatures = Pick<DamonFeatures, 'splitFilters' | 'allowFilters' | 'filters' | 'applyInterval'>;
+export type TreeFeatures = Pick<
+  DamonFeatures,
+  'splitFilters' | 'allowFilters' | 'filters' | 'applyInterval' | 'goalTuners'
+>;
 
 /** Above every double that counts bytes exactly; as text, because a double cannot hold it. */
 const MAX_UNSIGNED_LONG = '18446744073709551615';
@@ -24,6 +27,7 @@ export function kdamondWrites(index: number, desired: DesiredKdamond, features: 
   const context = `${index}/contexts/0`;
   const attributes = `${context}/monitoring_attrs`;
   const regions = `${context}/targets/0/regions`;
+  const ranges = watchedRanges(desired);
   const writes: FileWrite[] = [
     { path: `${index}/contexts/nr_contexts`, value: '1' },
     { path: `${context}/operations`, value: 'paddr' },
@@ -33,9 +37,9 @@ export function kdamondWrites(index: number, desired: DesiredKdamond, features: 
     { path: `${attributes}/nr_regions/min`, value: count(desired.minRegions) },
     { path: `${attributes}/nr_regions/max`, value: count(desired.maxRegions) },
     { path: `${context}/targets/nr_targets`, value: '1' },
-    { path: `${regions}/nr_regions`, value: count(desired.ranges.length) },
+    { path: `${regions}/nr_regions`, value: count(ranges.length) },
   ];
-  for (const [position, range] of desired.ranges.entries()) {
+  for (const [position, range] of ranges.entries()) {
     writes.push({ path: `${regions}/${position}/start`, value: count(range.start) });
     writes.push({ path: `${regions}/${position}/end`, value: count(range.end) });
   }
@@ -72,6 +76,7 @@ function schemeWrites(folder: string, scheme: DesiredScheme, features: TreeFeatu
     { path: `${folder}/quotas/weights/sz_permil`, value: count(quota.weights.size) },
     { path: `${folder}/quotas/weights/nr_accesses_permil`, value: count(quota.weights.nrAccesses) },
     { path: `${folder}/quotas/weights/age_permil`, value: count(quota.weights.age) },
+    ...goalWrites(`${folder}/quotas`, scheme, features),
   );
   if (!features.filters) {
     if (scheme.filters.length === 0) return writes;
@@ -79,18 +84,47 @@ function schemeWrites(folder: string, scheme: DesiredScheme, features: TreeFeatu
       `scheme ${scheme.name} needs filters (Linux 6.3), which this kernel's DAMON has not`,
     );
   }
-  // Both filter types that tierd uses are handled by the operations layer; since 6.15 they have a folder of their own.
-  const filters = `${folder}/${features.splitFilters ? 'ops_filters' : 'filters'}`;
-  writes.push({ path: `${filters}/nr_filters`, value: count(scheme.filters.length) });
-  for (const [position, filter] of scheme.filters.entries()) {
-    writes.push(...filterWrites(`${filters}/${position}`, filter, features));
+  if (!features.splitFilters) return [...writes, ...filtersWrites(`${folder}/filters`, scheme.filters, features)];
+  // Since 6.15 what the core handles and what the operations layer handles have folders of their own.
+  const isCore = ({ type }: SchemeFilter) => type === 'addr';
+  const [core, operations] = [scheme.filters.filter(isCore), scheme.filters.filter((filter) => !isCore(filter))];
+  return [
+    ...writes,
+    ...filtersWrites(`${folder}/core_filters`, core, features),
+    ...filtersWrites(`${folder}/ops_filters`, operations, features),
+  ];
+}
+
+/** Kernels that know no `temporal` tuner get none of these files, those that do hold how many goals there are: none, mostly. */
+function goalWrites(folder: string, { name, quota: { goal } }: DesiredScheme, features: TreeFeatures) {
+  if (!features.goalTuners.includes('temporal')) {
+    if (goal === undefined) return [];
+    throw new DamonUnsupportedError(`scheme ${name} needs goal_tuner \`temporal\` (Linux 7.1)`);
   }
-  return writes;
+  if (goal === undefined) return [{ path: `${folder}/goals/nr_goals`, value: '0' }];
+  return [
+    { path: `${folder}/goals/nr_goals`, value: '1' },
+    { path: `${folder}/goals/0/target_metric`, value: goal.metric },
+    { path: `${folder}/goals/0/nid`, value: count(goal.nodeId) },
+    { path: `${folder}/goals/0/target_value`, value: count(goal.targetBp) },
+    { path: `${folder}/goal_tuner`, value: 'temporal' },
+  ];
+}
+
+function filtersWrites(folder: string, filters: readonly SchemeFilter[], features: TreeFeatures): readonly FileWrite[] {
+  return [
+    { path: `${folder}/nr_filters`, value: count(filters.length) },
+    ...filters.flatMap((filter, position) => filterWrites(`${folder}/${position}`, filter, features)),
+  ];
 }
 
 function filterWrites(folder: string, filter: SchemeFilter, features: TreeFeatures): readonly FileWrite[] {
   const writes: FileWrite[] = [{ path: `${folder}/type`, value: filter.type }];
   if (filter.type === 'memcg') writes.push({ path: `${folder}/memcg_path`, value: filter.memcgPath });
+  if (filter.type === 'addr') {
+    writes.push({ path: `${folder}/addr_start`, value: count(filter.range.start) });
+    writes.push({ path: `${folder}/addr_end`, value: count(filter.range.end) });
+  }
   writes.push({ path: `${folder}/matching`, value: filter.matching ? 'Y' : 'N' });
   if (features.allowFilters) {
     writes.push({ path: `${folder}/allow`, value: filter.allow ? 'Y' : 'N' });
@@ -115,6 +149,11 @@ function upper(bounds: Bounds, max: string): string {
   if (bounds.max >= Number.MAX_SAFE_INTEGER) return max;
   const floor = Math.floor(bounds.max);
   return max === MAX_UNSIGNED_INT && floor > Number(MAX_UNSIGNED_INT) ? max : count(floor);
+}
+
+/** All that a kdamond watches, ascending, as the kernel wants it. */
+export function watchedRanges({ ranges, comparedRanges = [] }: DesiredKdamond): readonly AddressRange[] {
+  return [...ranges, ...comparedRanges].toSorted((a, b) => a.start - b.start);
 }
 
 const PAGE_BYTES = 4096;

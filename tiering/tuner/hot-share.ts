@@ -1,5 +1,5 @@
 /** Observations of hot memory differ by about so much from one to the next: within it nothing moves for the share's sake. */
-const TOLERANCE = 0.05;
+export const HOT_SHARE_TOLERANCE = 0.05;
 
 /** So many ticks in a row more must be above than is wanted before any of it goes down: what has just moved is seen badly at first. */
 export const EXCESS_TICKS = 8;
@@ -29,7 +29,7 @@ export function spreadHotMemory({ aboveBytes, waitingBytes, hotShare }: HotMemor
   const totalBytes = aboveBytes + waitingBytes;
   if (hotShare >= 1 || totalBytes === 0) return ALL_FAST;
   const excessBytes = aboveBytes - hotShare * totalBytes;
-  const isNear = Math.abs(excessBytes) <= TOLERANCE * totalBytes;
+  const isNear = Math.abs(excessBytes) <= HOT_SHARE_TOLERANCE * totalBytes;
   return {
     promotableShare: waitingBytes === 0 || isNear ? 0 : Math.min(1, Math.max(0, -excessBytes) / waitingBytes),
     demotableBytes: isNear ? 0 : Math.max(0, excessBytes),

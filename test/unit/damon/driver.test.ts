@@ -48,6 +48,17 @@ async function furnish(damon: FakeDamon): Promise<void> {
   await damon.write(`${ROOT}/0/contexts/0/schemes/1/filters/0/type`, 'memcg');
 }
 
+test('what is watched to compare with comes and goes without a restart', async () => {
+  const { driver, damon } = await started('7.3');
+  const regions = '0/contexts/0/targets/0/regions';
+  const comparedRanges = [{ start: 2 ** 40, end: 2 ** 41 }];
+  expect(await driver.apply(0, kdamond(0, { comparedRanges }))).toMatchObject({ restarted: false });
+  expect(damon.value(`${regions}/nr_regions`)).toBe('2');
+  expect(damon.value(`${regions}/1/end`)).toBe(String(2 ** 41));
+  expect(await driver.apply(0, kdamond(0))).toMatchObject({ restarted: false });
+  expect(damon.value(`${regions}/nr_regions`)).toBe('1');
+});
+
 describe.each(['6.12', '7.3'] as const)('on Linux %s', (kernel) => {
   test('start makes a kdamond for each node and two spare directories', async () => {
     const { driver, damon } = await started(kernel);

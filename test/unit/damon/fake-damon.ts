@@ -12,6 +12,7 @@ interface Profile {
   readonly contextFiles: Readonly<Record<string, string>>;
   readonly schemeFiles: Readonly<Record<string, string>>;
   readonly filterFiles: Readonly<Record<string, string>>;
+  readonly goalFiles: Readonly<Record<string, string>>;
   readonly traceEvents: readonly string[];
   readonly damonStat: boolean;
   /** Writing `off` to what is off. */
@@ -31,7 +32,8 @@ const PROFILES: Readonly<Record<'6.12' | '7.3', Profile>> = {
     filters: { filters: ['anon', 'memcg', 'young', 'addr', 'target'] },
     contextFiles: {},
     schemeFiles: {},
-    filterFiles: {},
+    filterFiles: { addr_start: '0', addr_end: '0' },
+    goalFiles: {},
     traceEvents: ['damon_aggregated', 'damos_before_apply'],
     damonStat: false,
     offWhileOff: 'EPERM',
@@ -40,7 +42,7 @@ const PROFILES: Readonly<Record<'6.12' | '7.3', Profile>> = {
   },
   '7.3': {
     actions: [...ACTIONS, 'collapse'],
-    metrics: ['user_input', 'some_mem_psi_us', 'node_mem_used_bp', 'node_mem_free_bp'],
+    metrics: ['user_input', 'some_mem_psi_us', 'node_mem_used_bp', 'node_mem_free_bp', 'node_eligible_mem_bp'],
     filters: {
       filters: ['anon', 'memcg', 'young', 'addr', 'target'],
       core_filters: ['addr', 'target'],
@@ -48,7 +50,8 @@ const PROFILES: Readonly<Record<'6.12' | '7.3', Profile>> = {
     },
     contextFiles: { addr_unit: '1', pause: 'N' },
     schemeFiles: { 'dests/nr_dests': '0', 'quotas/goal_tuner': 'consist', 'stats/sz_ops_filter_passed': '0' },
-    filterFiles: { allow: 'N' },
+    filterFiles: { addr_start: '0', addr_end: '0', allow: 'N' },
+    goalFiles: { nid: '0' },
     traceEvents: ['damon_aggregated', 'damos_before_apply', 'damos_esz'],
     damonStat: true,
     offWhileOff: undefined,
@@ -246,7 +249,7 @@ export class FakeDamon implements SysFs {
       case 'nr_schemes':
         return this.#schemeTemplate();
       case 'nr_goals':
-        return { target_metric: 'user_input', target_value: '0', current_value: '0' };
+        return { target_metric: 'user_input', target_value: '0', current_value: '0', ...this.#profile.goalFiles };
       case 'nr_filters':
         return { type: 'anon', matching: 'N', memcg_path: '', ...this.#profile.filterFiles };
       default:

@@ -6,13 +6,18 @@ import { kdamond, scheme } from './desired.ts';
 import { FakeDamon } from './fake-damon.ts';
 
 async function receipt(): Promise<Receipt> {
-  const filters = [{ type: 'memcg', memcgPath: '/a', matching: true, allow: true }] as const;
+  const filters = [
+    { type: 'addr', range: { start: 0, end: 4096 }, matching: true, allow: false },
+    { type: 'memcg', memcgPath: '/a', matching: true, allow: true },
+  ] as const;
+  const goal = { metric: 'node_eligible_mem_bp', nodeId: 0, targetBp: 5500 } as const;
+  const limited = scheme({ filters, applyIntervalUs: 500_000, quota: { ...scheme().quota, goal } });
   return {
     version: 1,
     bootId: 'boot-one',
     directories: 3,
     kdamonds: [
-      { index: 0, pid: 100, desired: kdamond(0, { schemes: [scheme({ filters, applyIntervalUs: 500_000 })] }) },
+      { index: 0, pid: 100, desired: kdamond(0, { comparedRanges: [{ start: 0, end: 4096 }], schemes: [limited] }) },
       { index: 1, pid: 0, desired: kdamond(1) },
     ],
     originalTree: { nr_kdamonds: '1', '0/contexts/nr_contexts': '0' },

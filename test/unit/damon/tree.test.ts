@@ -3,9 +3,15 @@ import type { FileWrite } from '../../../tiering/damon/tree.ts';
 import { initialRegions, kdamondChanges, kdamondWrites, pendingWrites } from '../../../tiering/damon/tree.ts';
 import { kdamond, scheme, withBudget } from './desired.ts';
 
-const LINUX_5_18 = { filters: false, applyInterval: false, splitFilters: false, allowFilters: false };
-const LINUX_6_12 = { filters: true, applyInterval: true, splitFilters: false, allowFilters: false };
-const LINUX_7_3 = { filters: true, applyInterval: true, splitFilters: true, allowFilters: true };
+const LINUX_5_18 = { filters: false, applyInterval: false, splitFilters: false, allowFilters: false, goalTuners: [] };
+const LINUX_6_12 = { filters: true, applyInterval: true, splitFilters: false, allowFilters: false, goalTuners: [] };
+const LINUX_7_3 = {
+  filters: true,
+  applyInterval: true,
+  splitFilters: true,
+  allowFilters: true,
+  goalTuners: ['consist', 'temporal'],
+};
 
 function lines(writes: readonly FileWrite[]): readonly string[] {
   return writes.map(({ path, value }) => `${path}=${value}`);
@@ -57,6 +63,50 @@ describe('the files of a kdamond', () => {
       '0/contexts/0/schemes/0/ops_filters/0/matching=Y',
       '0/contexts/0/schemes/0/ops_filters/0/allow=Y',
     ]);
+  });
+
+  test('hold a goal and what it is compared with, out of the reach of the scheme', () => {
+    const compared = { start: 2 ** 40, end: 2 ** 41 };
+    const limited = scheme({
+      quota: { ...scheme().quota, goal: { metric: 'node_eligible_mem_bp', nodeId: 0, targetBp: 5500 } },
+      filters: [
+        { type: 'addr', range: compared, matching: true, allow: false },
+        { type: 'young', matching: true, allow: false },
+      ],
+    });
+    const writes = lines(kdamondWrites(0, kdamond(0, { comparedRanges: [compared], schemes: [limited] }), LINUX_7_3));
+    expect(writes.filter((line) => /regions|goal|filters/.test(line))).toEqual([
+      '0/contexts/0/monitoring_attrs/nr_regions/min=4',
+      '0/contexts/0/monitoring_attrs/nr_regions/max=16',
+      '0/contexts/0/targets/0/regions/nr_regions=2',
+      '0/contexts/0/targets/0/regions/0/start=0',
+      '0/contexts/0/targets/0/regions/0/end=67108864',
+      '0/contexts/0/targets/0/regions/1/start=1099511627776',
+      '0/contexts/0/targets/0/regions/1/end=2199023255552',
+      '0/contexts/0/schemes/0/quotas/goals/nr_goals=1',
+      '0/contexts/0/schemes/0/quotas/goals/0/target_metric=node_eligible_mem_bp',
+      '0/contexts/0/schemes/0/quotas/goals/0/nid=0',
+      '0/contexts/0/schemes/0/quotas/goals/0/target_value=5500',
+      '0/contexts/0/schemes/0/quotas/goal_tuner=temporal',
+      '0/contexts/0/schemes/0/core_filters/nr_filters=1',
+      '0/contexts/0/schemes/0/core_filters/0/type=addr',
+      '0/contexts/0/schemes/0/core_filters/0/addr_start=1099511627776',
+      '0/contexts/0/schemes/0/core_filters/0/addr_end=2199023255552',
+      '0/contexts/0/schemes/0/core_filters/0/matching=Y',
+      '0/contexts/0/schemes/0/core_filters/0/allow=N',
+      '0/contexts/0/schemes/0/ops_filters/nr_filters=1',
+      '0/contexts/0/schemes/0/ops_filters/0/type=young',
+      '0/contexts/0/schemes/0/ops_filters/0/matching=Y',
+      '0/contexts/0/schemes/0/ops_filters/0/allow=N',
+    ]);
+    expect(() => kdamondWrites(0, kdamond(0, { schemes: [limited] }), LINUX_6_12)).toThrow(/temporal.*7\.1/);
+  });
+
+  test('take a goal away again', () => {
+    const goal = { metric: 'node_eligible_mem_bp', nodeId: 0, targetBp: 5500 } as const;
+    const limited = scheme({ quota: { ...scheme().quota, goal } });
+    const changes = kdamondChanges(0, kdamond(0, { schemes: [limited] }), kdamond(0), LINUX_7_3);
+    expect(lines(changes)).toEqual(['0/contexts/0/schemes/0/quotas/goals/nr_goals=0']);
   });
 
   test('leave out what came after Linux 5.18, and cannot do without it when it is needed', () => {

@@ -69,6 +69,7 @@ export const ALL_FEATURES: DamonFeatures = {
   addrUnit: true,
   effectiveBytes: true,
   traceEvents: ['damon_aggregated', 'damos_before_apply'],
-  goalMetrics: ['user_input'],
+  goalMetrics: ['user_input', 'node_eligible_mem_bp'],
+  goalTuners: ['consist', 'temporal'],
   damonStat: true,
 };
