@@ -1,4 +1,4 @@
-import { errnoName } from '../../numa/syscalls/errno.ts';
+import { stayedErrno } from '../../numa/syscalls/try-move.ts';
 import type { PageBatch } from './page-batches.ts';
 
 /** What became of pages that were on a node to leave. */
@@ -11,22 +11,19 @@ export interface BatchOutcome {
   readonly stayedErrnos: readonly string[];
 }
 
-const NOT_TRIED = 'EAGAIN';
-
 /**
  * Compares where pages are after a call of move_pages(2) with where they should be. The call's own statuses are no proof:
  * it gives up at the first page that does not move, says EBUSY of every page of a huge page but the first, and leaves statuses
  * unset. So they only say why a page stayed.
  *
- * @param statuses of the moving call, undefined when it failed as a whole with `errno`
+ * @param statuses of the moving call
  * @param placement statuses of the query after it
  */
 export function batchOutcome(
   batch: PageBatch,
-  statuses: Int32Array | undefined,
+  statuses: Int32Array,
   placement: Int32Array,
   { from, to }: { readonly from: ReadonlySet<number>; readonly to: number },
-  errno = NOT_TRIED,
 ): BatchOutcome {
   let movedPages = 0;
   let gonePages = 0;
@@ -38,7 +35,7 @@ export function batchOutcome(
     else if (node === undefined || !from.has(node)) gonePages++;
     else {
       stayed.push(page);
-      stayedErrnos.push(statuses === undefined ? errno : errnoOf(statuses[index]));
+      stayedErrnos.push(stayedErrno(statuses[index]));
     }
   }
   return {
@@ -47,11 +44,6 @@ export function batchOutcome(
     stayed: { pages: Float64Array.from(stayed), pageBytes: batch.pageBytes },
     stayedErrnos,
   };
-}
-
-/** A page that stayed although its status is no error was not reached, or is being used. */
-function errnoOf(status: number | undefined): string {
-  return status !== undefined && status < 0 ? errnoName(-status) : NOT_TRIED;
 }
 
 /** The pages of a batch that are on one of the nodes, by the statuses of a query. */

@@ -2,6 +2,7 @@ import type { UserProcess } from '../../numa/page-maps/processes.ts';
 import { userProcess } from '../../numa/page-maps/processes.ts';
 import { SyscallError } from '../../numa/syscalls/errors.ts';
 import type { MovePages } from '../../numa/syscalls/move-pages.ts';
+import { tryMove } from '../../numa/syscalls/try-move.ts';
 import type { SysFs } from '../../numa/sysfs.ts';
 import { batchOutcome, pagesOn } from './batch-outcome.ts';
 import type { JobClock } from './job-clock.ts';
@@ -167,17 +168,9 @@ export class ProcessMover {
   async #callMovePages(pid: number, batch: PageBatch) {
     const { movePages } = this.#effects;
     const { to } = this.#record.order;
-    let statuses: Int32Array | undefined;
-    let errno: string | undefined;
-    try {
-      statuses = await movePages({ pid, pages: batch.pages, targetNodeId: to, moveAll: true });
-    } catch (error) {
-      // The call as a whole can run out of memory after it has moved some pages.
-      if (!(error instanceof SyscallError) || error.errno !== 'ENOMEM') throw error;
-      errno = error.errno;
-    }
+    const statuses = await tryMove(movePages, { pid, pages: batch.pages, targetNodeId: to, moveAll: true });
     const placement = await movePages({ pid, pages: batch.pages });
-    return batchOutcome(batch, statuses, placement, { from: this.#from, to }, errno);
+    return batchOutcome(batch, statuses, placement, { from: this.#from, to });
   }
 
   #keepOrCount(left: PageBatch, errnos: readonly string[], busy: PageRun[] | undefined): void {

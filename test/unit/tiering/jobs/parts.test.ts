@@ -133,7 +133,7 @@ describe('what became of a batch', () => {
   });
 
   test('of a call that failed as a whole has its error', () => {
-    const outcome = batchOutcome(batch, undefined, Int32Array.of(0, 1, 1, 1, 1), nodes, 'ENOMEM');
+    const outcome = batchOutcome(batch, new Int32Array(5).fill(-12), Int32Array.of(0, 1, 1, 1, 1), nodes);
     expect(outcome.stayedErrnos).toEqual(['ENOMEM', 'ENOMEM', 'ENOMEM', 'ENOMEM']);
   });
 });
