@@ -88,7 +88,8 @@ const MovePagesSchema = Type.Object(
       minimum: 0,
       maximum: 3600,
       default: 20,
-      description: 'A page that was moved is not moved back for so long, in seconds.',
+      description:
+        'A page that was moved is not moved back for so long, in seconds; hot memory sent away for an earlier policy may return at once.',
     }),
     maxCpuShare: Type.Number({
       minimum: 0.01,

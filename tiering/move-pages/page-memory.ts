@@ -27,13 +27,15 @@ export interface PageSpan {
  * milliseconds.
  */
 export class PageMemory {
-  readonly #options: PageMemoryOptions;
+  readonly #maxChunks: number;
+  #spanMs: number;
   /** Newest first. */
   #generations: Generation[] = [];
   #chunks = 0;
 
   constructor(options: PageMemoryOptions) {
-    this.#options = options;
+    this.#spanMs = options.spanMs;
+    this.#maxChunks = options.maxChunks;
   }
 
   /** Areas of 2 MiB that are remembered. */
@@ -58,11 +60,11 @@ export class PageMemory {
       const word = bit >>> 5;
       chunk[word] = (chunk[word] ?? 0) | (1 << (bit & 31));
     }
-    while (this.#chunks > this.#options.maxChunks && this.#generations.length > 1) this.#forgetOldest();
+    while (this.#chunks > this.#maxChunks && this.#generations.length > 1) this.#forgetOldest();
   }
 
   /** Whether a page was added within the last `withinMs`, or a little before. */
-  has(pid: number, page: number, nowMs: number, withinMs = this.#options.spanMs): boolean {
+  has(pid: number, page: number, nowMs: number, withinMs = this.#spanMs): boolean {
     const index = Math.floor(page / PAGES_PER_CHUNK);
     const bit = page % PAGES_PER_CHUNK;
     for (const { lastAddedMs, processes } of this.#generations) {
@@ -84,17 +86,21 @@ export class PageMemory {
     this.#begin(nowMs);
   }
 
+  /** Pages are remembered for so long from now on, those of before too unless they are forgotten already. */
+  respan(spanMs: number): void {
+    this.#spanMs = spanMs;
+  }
+
   #current(nowMs: number): Generation {
-    const { spanMs } = this.#options;
     const newest = this.#generations[0];
-    if (newest !== undefined && nowMs < newest.sinceMs + spanMs / GENERATIONS_PER_SPAN) return newest;
+    if (newest !== undefined && nowMs < newest.sinceMs + this.#spanMs / GENERATIONS_PER_SPAN) return newest;
     return this.#begin(nowMs);
   }
 
   #begin(nowMs: number): Generation {
     const generation = { sinceMs: nowMs, lastAddedMs: nowMs, processes: new Map() };
     this.#generations.unshift(generation);
-    while ((this.#generations.at(-1)?.lastAddedMs ?? nowMs) < nowMs - this.#options.spanMs) this.#forgetOldest();
+    while ((this.#generations.at(-1)?.lastAddedMs ?? nowMs) < nowMs - this.#spanMs) this.#forgetOldest();
     return generation;
   }
 

@@ -48,6 +48,16 @@ describe('a memory of pages', () => {
     expect(pages.has(1, 2, 6000, 3000)).toBe(true);
   });
 
+  test('may remember for longer, or less long, from now on', () => {
+    const pages = memory();
+    pages.add(1, { startPage: 1, pages: 1 }, 0);
+    pages.respan(30_000);
+    pages.add(1, { startPage: 2, pages: 1 }, 20_000);
+    expect(pages.has(1, 1, 20_000)).toBe(true);
+    pages.respan(5_000);
+    expect([pages.has(1, 1, 20_000), pages.has(1, 2, 20_000)]).toEqual([false, true]);
+  });
+
   test('forgets the oldest when there are too many', () => {
     const pages = memory(100);
     for (let round = 0; round < 10; round += 1) {
