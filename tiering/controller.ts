@@ -423,7 +423,16 @@ class Controller implements TieringRuntime {
         nowMs: monotonicMs,
       });
     }
-    return new MovePagesEngine({ sysfs, nowMs: monotonicMs, flows: this.#observer.flows, logger: this.#logger });
+    const { flows, snapshots } = this.#observer;
+    return new MovePagesEngine({
+      sysfs,
+      nowMs: monotonicMs,
+      flows,
+      logger: this.#logger,
+      maxCpuShare: this.#policy.movePages.maxCpuShare,
+      snapshots,
+      drain: () => this.#fleet.drain(),
+    });
   }
 
   async #run(): Promise<void> {
@@ -455,7 +464,9 @@ class Controller implements TieringRuntime {
     const flows = await engine.settle(nowMs);
     const decidingSinceMs = monotonicMs();
     const nodeIds = this.#topology.nodes.map((node) => node.nodeId);
-    this.#observation = await this.#observer.observe(nodeIds, flows, nowMs);
+    // An engine that moves in the background may have looked on meanwhile.
+    const observedMs = Math.max(nowMs, ...this.snapshots().map(({ takenAtMs }) => takenAtMs));
+    this.#observation = await this.#observer.observe(nodeIds, flows, observedMs);
     this.#clock.decided(this.#observer.snapshots);
 
     const tuning = tune(this.#tuner, this.#observation, this.#topology, this.#policy);

@@ -29,6 +29,7 @@ export class KdamondFleet {
   #traceMaxRegions = 0;
   #healthAtMs = 0;
   #aside: string | undefined;
+  #draining: Promise<void> | undefined;
 
   constructor(options: FleetOptions) {
     this.#options = options;
@@ -57,9 +58,12 @@ export class KdamondFleet {
     this.#retries.clear();
   }
 
-  /** Takes in what the kernel has traced since the last call. */
-  async drain(): Promise<void> {
-    if (this.#trace !== undefined) await this.#options.observer.drain(this.#trace);
+  /** Takes in what the kernel has traced since the last call. Who calls meanwhile waits for the same. */
+  drain(): Promise<void> {
+    this.#draining ??= this.#drain().finally(() => {
+      this.#draining = undefined;
+    });
+    return this.#draining;
   }
 
   /** Brings every kdamond to its desired state; nodes that came are started, nodes that went are stopped. Nothing while DAMON is left to others. */
@@ -155,6 +159,10 @@ export class KdamondFleet {
     for (const { path, value, reason } of await this.#options.driver.stop()) {
       this.#options.logger.error({}, `DAMON could not be put back: ${path} to "${value}": ${reason}`);
     }
+  }
+
+  async #drain(): Promise<void> {
+    if (this.#trace !== undefined) await this.#options.observer.drain(this.#trace);
   }
 
   async #follow(): Promise<void> {

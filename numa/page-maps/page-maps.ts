@@ -30,8 +30,10 @@ export interface RefreshOptions {
   /** The clock by which ages are told. */
   readonly nowMs: number;
   readonly maxAgeMs: number;
-  /** Time to work for; one read (about a millisecond) may exceed it. */
+  /** Time to work for, pauses included; one read (about a millisecond) may exceed it. */
   readonly budgetMs: number;
+  /** Called before every read: waits for as long as others shall have the processor. */
+  readonly pause?: (() => Promise<void>) | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -217,7 +219,7 @@ export class PageMaps {
     { pid, startTime, residentPages }: UserProcess,
     { expectedYield }: RankedProcess,
     ranking: readonly RankedProcess[],
-    { nowMs, maxAgeMs }: RefreshOptions,
+    { nowMs, maxAgeMs, pause }: RefreshOptions,
     isOver: () => boolean,
   ): Promise<SkipReason | undefined> {
     const lessUseful = () =>
@@ -230,6 +232,7 @@ export class PageMaps {
     this.#spaces.set(pid, space);
     let stopped: SkipReason = 'memory';
     const mayGoOn = async () => {
+      await pause?.();
       if (isOver()) {
         stopped = 'budget';
         return false;

@@ -16,6 +16,8 @@ const MAX_PIECES = 16_384;
 const ENOUGH_RUNS = 64;
 /** The event loop is never held for longer. */
 const SLICE_MS = 2;
+/** A MiB of page maps, read in a few milliseconds. */
+const BLOCKS_AT_A_TIME = 256;
 
 export interface BystandersOptions {
   readonly rates: RegionRates;
@@ -23,6 +25,8 @@ export interface BystandersOptions {
   /** CLOCK_MONOTONIC in milliseconds. */
   readonly nowMs: () => number;
   readonly readBlocks: ReadBlocks;
+  /** Called every few milliseconds of work: waits for as long as others shall have the processor; false: that is enough. */
+  readonly mayGoOn: () => Promise<boolean>;
 }
 
 /** Finds what lies in hot regions without being what is hot there, for one promotion. */
@@ -35,8 +39,9 @@ export class Bystanders {
     this.#regions = new MixedRegions(options.rates, options.memory.leftSince(options.rates.sinceMs));
   }
 
-  /** Looks at what is known to lie in the regions. Throws what reading page maps throws. */
+  /** Looks at what is known to lie in the regions, as far as it may go on. Throws what reading page maps throws. */
   async look(runs: Iterable<PageRun>, isStuck: (pid: number, page: number) => boolean): Promise<void> {
+    const { mayGoOn, readBlocks } = this.#options;
     const pieces = first(MAX_PIECES, withinBlocks(runs));
     const survey = this.#regions.survey(pieces, ({ pid, startPage }) => isStuck(pid, startPage));
     let sliceMs = performance.now();
@@ -44,18 +49,26 @@ export class Bystanders {
     for (; step.done !== true; step = survey.next()) {
       if (performance.now() - sliceMs < SLICE_MS) continue;
       await setImmediate();
+      await mayGoOn();
       sliceMs = performance.now();
     }
     for (const [pid, blocks] of byProcess(this.#toRead(step.value))) {
-      await this.#options.readBlocks(pid, blocks, (block, found) => this.#learn({ pid, block }, found));
+      for (let start = 0; start < blocks.length; start += BLOCKS_AT_A_TIME) {
+        if (!(await mayGoOn())) return;
+        const some = blocks.slice(start, start + BLOCKS_AT_A_TIME);
+        await readBlocks(pid, some, (block, found) => this.#learn({ pid, block }, found));
+      }
     }
   }
 
-  /** Runs without the bystanders, cut where blocks end. What is given is on its leave. */
-  *without(runs: Iterable<PageRun>): Generator<PageRun> {
+  /** Runs without the bystanders (undefined in place of each), cut where blocks end. What is given is on its leave. */
+  *without(runs: Iterable<PageRun>): Generator<PageRun | undefined> {
     const { memory, nowMs } = this.#options;
     for (const piece of withinBlocks(runs)) {
-      if (this.#regions.isBystander(piece)) continue;
+      if (this.#regions.isBystander(piece)) {
+        yield undefined;
+        continue;
+      }
       const heat = this.#regions.heatOf(piece);
       if (heat !== undefined) memory.leave({ ...piece, heat }, nowMs());
       yield piece;

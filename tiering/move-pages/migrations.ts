@@ -1,5 +1,6 @@
 import type { PlanInput } from '../plan.ts';
 import type { NodeSnapshot } from '../snapshot.ts';
+import { reachBounds } from '../tuner/reach.ts';
 import type { Migration } from './page-mover.ts';
 import { RegionRates } from './region-rates.ts';
 import { coldestRanges, hottestRanges } from './selection.ts';
@@ -24,6 +25,7 @@ export function migrationsFor(
         toNodeId: path.demotionTarget,
         budgetBytes: demotion.budgetBytes,
         ...coldestRanges(snapshot, demotion.reach, policy),
+        maxNrAccesses: reachBounds(demotion.reach, policy, snapshot).maxNrAccesses,
       });
     }
     if (promotion !== undefined && promotion.budgetBytes > 0 && path.promotionTarget !== undefined) {

@@ -13,9 +13,11 @@ import type { PlanInput } from '../plan.ts';
 import { planWatching } from '../plan.ts';
 import type { DesiredKdamond } from '../scheme.ts';
 import type { NodeSnapshot } from '../snapshot.ts';
+import { describe } from './describe.ts';
+import { FreshSnapshots } from './fresh-snapshots.ts';
 import { migrationsFor } from './migrations.ts';
 import { PageLedger } from './page-ledger.ts';
-import type { Migration, MigrationResult, MoveLimits } from './page-mover.ts';
+import type { MoveLimits, Part } from './page-mover.ts';
 import { PageMover } from './page-mover.ts';
 import { processesInScope } from './process-scope.ts';
 
@@ -26,6 +28,11 @@ export interface MovePagesEngineOptions {
   /** Where totals and rates are kept. */
   readonly flows: FlowLedger;
   readonly logger: Logger;
+  /** Share of one core for what is read before the first order. */
+  readonly maxCpuShare: number;
+  /** Newest snapshots by node, as far as drain() has taken them in. */
+  readonly snapshots: ReadonlyMap<number, NodeSnapshot>;
+  readonly drain: () => Promise<void>;
 }
 
 /** As with a kdamond that migrates, a step that takes longer is waited for, within reason. */
@@ -33,13 +40,10 @@ const GRACE_AGGREGATIONS = 4;
 /** Page maps are read while DAMON takes its first look. */
 const FIRST_READ_MS = 2_000;
 
-interface Part {
-  readonly migration: Migration;
-  readonly result: MigrationResult;
-}
-
 interface Run {
   readonly abort: AbortController;
+  /** What cut it short, for people. */
+  cutBy: string | undefined;
   readonly done: Promise<void>;
   readonly graceMs: number;
   readonly parts: readonly Part[];
@@ -54,6 +58,7 @@ export class MovePagesEngine implements Engine {
   readonly #options: MovePagesEngineOptions;
   readonly #ledger = new PageLedger(0);
   readonly #pageMaps: PageMaps;
+  readonly #newest: FreshSnapshots;
   #mover: PageMover | undefined;
   #run: Run | undefined;
   #failure: unknown;
@@ -62,6 +67,7 @@ export class MovePagesEngine implements Engine {
   constructor(options: MovePagesEngineOptions) {
     this.#options = options;
     this.#pageMaps = new PageMaps({ sysfs: options.sysfs });
+    this.#newest = new FreshSnapshots(options);
   }
 
   /**
@@ -69,28 +75,28 @@ export class MovePagesEngine implements Engine {
    * DamonUnsupportedError on a kernel with larger pages.
    */
   async prepare(): Promise<void> {
-    const { nowMs, sysfs } = this.#options;
+    const { nowMs, sysfs, maxCpuShare } = this.#options;
     const pageBytes = await readPageSize(sysfs);
     if (pageBytes !== 4096) {
       throw new DamonUnsupportedError(
         `engine move_pages knows pages of 4 KiB only, and this kernel's have ${pageBytes / 1024} KiB; use engine damos`,
       );
     }
-    this.#mover = new PageMover({
+    const mover = new PageMover({
       movePages: await hostMovePages(),
       pageMaps: this.#pageMaps,
       readBlocks: (pid, blocks, visit) => readBlocks(sysfs, pid, blocks, visit),
       ledger: this.#ledger,
+      newestSnapshot: (nodeId) => this.#newest.of(nodeId),
       nowMs,
       cpuMs: processCpuMs,
       sleep: (ms, signal) => sleep(ms, undefined, { signal }).catch(() => undefined),
     });
+    this.#mover = mover;
     // Whether frames are visible shows with the first process that is read.
     await this.#pageMaps.refresh({ wanted: [], nowMs: nowMs(), maxAgeMs: 0, budgetMs: 1 });
-    const signal = this.#firstRead.signal;
-    const first = this.#pageMaps.refresh({ wanted: [], nowMs: nowMs(), maxAgeMs: 0, budgetMs: FIRST_READ_MS, signal });
     // What fails now fails again, and is told, when pages are to be moved.
-    first.catch(() => undefined);
+    mover.readAhead(FIRST_READ_MS, maxCpuShare, this.#firstRead.signal).catch(() => undefined);
   }
 
   kdamonds(input: PlanInput): readonly DesiredKdamond[] {
@@ -105,14 +111,14 @@ export class MovePagesEngine implements Engine {
     const late = new AbortController();
     await Promise.race([run.done, sleep(run.graceMs, undefined, { signal: late.signal }).catch(() => undefined)]);
     late.abort();
-    run.abort.abort();
+    cut(run, 'the next decision');
     await run.done;
     if (this.#failure !== undefined) {
       const failure = this.#failure;
       this.#failure = undefined;
       throw failure;
     }
-    for (const part of run.parts) this.#options.logger.debug({}, describe(part));
+    for (const part of run.parts) this.#options.logger.debug({}, describe(part, run.cutBy));
     const flows = flowsOf(run.parts);
     for (const flow of flows.values()) this.#options.flows.add(flow, nowMs);
     return flows;
@@ -139,12 +145,18 @@ export class MovePagesEngine implements Engine {
     const done = this.#carryOut(parts, limits, abort.signal).catch((error: unknown) => {
       this.#failure = error;
     });
-    this.#run = { abort, done, parts, graceMs: GRACE_AGGREGATIONS * policy.monitoring.aggregationIntervalMs };
+    this.#run = {
+      abort,
+      cutBy: undefined,
+      done,
+      parts,
+      graceMs: GRACE_AGGREGATIONS * policy.monitoring.aggregationIntervalMs,
+    };
   }
 
   policyChanged(): void {
     // What is under way was decided for the old policy.
-    this.#run?.abort.abort();
+    if (this.#run !== undefined) cut(this.#run, 'a change of policy');
     this.#ledger.relax(this.#options.nowMs());
   }
 
@@ -170,15 +182,9 @@ export class MovePagesEngine implements Engine {
   }
 }
 
-/** One line: how far an order was met, and what finding the pages took. */
-function describe({ migration, result }: Part): string {
-  const { direction, fromNodeId, toNodeId, budgetBytes } = migration;
-  const { movedBytes, triedBytes, busyMs, maps, lookMs, isExhausted } = result;
-  const mib = (bytes: number) => (bytes / 1024 / 1024).toFixed(1);
-  const read =
-    maps && `; maps: ${maps.processesRead} processes, ${maps.pagesScanned} pages in ${Math.round(maps.elapsedMs)} ms`;
-  const looked = lookMs === undefined ? '' : `; looked for ${Math.round(lookMs)} ms`;
-  return `${direction} node ${fromNodeId} -> ${toNodeId}: moved ${mib(movedBytes)} of ${mib(budgetBytes)} MiB, tried ${mib(triedBytes)}, in ${Math.round(busyMs)} ms${read ?? ''}${looked}${isExhausted === true ? '; no more there' : ''}`;
+function cut(run: Run, by: string): void {
+  run.cutBy ??= by;
+  run.abort.abort();
 }
 
 function flowsOf(parts: Run['parts']): ReadonlyMap<number, Flow> {

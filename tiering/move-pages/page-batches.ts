@@ -1,30 +1,41 @@
+import { setImmediate } from 'node:timers/promises';
 import type { PageRun } from '../../numa/page-maps/page-maps.ts';
+import type { PageBatch } from './page-batch.ts';
 
 /** As many pages as one call takes: 16 MiB of small pages. */
 export const BATCH_PAGES = 4096;
 /** Pages of neighbouring regions that belong to one process go into one call. */
 const WINDOW_PAGES = 2 * BATCH_PAGES;
-
-/** Pages of one process, to be moved by one call. */
-export interface PageBatch {
-  readonly pid: number;
-  /** Virtual page numbers to name; a huge page moves whole when its first page is named. */
-  readonly pages: Float64Array;
-  /** For each of them how many pages move with it. */
-  readonly weights: Float64Array;
-}
+/** The event loop is never held for longer ... */
+const SLICE_MS = 2;
+/** ... and the clock is read after so many pages. */
+const PAGES_A_LOOK = 128;
 
 /** Whether a page may move. */
 export type MayMove = (pid: number, page: number) => boolean;
 
+export interface BatchesOptions {
+  /** Pages that are gathered at a time, of whatever process. */
+  readonly windowPages?: number;
+  /** Called before the next pages are gathered; false: no more of them. */
+  readonly mayGoOn?: () => Promise<boolean>;
+}
+
 /**
  * Runs of pages as batches of at most 16 MiB, in the order of the runs except that pages of one process among the next few batches go together. Takes what
- * may move from `runs` until `budgetPages` are in batches, or a huge page more.
+ * may move from `runs` (undefined in place of a run that was left out) until `budgetPages` are in batches, or a huge page more. Others have the event loop
+ * in between, however little may move.
  */
-export function* pageBatches(runs: Iterable<PageRun>, budgetPages: number, mayMove: MayMove): Generator<PageBatch> {
+export async function* pageBatches(
+  runs: Iterable<PageRun | undefined>,
+  budgetPages: number,
+  mayMove: MayMove,
+  { windowPages = WINDOW_PAGES, mayGoOn = async () => true }: BatchesOptions = {},
+): AsyncGenerator<PageBatch> {
   const queue = new PageQueue(runs, mayMove);
   for (let left = budgetPages; left > 0; ) {
-    const { byProcess, pages } = queue.take(Math.min(left, WINDOW_PAGES));
+    if (!(await mayGoOn())) return;
+    const { byProcess, pages } = await queue.take(Math.min(left, windowPages));
     if (pages === 0) return;
     left -= pages;
     for (const [pid, named] of byProcess) yield* cut(pid, named);
@@ -38,21 +49,24 @@ interface Named {
 
 /** The pages of runs, one after the other. */
 class PageQueue {
-  readonly #runs: Iterator<PageRun>;
+  readonly #runs: Iterator<PageRun | undefined, void>;
   readonly #mayMove: MayMove;
   #run: PageRun | undefined;
   #nextPage = 0;
+  #sliceMs = performance.now();
+  #looks = 0;
 
-  constructor(runs: Iterable<PageRun>, mayMove: MayMove) {
+  constructor(runs: Iterable<PageRun | undefined>, mayMove: MayMove) {
     this.#runs = runs[Symbol.iterator]();
     this.#mayMove = mayMove;
   }
 
   /** The next so many pages that may move, by process. */
-  take(most: number): { readonly byProcess: ReadonlyMap<number, Named>; readonly pages: number } {
+  async take(most: number): Promise<{ readonly byProcess: ReadonlyMap<number, Named>; readonly pages: number }> {
     const byProcess = new Map<number, Named>();
     let pages = 0;
-    for (let run = this.#current(); run !== undefined && pages < most; run = this.#current()) {
+    this.#sliceMs = performance.now();
+    for (let run = await this.#current(); run !== undefined && pages < most; run = await this.#current()) {
       const { pid, huge } = run;
       const weight = huge ? run.pages : 1;
       const end = run.startPage + run.pages;
@@ -62,6 +76,7 @@ class PageQueue {
         byProcess.set(pid, named);
       }
       for (; this.#nextPage < end && pages < most; this.#nextPage += weight) {
+        if (this.#isSliceOver()) await this.#nextSlice();
         if (!this.#mayMove(pid, this.#nextPage)) continue;
         named.pages.push(this.#nextPage);
         named.weights.push(weight);
@@ -71,12 +86,27 @@ class PageQueue {
     return { byProcess, pages };
   }
 
-  #current(): PageRun | undefined {
+  /** The run that is not used up yet; a promise only when that takes long, for runs of one page are many. */
+  #current(): PageRun | undefined | Promise<PageRun | undefined> {
     if (this.#run !== undefined && this.#nextPage < this.#run.startPage + this.#run.pages) return this.#run;
-    const next = this.#runs.next();
-    this.#run = next.done === true ? undefined : next.value;
-    this.#nextPage = this.#run?.startPage ?? 0;
-    return this.#run;
+    for (let next = this.#runs.next(); next.done !== true; next = this.#runs.next()) {
+      this.#run = next.value;
+      this.#nextPage = this.#run?.startPage ?? 0;
+      if (this.#run !== undefined) return this.#run;
+      if (this.#isSliceOver()) return this.#nextSlice().then(() => this.#current());
+    }
+    this.#run = undefined;
+    return undefined;
+  }
+
+  #isSliceOver(): boolean {
+    this.#looks += 1;
+    return this.#looks % PAGES_A_LOOK === 0 && performance.now() - this.#sliceMs >= SLICE_MS;
+  }
+
+  async #nextSlice(): Promise<void> {
+    await setImmediate();
+    this.#sliceMs = performance.now();
   }
 }
 

@@ -9,6 +9,8 @@ const PAGE_BYTES = 4096;
 const PING_PONG_SPANS = 5;
 /** Pages that could not move (pinned, under I/O) are left alone for so long. */
 const STUCK_MS = 10_000;
+/** Says nothing of a page: the node to go to was full. */
+const NO_ROOM = 'ENOMEM';
 /** Bounds each memory of pages to about 10 MB. */
 const MAX_CHUNKS = 65_536;
 
@@ -35,7 +37,7 @@ export class PageLedger {
   #settleMs: number;
   /** What was moved before that, and is loose, may move back at once. */
   #relaxedAtMs = Number.NEGATIVE_INFINITY;
-  #moved: Record<Direction, Moved>;
+  readonly #moved: Record<Direction, Moved>;
   #heldBack: PageMemory;
   readonly #stuck = new PageMemory({ spanMs: STUCK_MS, maxChunks: MAX_CHUNKS });
   readonly #failedBytes = new Map<string, number>();
@@ -96,7 +98,7 @@ export class PageLedger {
   /** `reason`: an errno name. */
   failed(pid: number, span: PageSpan, reason: string, nowMs: number): void {
     this.#failedBytes.set(reason, (this.#failedBytes.get(reason) ?? 0) + span.pages * PAGE_BYTES);
-    this.#stuck.add(pid, span, nowMs);
+    if (reason !== NO_ROOM) this.#stuck.add(pid, span, nowMs);
   }
 
   /**
@@ -122,8 +124,11 @@ export class PageLedger {
   #remember(settleMs: number): void {
     if (settleMs === this.#settleMs) return;
     this.#settleMs = settleMs;
-    this.#moved = emptyMemories(settleMs);
-    this.#heldBack = memoryFor(settleMs);
+    for (const { loose, firm } of Object.values(this.#moved)) {
+      loose.respan(spanOf(settleMs * PING_PONG_SPANS));
+      firm.respan(spanOf(settleMs * PING_PONG_SPANS));
+    }
+    this.#heldBack.respan(spanOf(settleMs));
   }
 }
 
@@ -134,7 +139,12 @@ function emptyMemories(settleMs: number): Record<Direction, Moved> {
 }
 
 function memoryFor(spanMs: number): PageMemory {
-  return new PageMemory({ spanMs: Math.max(1, spanMs), maxChunks: MAX_CHUNKS });
+  return new PageMemory({ spanMs: spanOf(spanMs), maxChunks: MAX_CHUNKS });
+}
+
+/** No memory is of nothing. */
+function spanOf(ms: number): number {
+  return Math.max(1, ms);
 }
 
 function oppositeOf(direction: Direction): Direction {

@@ -1,18 +1,20 @@
 import type { PageMaps, RefreshReport } from '../../numa/page-maps/page-maps.ts';
-import { errnoName } from '../../numa/syscalls/errno.ts';
 import { SyscallError } from '../../numa/syscalls/errors.ts';
 import type { MovePages } from '../../numa/syscalls/move-pages.ts';
+import { stayedErrno, tryMove } from '../../numa/syscalls/try-move.ts';
 import type { AddressRange } from '../../numa/topology.ts';
 import type { ReadBlocks } from './bystanders.ts';
 import { Bystanders } from './bystanders.ts';
+import { CpuAllowance } from './cpu-allowance.ts';
 import { HeatMemory } from './heat-memory.ts';
-import type { PageBatch } from './page-batches.ts';
-import { pageBatches } from './page-batches.ts';
+import type { NewestSnapshot } from './last-look.ts';
+import { LastLook } from './last-look.ts';
+import type { PageBatch } from './page-batch.ts';
+import { bytesOf, NO_PAGES, onNode, spans } from './page-batch.ts';
+import { BATCH_PAGES, pageBatches } from './page-batches.ts';
 import type { PageLedger } from './page-ledger.ts';
-import type { PageSpan } from './page-memory.ts';
 import type { RegionRates } from './region-rates.ts';
 import { Searches } from './searches.ts';
-import { pauseMs } from './throttle.ts';
 
 /** One node's promotion or demotion until the next decision. */
 export interface Migration {
@@ -26,6 +28,8 @@ export interface Migration {
   readonly looseFrom: number;
   /** When told: pages of the ranges that are likely not what makes them hot stay. */
   readonly rates?: RegionRates;
+  /** When told: pages of regions that have seen more accesses by the newest snapshot stay, though the order's was another. */
+  readonly maxNrAccesses?: number;
 }
 
 export interface MoveLimits {
@@ -37,6 +41,12 @@ export interface MoveLimits {
   readonly dryRun: boolean;
 }
 
+/**
+ * Why less has moved than was ordered: the ranges hold no more that may move (`exhausted`), the node to go to takes no more (`full`), it was told to stop
+ * (`cut`), page maps are not yet read to the end (`unread`), or too much would not move (`refused`).
+ */
+export type Shortfall = 'exhausted' | 'full' | 'cut' | 'unread' | 'refused';
+
 /** What has come of a migration so far. */
 export interface MigrationResult {
   movedBytes: number;
@@ -47,8 +57,16 @@ export interface MigrationResult {
   maps?: RefreshReport;
   /** Time it took to tell hot pages from those between them. */
   lookMs?: number;
-  /** All page maps were read, and the ranges hold no more that may move. */
-  isExhausted?: boolean;
+  /** What stayed because it was touched after the order was given. */
+  turnedHotBytes?: number;
+  /** Once it has ended. */
+  shortfall?: Shortfall;
+}
+
+/** An order, and how far it has been carried out. */
+export interface Part {
+  readonly migration: Migration;
+  readonly result: MigrationResult;
 }
 
 export interface PageMoverOptions {
@@ -56,6 +74,7 @@ export interface PageMoverOptions {
   readonly pageMaps: Pick<PageMaps, 'refresh' | 'find' | 'moved'>;
   readonly readBlocks: ReadBlocks;
   readonly ledger: PageLedger;
+  readonly newestSnapshot: NewestSnapshot;
   /** CLOCK_MONOTONIC in milliseconds. */
   readonly nowMs: () => number;
   /** Processor time of this process so far, in milliseconds. */
@@ -68,8 +87,8 @@ interface Round {
   readonly migration: Migration;
   readonly limits: MoveLimits;
   readonly result: MigrationResult;
-  readonly started: { readonly atMs: number; readonly cpuMs: number };
   readonly bystanders: Bystanders | undefined;
+  readonly lastLook: LastLook | undefined;
   readonly signal: AbortSignal;
 }
 
@@ -82,12 +101,15 @@ const MAPS_BUDGET_MS = 400;
 const MAPS_TOTAL_MS = 1_200;
 /** One page that cannot move keeps the kernel from those after it: what it did not reach is named again. */
 const TRIES = 3;
+/** Why nothing moves to a node that is full. */
+const NO_ROOM = 'ENOMEM';
 /** A process that has exited, or is about to. */
 const GONE = new Set(['ESRCH', 'EINVAL']);
 
 /** Moves the pages of physical ranges with move_pages(2), batch by batch, within a budget of bytes and of processor time. */
 export class PageMover {
   readonly #options: PageMoverOptions;
+  readonly #allowance: CpuAllowance;
   #mapsReadAtMs = Number.NEGATIVE_INFINITY;
   /** By direction and node. */
   readonly #searches = new Map<string, Searches>();
@@ -96,6 +118,16 @@ export class PageMover {
 
   constructor(options: PageMoverOptions) {
     this.#options = options;
+    this.#allowance = new CpuAllowance(options);
+  }
+
+  /** Reads page maps that nobody waits for yet, for so long. Throws what PageMaps.refresh() throws. */
+  async readAhead(budgetMs: number, maxCpuShare: number, signal: AbortSignal): Promise<void> {
+    const { pageMaps, nowMs } = this.#options;
+    const pause = () => this.#allowance.pause(signal);
+    await this.#allowance.during(maxCpuShare, () =>
+      pageMaps.refresh({ wanted: [], nowMs: nowMs(), maxAgeMs: 0, budgetMs, pause, signal }),
+    );
   }
 
   /** Carries out a migration until its budget is met, nothing is left to move or `signal` says so, between batches. `result` grows meanwhile. */
@@ -105,39 +137,69 @@ export class PageMover {
     result: MigrationResult,
     signal: AbortSignal,
   ): Promise<void> {
-    const { pageMaps, ledger, nowMs, cpuMs, readBlocks } = this.#options;
+    const { nowMs } = this.#options;
     const { direction, fromNodeId, budgetBytes } = migration;
     const searches = this.#searchesOf(`${direction} ${fromNodeId}`);
-    const started = { atMs: nowMs(), cpuMs: cpuMs() };
-    if (!searches.isDue(budgetBytes, started.atMs)) return;
-    const { rates } = migration;
-    const bystanders = rates && new Bystanders({ rates, memory: this.#memoryOf(fromNodeId), nowMs, readBlocks });
+    const startedAtMs = nowMs();
+    if (!searches.isDue(budgetBytes, startedAtMs)) {
+      result.shortfall = 'exhausted';
+      return;
+    }
     try {
-      // What is known already first: to look again costs more than to move a few pages.
-      let isKnown = started.atMs - this.#mapsReadAtMs < MAPS_MAX_AGE_MS;
-      for (let mapsMs = 0; mapsMs < MAPS_TOTAL_MS && !signal.aborted; isKnown = false) {
-        if (!isKnown) {
-          const maps = await this.#readMaps(migration, limits, signal);
-          mapsMs += maps.elapsedMs;
-          result.maps = maps;
-        }
-        const before = result.triedBytes;
-        if (bystanders !== undefined) {
-          const lookedAtMs = nowMs();
-          const there = pageMaps.find(migration.ranges, { maxBytes: Number.POSITIVE_INFINITY });
-          await bystanders.look(there, (pid, page) => ledger.isStuck(pid, page, lookedAtMs));
-          result.lookMs = (result.lookMs ?? 0) + nowMs() - lookedAtMs;
-        }
-        await this.#round({ migration, limits, result, started, bystanders, signal });
-        if (limits.dryRun || leftPages(migration, result) === 0) break;
-        result.isExhausted = !isKnown && result.triedBytes === before && result.maps?.isComplete === true;
-        if (result.isExhausted) break;
-      }
+      const shortfall = await this.#allowance.during(limits.maxCpuShare, () =>
+        this.#searchAndMove(migration, limits, result, signal),
+      );
+      if (shortfall !== undefined) result.shortfall = shortfall;
     } finally {
-      result.busyMs += nowMs() - started.atMs;
+      result.busyMs += nowMs() - startedAtMs;
       const isPartial = signal.aborted || result.maps?.isComplete === false;
       searches.ended(budgetBytes, result.triedBytes, nowMs(), isPartial);
     }
+  }
+
+  async #searchAndMove(
+    migration: Migration,
+    limits: MoveLimits,
+    result: MigrationResult,
+    signal: AbortSignal,
+  ): Promise<Shortfall | undefined> {
+    const round = this.#roundOf(migration, limits, result, signal);
+    // What is known already first: to look again costs more than to move a few pages.
+    let isKnown = this.#options.nowMs() - this.#mapsReadAtMs < MAPS_MAX_AGE_MS;
+    for (let mapsMs = 0; mapsMs < MAPS_TOTAL_MS; isKnown = false) {
+      if (!(await this.#mayGoOn(signal))) return 'cut';
+      if (!isKnown) {
+        const maps = await this.#readMaps(migration, limits, signal);
+        mapsMs += maps.elapsedMs;
+        result.maps = maps;
+      }
+      const before = result.triedBytes;
+      await this.#lookForBystanders(round);
+      const isFull = await this.#moveKnown(round);
+      if (limits.dryRun) return undefined;
+      if (leftPages(migration, result) === 0) {
+        return migration.budgetBytes - result.movedBytes < PAGE_BYTES ? undefined : 'refused';
+      }
+      if (isFull) return 'full';
+      if (signal.aborted) return 'cut';
+      if (!isKnown && result.triedBytes === before && result.maps?.isComplete === true) return 'exhausted';
+    }
+    return 'unread';
+  }
+
+  #roundOf(migration: Migration, limits: MoveLimits, result: MigrationResult, signal: AbortSignal): Round {
+    const { nowMs, readBlocks, newestSnapshot: newest } = this.#options;
+    const { rates, maxNrAccesses, fromNodeId: nodeId } = migration;
+    const mayGoOn = () => this.#mayGoOn(signal);
+    const bystanders = rates && new Bystanders({ rates, memory: this.#memoryOf(nodeId), nowMs, readBlocks, mayGoOn });
+    const lastLook = maxNrAccesses === undefined ? undefined : new LastLook({ nodeId, maxNrAccesses, newest });
+    return { migration, limits, result, bystanders, lastLook, signal };
+  }
+
+  /** Waits until the processor may be used again; false: it has been told to stop. */
+  async #mayGoOn(signal: AbortSignal): Promise<boolean> {
+    await this.#allowance.pause(signal);
+    return !signal.aborted;
   }
 
   async #readMaps(migration: Migration, limits: MoveLimits, signal: AbortSignal): Promise<RefreshReport> {
@@ -149,10 +211,20 @@ export class PageMover {
       nowMs: startedAtMs,
       maxAgeMs: MAPS_MAX_AGE_MS,
       budgetMs: MAPS_BUDGET_MS,
+      pause: () => this.#allowance.pause(signal),
       signal,
     });
     this.#mapsReadAtMs = startedAtMs;
     return report;
+  }
+
+  async #lookForBystanders({ migration, result, bystanders, signal }: Round): Promise<void> {
+    const { pageMaps, ledger, nowMs } = this.#options;
+    if (bystanders === undefined || !(await this.#mayGoOn(signal))) return;
+    const lookedAtMs = nowMs();
+    const there = pageMaps.find(migration.ranges, { maxBytes: Number.POSITIVE_INFINITY });
+    await bystanders.look(there, (pid, page) => ledger.isStuck(pid, page, lookedAtMs));
+    result.lookMs = (result.lookMs ?? 0) + nowMs() - lookedAtMs;
   }
 
   #searchesOf(key: string): Searches {
@@ -167,21 +239,24 @@ export class PageMover {
     return memory;
   }
 
-  async #round(round: Round): Promise<void> {
-    const { pageMaps, nowMs, cpuMs, sleep } = this.#options;
-    const { migration, limits, result, started, signal } = round;
+  /** True when the node to go to takes no more. */
+  async #moveKnown(round: Round): Promise<boolean> {
+    const { pageMaps } = this.#options;
+    const { limits, result, lastLook, signal } = round;
     const touched: PageBatch[] = [];
+    const keptBefore = lastLook?.keptBytes ?? 0;
     try {
-      for (const { batch, isLoose } of this.#batches(round)) {
-        if (signal.aborted) return;
-        const pause = pauseMs(cpuMs() - started.cpuMs, nowMs() - started.atMs, limits.maxCpuShare);
-        if (pause > 0) await sleep(pause, signal);
-        if (signal.aborted) return;
+      for await (const { batch, isLoose } of this.#batches(round)) {
+        if (!(await this.#mayGoOn(signal))) return false;
         touched.push(batch);
         if (limits.dryRun) result.triedBytes += bytesOf(batch);
-        else await this.#move(batch, isLoose, migration, result);
+        else if (await this.#move(batch, isLoose, round)) return true;
       }
+      return false;
     } finally {
+      // Each round comes by the same pages again.
+      const keptBytes = (lastLook?.keptBytes ?? 0) - keptBefore;
+      if (keptBytes > 0) result.turnedHotBytes = Math.max(result.turnedHotBytes ?? 0, keptBytes);
       // Only now: the search must not change while it goes on.
       for (const batch of touched) {
         for (const { startPage, pages } of spans(batch)) pageMaps.moved(batch.pid, startPage, pages);
@@ -190,31 +265,43 @@ export class PageMover {
   }
 
   /** What is known to lie in the ranges and may move, as far as the budget goes. */
-  *#batches({
+  async *#batches({
     migration,
     limits,
     result,
     bystanders,
-  }: Round): Generator<{ readonly batch: PageBatch; readonly isLoose: boolean }> {
+    lastLook,
+    signal,
+  }: Round): AsyncGenerator<{ readonly batch: PageBatch; readonly isLoose: boolean }> {
     const { pageMaps, ledger, nowMs } = this.#options;
     const { direction, ranges, looseFrom } = migration;
     const parts = [
       { wanted: ranges.slice(0, looseFrom), isLoose: false },
       { wanted: ranges.slice(looseFrom), isLoose: true },
     ];
+    const options = lastLook && {
+      // A look for each batch; between the look and the move there is no pause.
+      windowPages: BATCH_PAGES,
+      mayGoOn: async () => {
+        const mayGoOn = await this.#mayGoOn(signal);
+        if (mayGoOn) await lastLook.refresh();
+        return mayGoOn;
+      },
+    };
     for (const { wanted, isLoose } of parts) {
       const runs = pageMaps.find(wanted, {
         maxBytes: Number.POSITIVE_INFINITY,
         ...(limits.pids && { pids: limits.pids }),
       });
       const mayMove = ledger.mayMove(direction, { nowMs: nowMs(), settleMs: limits.settleMs });
-      const wished = bystanders?.without(runs) ?? runs;
-      for (const batch of pageBatches(wished, leftPages(migration, result), mayMove)) yield { batch, isLoose };
+      const wished = bystanders?.without(runs) ?? lastLook?.cool(runs) ?? runs;
+      const batches = pageBatches(wished, leftPages(migration, result), mayMove, options);
+      for await (const batch of batches) yield { batch, isLoose };
     }
   }
 
-  /** Moves those of a batch that are still where they were seen; page maps are a moment old. */
-  async #move(batch: PageBatch, isLoose: boolean, migration: Migration, result: MigrationResult): Promise<void> {
+  /** Moves those of a batch that are still where they were seen; page maps are a moment old. True when the node to go to takes no more. */
+  async #move(batch: PageBatch, isLoose: boolean, { migration, result }: Round): Promise<boolean> {
     const { movePages } = this.#options;
     const { pid } = batch;
     try {
@@ -223,16 +310,24 @@ export class PageMover {
       result.triedBytes += bytesOf(left);
       let statuses: Int32Array = new Int32Array();
       for (let tries = 0; tries < TRIES && left.pages.length > 0; tries += 1) {
-        statuses = await movePages({ pid, pages: left.pages, targetNodeId: migration.toNodeId, moveAll: true });
+        statuses = await tryMove(movePages, {
+          pid,
+          pages: left.pages,
+          targetNodeId: migration.toNodeId,
+          moveAll: true,
+        });
         const stayed = await this.#account(left, isLoose, statuses, migration, result);
         if (stayed.pages.length === left.pages.length) break;
         left = stayed;
       }
-      this.#fail(left, (index) => errnoName(-(statuses[index] ?? 0)));
+      const reasonOf = (index: number) => stayedErrno(statuses[index]);
+      this.#fail(left, reasonOf);
+      return left.pages.length > 0 && reasonOf(0) === NO_ROOM;
     } catch (error) {
       if (!(error instanceof SyscallError)) throw error;
       // One process that refuses does not hold up the others; of one that has exited there is nothing to account for.
       if (!GONE.has(error.errno)) this.#fail(batch, () => error.errno);
+      return false;
     }
   }
 
@@ -253,7 +348,7 @@ export class PageMover {
     result.movedBytes += bytesOf(moved);
     const options = { nowMs: nowMs(), isLoose };
     for (const span of spans(moved)) ledger.moved(direction, pid, span, options);
-    return isComplete ? NOTHING : onNode(batch, placement, fromNodeId);
+    return isComplete ? NO_PAGES : onNode(batch, placement, fromNodeId);
   }
 
   #fail({ pid, pages, weights }: PageBatch, reason: (index: number) => string): void {
@@ -264,43 +359,8 @@ export class PageMover {
   }
 }
 
-const NOTHING: PageBatch = { pid: 0, pages: new Float64Array(), weights: new Float64Array() };
-
-/** Those pages of a batch that a query found on a node: mostly all of them. */
-function onNode(batch: PageBatch, placement: Int32Array, nodeId: number): PageBatch {
-  if (placement.every((node) => node === nodeId)) return batch;
-  const { pid, pages, weights } = batch;
-  return {
-    pid,
-    pages: pages.filter((_, index) => placement[index] === nodeId),
-    weights: weights.filter((_, index) => placement[index] === nodeId),
-  };
-}
-
 function leftPages(migration: Migration, { movedBytes, triedBytes }: MigrationResult): number {
   // What fails is replaced, up to as much again.
   const left = Math.min(migration.budgetBytes - movedBytes, 2 * migration.budgetBytes - triedBytes);
   return Math.max(0, Math.floor(left / PAGE_BYTES));
-}
-
-function bytesOf({ weights }: PageBatch): number {
-  return weights.reduce((sum, weight) => sum + weight, 0) * PAGE_BYTES;
-}
-
-/** Pages that follow each other, together. */
-function* spans({ pages: named, weights }: PageBatch): Generator<PageSpan> {
-  let startPage = 0;
-  let pages = 0;
-  for (let index = 0; index < named.length; index += 1) {
-    const page = named[index] ?? 0;
-    const weight = weights[index] ?? 1;
-    if (pages > 0 && page === startPage + pages) {
-      pages += weight;
-      continue;
-    }
-    if (pages > 0) yield { startPage, pages };
-    startPage = page;
-    pages = weight;
-  }
-  if (pages > 0) yield { startPage, pages };
 }

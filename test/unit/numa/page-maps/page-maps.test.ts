@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { PageMapsUnavailableError } from '../../../../numa/page-maps/errors.ts';
+import { READ_PAGES } from '../../../../numa/page-maps/page-files.ts';
 import type { PageMapsOptions, RefreshOptions } from '../../../../numa/page-maps/page-maps.ts';
 import { PageMaps } from '../../../../numa/page-maps/page-maps.ts';
 import { HostSysFs, SysFsError } from '../../../../numa/sysfs.ts';
@@ -49,6 +50,17 @@ describe('page maps', () => {
       [10, 90_000, 5020, 5],
     ]);
     expect(maps.find(everywhere, new Set([11]))).toEqual([[11, 100, 6000, 5]]);
+  });
+
+  test('may be made to wait before every read', async () => {
+    const tree = await makeEmptyTree();
+    await writeProcess(tree, 10, [{ startPage: 0, frames: frames(5000, 20), pages: 10 * READ_PAGES }]);
+    let pauses = 0;
+    const pause = async () => {
+      pauses += 1;
+    };
+    expect(await new Maps(tree).refresh(0, { pause })).toMatchObject({ processesRead: 1 });
+    expect(pauses).toBe(10);
   });
 
   test('read nothing again that is fresh', async () => {

@@ -65,6 +65,7 @@ test.skipIf(refused.length > 0 || !seesFrames)(
       pageMaps: new PageMaps({ sysfs }),
       readBlocks: (pid, blocks, visit) => readBlocks(sysfs, pid, blocks, visit),
       ledger,
+      newestSnapshot: async () => undefined,
       nowMs: () => performance.now(),
       cpuMs: () => 0,
       sleep: async () => undefined,

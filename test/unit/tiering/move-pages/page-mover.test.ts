@@ -9,6 +9,7 @@ import { PageLedger } from '../../../../tiering/move-pages/page-ledger.ts';
 import type { Migration, MigrationResult, MoveLimits } from '../../../../tiering/move-pages/page-mover.ts';
 import { PageMover } from '../../../../tiering/move-pages/page-mover.ts';
 import { RegionRates } from '../../../../tiering/move-pages/region-rates.ts';
+import type { NodeSnapshot } from '../../../../tiering/snapshot.ts';
 
 const PAGE = 4096;
 const ENOENT = -constants.errno.ENOENT;
@@ -36,7 +37,11 @@ class Machine {
   readonly voided: string[] = [];
   /** What the next looks at page maps report; then all is complete. */
   readonly refreshes: RefreshReport[] = [];
-  pausedMs = 0;
+  /** Of one look at page maps. */
+  refreshCostMs = 0;
+  /** Pages that the node to go to still takes. */
+  roomPages = Number.POSITIVE_INFINITY;
+  snapshot: NodeSnapshot | undefined;
   onMove: () => void = () => undefined;
   readonly ledger = new PageLedger(10_000);
   readonly mover: PageMover;
@@ -52,7 +57,11 @@ class Machine {
     this.mover = new PageMover({
       movePages: (request) => this.#movePages(request),
       pageMaps: {
-        refresh: async () => this.refreshes.shift() ?? FRESH,
+        refresh: async () => {
+          this.nowMs += this.refreshCostMs;
+          this.cpuMs += this.refreshCostMs;
+          return this.refreshes.shift() ?? FRESH;
+        },
         find,
         moved: (pid, startPage, pages) => this.voided.push(`${pid}: ${startPage}+${pages}`),
       },
@@ -67,10 +76,10 @@ class Machine {
         }
       },
       ledger: this.ledger,
+      newestSnapshot: async () => this.snapshot,
       nowMs: () => this.nowMs,
       cpuMs: () => this.cpuMs,
       sleep: async (ms) => {
-        this.pausedMs += ms;
         this.nowMs += ms;
       },
     });
@@ -85,8 +94,13 @@ class Machine {
     this.nowMs += 10;
     this.cpuMs += 10;
     this.onMove();
-    const movable = pages.filter((page) => !this.refuses.has(page));
+    const movable = pages.filter((page) => !this.refuses.has(page)).slice(0, this.roomPages);
     for (const page of movable) this.nodeOf.set(page, targetNodeId);
+    this.roomPages -= movable.length;
+    // A part has moved all the same.
+    if (this.roomPages === 0 && movable.length < pages.length) {
+      throw new SyscallError('move_pages', `pid ${pid}`, constants.errno.ENOMEM);
+    }
     return new Int32Array(pages.length).fill(movable.length === pages.length ? targetNodeId : EAGAIN);
   }
 
@@ -116,7 +130,7 @@ class Machine {
       movedPages: result.movedBytes / PAGE,
       triedPages: result.triedBytes / PAGE,
       busyMs: result.busyMs,
-      isExhausted: result.isExhausted,
+      shortfall: result.shortfall,
     };
   }
 
@@ -143,7 +157,10 @@ describe('moving pages', () => {
     const snapshot = { nodeId: 1, takenAtMs: 0, maxNrAccesses: 10, aggregationIntervalMs: 500, regions };
     const machine = new Machine([run(7, 0, 1024)], (ranges) => (ranges.length === 0 ? [] : [run(7, 0, 612)]));
     const rates = new RegionRates(snapshot, PAGE);
-    expect(await machine.promote(5000, {}, undefined, rates)).toMatchObject({ movedPages: 512, isExhausted: true });
+    expect(await machine.promote(5000, {}, undefined, rates)).toMatchObject({
+      movedPages: 512,
+      shortfall: 'exhausted',
+    });
     expect(machine.nodeOf.get(512)).toBe(1);
   });
 
@@ -219,16 +236,61 @@ describe('moving pages', () => {
     expect(busyMs).toBeLessThanOrEqual(110 / 0.25);
   });
 
+  test('looking at page maps counts, from one order to the next, and so does what an aborted order has used', async () => {
+    const machine = new Machine([run(7, 0, 100_000)]);
+    machine.refreshCostMs = 40;
+    const startedMs = machine.nowMs;
+    for (let order = 0; order < 20; order += 1) {
+      const abort = new AbortController();
+      machine.onMove = () => abort.abort();
+      await machine.promote(4096, { maxCpuShare: 0.2 }, order % 2 === 0 ? abort.signal : undefined);
+      machine.onMove = () => undefined;
+      // Page maps are read anew.
+      machine.nowMs += 1;
+      machine.refreshes.push({ ...FRESH, isComplete: false });
+      if (order % 4 === 3) machine.nowMs += 6_000;
+    }
+    const workedMs = machine.nowMs - startedMs - 5 * 6_000;
+    expect(machine.cpuMs).toBeGreaterThan(200);
+    expect(machine.cpuMs / workedMs).toBeLessThan(0.25);
+  });
+
+  test('an order that follows an aborted one waits first for what that one has used', async () => {
+    const machine = new Machine([run(7, 0, 100_000)]);
+    machine.refreshCostMs = 400;
+    const abort = new AbortController();
+    machine.onMove = () => abort.abort();
+    await machine.promote(4096, { maxCpuShare: 0.1 }, abort.signal);
+    const endedMs = machine.nowMs;
+    let movedAtMs = 0;
+    machine.onMove = () => {
+      movedAtMs ||= machine.nowMs;
+    };
+    await machine.promote(2 * 4096, { maxCpuShare: 0.1 });
+    expect(movedAtMs - endedMs).toBeGreaterThan(80);
+  });
+
+  test('what has moved when the node to go to fills up counts as moved, and what stayed as failed', async () => {
+    const machine = new Machine([run(7, 0, 1000)]);
+    machine.roomPages = 600;
+    expect(await machine.promote(1000)).toMatchObject({ movedPages: 600, triedPages: 1000, shortfall: 'full' });
+    expect(machine.ledger.movedBytes).toBe(600 * PAGE);
+    expect(machine.ledger.failedBytes).toEqual({ ENOMEM: 400 * PAGE });
+    // Nothing is wrong with those pages.
+    machine.roomPages = 1000;
+    expect(await machine.promote(1000)).toMatchObject({ movedPages: 400 });
+  });
+
   test('goes on reading page maps while they are not complete, and says when there is no more', async () => {
     const partial: RefreshReport = { ...FRESH, elapsedMs: 400, isComplete: false };
     const machine = new Machine([run(7, 0, 100)]);
     machine.refreshes.push(partial, partial);
-    expect(await machine.promote(200)).toMatchObject({ movedPages: 100, isExhausted: true });
+    expect(await machine.promote(200)).toMatchObject({ movedPages: 100, shortfall: 'exhausted' });
     expect(machine.refreshes).toEqual([]);
 
     const large = new Machine([]);
     large.refreshes.push(...new Array<RefreshReport>(10).fill(partial));
-    expect(await large.promote(200)).toMatchObject({ movedPages: 0, isExhausted: false });
+    expect(await large.promote(200)).toMatchObject({ movedPages: 0, shortfall: 'unread' });
     expect(large.refreshes).toHaveLength(7);
   });
 
@@ -237,6 +299,41 @@ describe('moving pages', () => {
     expect(await machine.promote(100, { dryRun: true })).toMatchObject({ movedPages: 0, triedPages: 100 });
     expect(machine.moves).toEqual([]);
   });
+});
+
+test('a demotion leaves alone what is touched after it was ordered', async () => {
+  const machine = new Machine([run(7, 0, 3 * 4096)]);
+  const snapshot = (nrAccesses: number): NodeSnapshot => ({
+    nodeId: 1,
+    takenAtMs: machine.nowMs,
+    maxNrAccesses: 10,
+    aggregationIntervalMs: 500,
+    regions: [
+      { start: 0, end: 5000 * PAGE, nrAccesses: 0, age: 10 },
+      { start: 5000 * PAGE, end: 9000 * PAGE, nrAccesses, age: 0 },
+      { start: 9000 * PAGE, end: 3 * 4096 * PAGE, nrAccesses: 0, age: 10 },
+    ],
+  });
+  machine.snapshot = snapshot(0);
+  machine.onMove = () => {
+    machine.snapshot = snapshot(3);
+  };
+  const result: MigrationResult = { movedBytes: 0, triedBytes: 0, busyMs: 0 };
+  const migration: Migration = {
+    direction: 'demotion',
+    fromNodeId: 1,
+    toNodeId: 2,
+    budgetBytes: 3 * 4096 * PAGE,
+    ranges: [{ start: 0, end: 3 * 4096 * PAGE }],
+    looseFrom: 1,
+    maxNrAccesses: 0,
+  };
+  const limits = { settleMs: 10_000, maxCpuShare: 1, dryRun: false };
+  await machine.mover.carryOut(migration, limits, result, new AbortController().signal);
+  const stayed = [...machine.nodeOf].filter(([, node]) => node === 1).map(([page]) => page);
+  expect([stayed.length, stayed[0], stayed.at(-1)]).toEqual([4000, 5000, 8999]);
+  expect(result).toMatchObject({ movedBytes: (3 * 4096 - 4000) * PAGE, turnedHotBytes: 4000 * PAGE });
+  expect(result.shortfall).toBe('exhausted');
 });
 
 test('a demotion tells what leaves though hot from what leaves for being cold', async () => {
@@ -268,6 +365,18 @@ describe('pages that were moved', () => {
     expect(await machine.promote(100)).toMatchObject({ movedPages: 0 });
     expect(machine.ledger.heldBackBytes).toBe(60 * PAGE);
     expect(machine.ledger.pingPongBytes).toBe(0);
+  });
+
+  test('do not move back because for how long they settle has changed', async () => {
+    const machine = new Machine([run(7, 0, 100)]);
+    demoted(machine, 60);
+    machine.nowMs += 1000;
+    expect(await machine.promote(100, { settleMs: 20_000 })).toMatchObject({ movedPages: 40 });
+    machine.nowMs += 14_000;
+    expect(await machine.promote(100, { settleMs: 20_000 })).toMatchObject({ movedPages: 0 });
+    // A search in vain is not repeated at once.
+    machine.nowMs += 2000;
+    expect(await machine.promote(100, { settleMs: 12_000 })).toMatchObject({ movedPages: 60 });
   });
 
   test('move back later, which is counted as ping-pong when it is soon', async () => {
