@@ -3,9 +3,6 @@ import type { SysFs } from '../numa/sysfs.ts';
 import type { CgroupScope } from './plan.ts';
 import type { Policy } from './policy.ts';
 
-/** A filter each: more would make every pass slow. */
-const MAX_CGROUPS = 256;
-
 /**
  * The policy's cgroups with all that live below them now, since a memcg filter matches exactly one cgroup. Cgroups that do not exist are left out:
  * the kernel refuses a filter for them (ENOMEM), and they join as soon as they are made.
@@ -18,16 +15,16 @@ export async function resolveScope(sysfs: SysFs, cgroups: Policy['cgroups']): Pr
 }
 
 async function withDescendants(sysfs: SysFs, roots: readonly string[]): Promise<readonly string[]> {
-  const found: string[] = [];
+  const found = new Set<string>();
   const queue = [...roots].sort();
-  for (let path = queue.shift(); path !== undefined && found.length < MAX_CGROUPS; path = queue.shift()) {
+  for (const path of queue) {
     const clean = path === '/' ? '/' : path.replace(/\/+$/, '');
-    if (!(await isCgroup(sysfs, clean)) || found.includes(clean)) continue;
-    found.push(clean);
+    if (found.has(clean) || !(await isCgroup(sysfs, clean))) continue;
+    found.add(clean);
     const children = await sysfs.directories(CGROUP_MOUNT + clean);
     queue.push(...children.map((name) => cgroupBelow(clean, name)));
   }
-  return found;
+  return [...found];
 }
 
 /** True when two scopes hold the same cgroups. */

@@ -420,6 +420,7 @@ class Controller implements TieringRuntime {
         driver: this.#driver,
         observer: this.#observer,
         fleet: this.#fleet,
+        logger: this.#logger,
         nowMs: monotonicMs,
       });
     }

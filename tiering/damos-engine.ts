@@ -2,8 +2,10 @@ import type { DamonDriver } from './damon/driver.ts';
 import type { ProbedFeatures } from './damon/features.ts';
 import { requireMigration } from './damon/features.ts';
 import type { Engine } from './engine.ts';
+import { describeLeftOut } from './filter-limit.ts';
 import type { Flow } from './flow-ledger.ts';
 import type { KdamondFleet } from './kdamond-fleet.ts';
+import type { Logger } from './logger.ts';
 import type { Observer } from './observer.ts';
 import type { PlanInput } from './plan.ts';
 import { plan } from './plan.ts';
@@ -14,9 +16,10 @@ import { isOn } from './tuner/order.ts';
 const MOVING_FOR_MS = 15_000;
 
 export interface DamosEngineOptions {
-  readonly driver: DamonDriver;
-  readonly observer: Observer;
-  readonly fleet: KdamondFleet;
+  readonly driver: Pick<DamonDriver, 'kdamonds'>;
+  readonly observer: Pick<Observer, 'schemeFlows'>;
+  readonly fleet: Pick<KdamondFleet, 'bring'>;
+  readonly logger: Logger;
   readonly nowMs: () => number;
 }
 
@@ -26,6 +29,7 @@ export class DamosEngine implements Engine {
   readonly #options: DamosEngineOptions;
   /** By node: the last order that let something move. */
   readonly #orderedAtMs = new Map<number, number>();
+  #toldLeftOut: string | undefined;
 
   constructor(options: DamosEngineOptions) {
     this.#options = options;
@@ -50,8 +54,16 @@ export class DamosEngine implements Engine {
 
   async serve(input: PlanInput): Promise<void> {
     const nowMs = this.#options.nowMs();
+    this.#tellLeftOut(input);
     for (const order of input.orders) if (isOn(order)) this.#orderedAtMs.set(order.nodeId, nowMs);
     await this.#options.fleet.bring(this.kdamonds(input));
+  }
+
+  /** Once for each change of it. */
+  #tellLeftOut({ scope }: PlanInput): void {
+    const leftOut = describeLeftOut(scope);
+    if (leftOut !== undefined && leftOut !== this.#toldLeftOut) this.#options.logger.warn({}, leftOut);
+    this.#toldLeftOut = leftOut;
   }
 
   policyChanged(): void {

@@ -1,4 +1,5 @@
 import type { AddressRange, Topology } from '../numa/topology.ts';
+import { withinFilterLimit } from './filter-limit.ts';
 import { hotShareLimit, limitHotShare } from './hot-share-limit.ts';
 import type { Policy } from './policy.ts';
 import type {
@@ -167,7 +168,8 @@ function quota(order: Order | undefined): Quota {
  * A scheme cut to the cgroups in scope. Where filters can let pass (core and ops filters, 6.15) one scheme holds rejects, then allows, and what matches none
  * is rejected. Before, filters only reject: "not this cgroup" can be said once a scheme, so each included cgroup gets a scheme and its share of the budget.
  */
-function scoped({ features, scope }: PlanInput, scheme: DesiredScheme): DesiredScheme[] {
+function scoped({ features, scope: wanted }: PlanInput, scheme: DesiredScheme): DesiredScheme[] {
+  const scope = withinFilterLimit(wanted);
   const rejects: SchemeFilter[] = scope.exclude.map((memcgPath) => ({
     type: 'memcg',
     memcgPath,

@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { describeLeftOut } from '../../../tiering/filter-limit.ts';
 import type { CgroupScope, PlanInput } from '../../../tiering/plan.ts';
 import { maxNrAccesses, plan } from '../../../tiering/plan.ts';
 import type { Policy } from '../../../tiering/policy.ts';
@@ -362,6 +363,16 @@ describe('cgroups', () => {
       ]),
     );
     expect(schemes.every(isPromotion)).toBe(true);
+  });
+
+  it('more of them than DAMON takes filters are cut, and told with the way out', () => {
+    const many = Array.from({ length: 300 }, (_, index) => `/c${index}`);
+    const scheme = onlySchemeOf(planned({ scope: { include: many, exclude: many.slice(0, 3) } }), 0);
+    expect(scheme.filters).toHaveLength(256 + 3);
+    expect(describeLeftOut({ include: many.slice(0, 256), exclude: many.slice(0, 3) })).toBeUndefined();
+    expect(describeLeftOut({ include: many, exclude: many })).toMatch(
+      /^300 cgroups are included, DAMON's schemes take 256: .* not moved; 300 cgroups are excluded, .*; name cgroups with fewer below them, or use engine move_pages/,
+    );
   });
 
   it('schemes that share a budget stay off while it is zero', () => {
