@@ -13,6 +13,8 @@ export interface ProbedFeatures extends DamonFeatures {
   readonly actions: readonly string[];
   /** Names that a filter's `type` accepts. */
   readonly filterTypes: readonly string[];
+  /** Schemes tell the regions that they have tried in a folder (6.2). Nothing here reads it: the access trace is there on every kernel, and cheaper. */
+  readonly triedRegions: boolean;
   /**
    * `commit` passes on a scheme's target_nid. Before, an existing scheme kept its old target and a scheme added by commit had
    * none. The fix came with the migration weights, whose folder `dests` shows it.
@@ -137,6 +139,7 @@ interface SchemeLayout {
   readonly addrUnit: boolean;
   readonly effectiveBytes: boolean;
   readonly commitsTargetNid: boolean;
+  readonly triedRegions: boolean;
 }
 
 async function lookAtScheme(admin: DamonAdmin, folder: string): Promise<SchemeLayout> {
@@ -149,6 +152,7 @@ async function lookAtScheme(admin: DamonAdmin, folder: string): Promise<SchemeLa
     addrUnit: await admin.has(context, 'addr_unit'),
     effectiveBytes: await admin.has(`${folder}/quotas`, 'effective_bytes'),
     commitsTargetNid: files.includes('dests'),
+    triedRegions: files.includes('tried_regions'),
   };
 }
 
@@ -184,6 +188,7 @@ async function lookAtExisting(admin: DamonAdmin): Promise<SchemeFeatures> {
     addrUnit: false,
     effectiveBytes: false,
     commitsTargetNid: false,
+    triedRegions: false,
     goalMetrics: [],
     goalTuners: [],
   };
@@ -218,6 +223,7 @@ export function maskFeatures(features: ProbedFeatures, mask: readonly string[]):
     addrUnit: features.addrUnit && !hidden.has('addrUnit'),
     effectiveBytes: features.effectiveBytes && !hidden.has('effectiveBytes'),
     commitsTargetNid: features.commitsTargetNid && !hidden.has('commitsTargetNid'),
+    triedRegions: features.triedRegions && !hidden.has('triedRegions'),
     traceEvents: shown(features.traceEvents),
     goalMetrics: shown(features.goalMetrics),
     goalTuners: shown(features.goalTuners),

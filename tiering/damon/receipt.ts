@@ -184,6 +184,8 @@ function readFeatures(value: unknown, where: string): ProbedFeatures {
     addrUnit: fields.flag('addrUnit'),
     effectiveBytes: fields.flag('effectiveBytes'),
     commitsTargetNid: fields.flag('commitsTargetNid'),
+    // Nothing depends on it.
+    triedRegions: fields.optional('triedRegions', asFlag) ?? false,
     damonStat: fields.flag('damonStat'),
   };
 }

@@ -23,6 +23,7 @@ describe('probing in a scratch directory', () => {
       addrUnit: false,
       effectiveBytes: true,
       commitsTargetNid: false,
+      triedRegions: true,
       goalMetrics: ['user_input', 'some_mem_psi_us'],
       traceEvents: ['damon_aggregated', 'damos_before_apply'],
       damonStat: false,
@@ -74,6 +75,12 @@ describe('probing without a scratch directory', () => {
     expect(damon.writes).toEqual([]);
     expect(features.complete).toBe(false);
   });
+});
+
+test('tried_regions can be hidden by name, as on a kernel before 6.2', async () => {
+  const features = await probeFeatures(new FakeDamon('7.3'), { scratchAllowed: true, mask: ['triedRegions'] });
+  expect(features.triedRegions).toBe(false);
+  expect(features.traceEvents).toContain('damon_aggregated');
 });
 
 describe('a kernel that cannot do it', () => {
