@@ -53,6 +53,7 @@ class PageQueue {
   readonly #mayMove: MayMove;
   #run: PageRun | undefined;
   #nextPage = 0;
+  /** From one taking to the next, for who takes need not wait for anything in between. */
   #sliceMs = performance.now();
   #looks = 0;
 
@@ -65,7 +66,6 @@ class PageQueue {
   async take(most: number): Promise<{ readonly byProcess: ReadonlyMap<number, Named>; readonly pages: number }> {
     const byProcess = new Map<number, Named>();
     let pages = 0;
-    this.#sliceMs = performance.now();
     for (let run = await this.#current(); run !== undefined && pages < most; run = await this.#current()) {
       const { pid, huge } = run;
       const weight = huge ? run.pages : 1;
