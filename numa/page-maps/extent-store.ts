@@ -38,7 +38,7 @@ export interface PageRun {
   /** Page frame number: physical address / page size. */
   readonly startFrame: number;
   readonly pages: number;
-  /** The pages are one huge page (transparent or hugetlb), which moves whole by naming the first. */
+  /** The pages are one huge page, which moves whole by naming the first. */
   readonly huge: boolean;
 }
 
