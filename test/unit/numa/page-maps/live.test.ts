@@ -7,7 +7,7 @@ import { HostSysFs } from '../../../../numa/sysfs.ts';
 
 const MiB = 2 ** 20;
 const PAGE = 4096;
-const everywhere = [{ start: 0, end: 2 ** 52 }];
+const everywhere = [{ start: 0, end: 2 ** 46 }];
 
 /** CAP_SYS_ADMIN (bit 21) shows page frames. */
 const capabilities = /^CapEff:\s*([0-9a-f]+)$/m.exec(await readFile('/proc/self/status', 'utf8'))?.[1] ?? '0';
