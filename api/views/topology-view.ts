@@ -92,6 +92,11 @@ export const TopologySchema = Type.Object({
         promotionTarget: Type.Optional(Type.Integer({ description: 'Node that hot memory goes to.' })),
         demotionTarget: Type.Optional(Type.Integer({ description: 'Node that cold memory goes to.' })),
       }),
+      {
+        description:
+          'Where memory goes from each node. What that gains or costs is in `performance` of the nodes at both ends, with its source (`speedSource`): ' +
+          'latency and bandwidth are figures of a CPU and a node; of copying from node to node neither firmware nor the probe tells any.',
+      },
     ),
   ),
   rangeSource: Type.Optional(
