@@ -1,7 +1,7 @@
 /** A guest's machine: how many memory nodes of which kind. */
-export type Topology = 'numa2' | 'cxl' | 'two-sockets' | 'three-tiers';
+export type Topology = 'numa2' | 'numa2-no-hmat' | 'cxl' | 'two-sockets' | 'three-tiers';
 
-export const topologies: readonly Topology[] = ['numa2', 'cxl', 'two-sockets', 'three-tiers'];
+export const topologies: readonly Topology[] = ['numa2', 'numa2-no-hmat', 'cxl', 'two-sockets', 'three-tiers'];
 
 interface NodeSpec {
   readonly mib: number;
@@ -21,7 +21,7 @@ interface NumaSpec {
   readonly nodes: readonly NodeSpec[];
   /** SLIT distances, a row for each node. */
   readonly distances: readonly (readonly number[])[];
-  /** HMAT figures, a row for each node with CPUs, in the order of the nodes. */
+  /** HMAT figures, a row for each node with CPUs, in the order of the nodes; none: no HMAT. */
   readonly speeds: readonly (readonly Speed[])[];
 }
 
@@ -80,6 +80,8 @@ export function topologyArguments(topology: Topology): string[] {
   switch (topology) {
     case 'numa2':
       return numaArguments(numa2, 'cpus=2');
+    case 'numa2-no-hmat':
+      return numaArguments({ ...numa2, speeds: [] }, 'cpus=2');
     case 'two-sockets':
       return numaArguments(twoSockets, 'cpus=2,sockets=2,cores=1');
     case 'three-tiers':
@@ -91,11 +93,14 @@ export function topologyArguments(topology: Topology): string[] {
 
 function numaArguments(spec: NumaSpec, smp: string): string[] {
   const total = spec.nodes.reduce((sum, node) => sum + node.mib, 0);
-  const args = ['-machine', 'q35,hmat=on', '-cpu', 'max', '-m', `${total}M`, '-smp', smp];
+  const hasHmat = spec.speeds.length > 0;
+  const args = ['-machine', `q35,hmat=${hasHmat ? 'on' : 'off'}`, '-cpu', 'max', '-m', `${total}M`, '-smp', smp];
   spec.nodes.forEach((node, id) => {
     args.push('-object', `memory-backend-ram,size=${node.mib}M,id=m${id}`);
     const cpus = node.cpus === undefined ? '' : `,cpus=${node.cpus}`;
-    args.push('-numa', `node,nodeid=${id},memdev=m${id}${cpus},initiator=${node.initiator}`);
+    // QEMU refuses initiators without an HMAT to tell them in.
+    const initiator = hasHmat ? `,initiator=${node.initiator}` : '';
+    args.push('-numa', `node,nodeid=${id},memdev=m${id}${cpus}${initiator}`);
   });
   spec.distances.forEach((row, from) => {
     row.forEach((distance, to) => {
