@@ -7,30 +7,34 @@ import { fastNode, mib, sampleNow, slowNode } from './scenarios.ts';
 import type { Stage } from './stage.ts';
 
 const sizeBytes = 300 * mib;
+/** A cgroup. */
+const slice = 'tierdjob.slice';
 /** A program's own pages, and what moved since its last report. */
 const slackBytes = 4 * mib;
 
-/** One-shot migrations; the tuner only watches meanwhile. */
+/** One-shot migrations beside the engine move_pages, which only watches meanwhile. */
 export function migrationTests(stage: () => Stage): void {
-  it('moves a process by order, is cancelled half way, and goes on with the rest', async () => {
+  it('moves a process by order at the speed asked for, is cancelled half way, and its cgroup goes on with the rest', async () => {
     const { api, pid } = await placed(stage());
-    const order = { pid, from: fastNode, to: slowNode, maxBytesPerSecond: 20 * mib };
+    const order = { from: fastNode, to: slowNode };
     await stage().explain(async () => {
-      const first = await api.migrate(order);
+      const first = await api.migrate({ ...order, pid, maxBytesPerSecond: 20 * mib });
       await movedAtLeast(api, first, sizeBytes / 2);
       const cancelled = await api.cancelMigration(first.id);
       expect(cancelled.state).toBe('cancelled');
       expect(cancelled.movedBytes).toBeLessThan(0.8 * sizeBytes);
+      expect(cancelled.bytesPerSecond).toBeGreaterThanOrEqual(0.85 * 20 * mib);
+      expect(cancelled.bytesPerSecond).toBeLessThanOrEqual(1.15 * 20 * mib);
       await sleep(3000);
       const slowBytes = sizeBytes - sampleNow(stage().workloads).coldFastBytes;
       expect(Math.abs(slowBytes - cancelled.movedBytes)).toBeLessThanOrEqual(slackBytes);
       await sleep(3000);
       expect(sizeBytes - sampleNow(stage().workloads).coldFastBytes).toBe(slowBytes);
 
-      const second = await api.migrate({ ...order, maxBytesPerSecond: 1024 * mib });
+      const second = await api.migrate({ ...order, cgroup: `/${slice}`, maxBytesPerSecond: 1024 * mib });
       const done = await ended(api, second);
       console.log(
-        `${stage().guest.kernel} migration: ${Math.round(cancelled.movedBytes / mib)} MiB, cancelled, then ${Math.round(done.movedBytes / mib)} MiB; not moved ${JSON.stringify(done.failures)}`,
+        `${stage().guest.kernel} migration: ${Math.round(cancelled.movedBytes / mib)} MiB at ${(cancelled.bytesPerSecond / mib).toFixed(1)} MiB/s, cancelled, then ${Math.round(done.movedBytes / mib)} MiB; not moved ${JSON.stringify(done.failures)}`,
       );
       expect(done.state).toBe('done');
       await eventually(
@@ -56,8 +60,13 @@ export function migrationTests(stage: () => Stage): void {
 
 async function placed(stage: Stage): Promise<{ api: ApiClient; pid: number }> {
   const cold = [{ mib: sizeBytes / mib, node: fastNode }];
-  const [workload] = await stage.place({ name: 'migration', title: '', processes: [{ name: 'migration', cold }] });
-  const { api } = await stage.startTierd({ dryRun: true });
+  const prefix = `systemd-run --quiet --scope --slice=${slice}`;
+  const [workload] = await stage.place({
+    name: 'migration',
+    title: '',
+    processes: [{ name: 'migration', cold, prefix }],
+  });
+  const { api } = await stage.startTierd({ engine: 'move_pages', dryRun: true });
   return { api, pid: workload?.latest.pid ?? 0 };
 }
 
