@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, it } from 'vitest';
+import { cpuOf, pidOf } from '../bench/guest-cpu.ts';
 import { eventually } from './eventually.ts';
 import { counters } from './guest-memory.ts';
 import { fastNode, hotShareOf, mib, sampleNow, scenarios, slowNode } from './scenarios.ts';
@@ -11,55 +12,101 @@ const slow = (size: number) => [{ mib: size, node: slowNode }];
 const engine = 'move_pages';
 
 interface OrderMet {
+  readonly direction: string;
   /** MiB. */
   readonly moved: number;
   readonly ordered: number;
-  /** The engine has looked everywhere and found no more to move. */
-  readonly isExhausted: boolean;
+  /** Why not all has moved, in the engine's words. */
+  readonly reason: string | undefined;
 }
 
-/** How far the engine met each promotion that was ordered, from its log. */
+const reasons =
+  /; (no more there|node \d+ is full|cut short by [^;]+|page maps not read to the end|too much would not move)$/;
+
+/** How far the engine met each order, from its log. */
 function ordersMet(log: readonly LogEntry[]): readonly OrderMet[] {
   return log.flatMap(({ message }) => {
-    const found = /^promotion node 1 -> 0: moved (\S+) of (\S+) MiB/.exec(message);
+    const found = /^(promotion|demotion) node \d+ -> \d+: moved (\S+) of (\S+) MiB/.exec(message);
     if (found === null) return [];
-    const [, moved, ordered] = found;
-    return [{ moved: Number(moved), ordered: Number(ordered), isExhausted: message.endsWith('; no more there') }];
+    const [, direction = '', moved, ordered] = found;
+    return [{ direction, moved: Number(moved), ordered: Number(ordered), reason: reasons.exec(message)?.[1] }];
   });
 }
 
+const isMet = ({ moved, ordered }: OrderMet) => moved >= 0.9 * ordered && moved <= 1.1 * ordered;
+
 /** What the move_pages engine does with single pages. */
 export function pageTests(stage: () => Stage): void {
-  it('meets what the tuner orders, and answers the API meanwhile', async () => {
-    await stage().place(scenarios.room);
+  it('meets each order up and down to a tenth, or tells why it has not, and answers the API meanwhile', async () => {
+    await stage().place(scenarios.full);
     const tierd = await stage().startTierd({ engine, logLevel: 'debug' });
     const answersMs: number[] = [];
-    while (hotShareOf(sampleNow(stage().workloads)) < 0.99 && answersMs.length < 200) {
+    const deadline = Date.now() + 80_000;
+    while (hotShareOf(sampleNow(stage().workloads)) < 0.95 && Date.now() < deadline) {
       const asked = performance.now();
       await tierd.api.send('GET', '/v1/status');
       answersMs.push(performance.now() - asked);
       await sleep(100);
     }
-    const ticks = ordersMet(await tierd.log());
+    const orders = ordersMet(await tierd.log());
     const p99 = answersMs.toSorted((a, b) => a - b)[Math.floor(answersMs.length * 0.99)] ?? 0;
+    const told = orders.map(
+      ({ direction, moved, ordered, reason }) =>
+        `${direction === 'promotion' ? 'up' : 'down'} ${moved}/${ordered}${reason === undefined ? '' : ` (${reason})`}`,
+    );
     console.log(
-      `${stage().guest.kernel} move_pages: moved of ordered MiB, tick by tick: ${ticks.map(({ moved, ordered, isExhausted }) => `${moved}/${ordered}${isExhausted ? ' no more' : ''}`).join(', ')}; ` +
+      `${stage().guest.kernel} move_pages: moved of ordered MiB, order by order: ${told.join(', ')}; ` +
         `${answersMs.length} answers of /v1/status, p99 ${p99.toFixed(0)} ms`,
     );
     await stage().explain(() => {
-      // The first step is a guess at how fast this machine is; an emulated one stalls at times.
-      const paced = ticks.slice(ticks.findIndex(({ moved }) => moved > 0) + 1);
-      const isMet = ({ moved, ordered }: OrderMet) => moved >= 0.9 * ordered && moved <= 1.1 * ordered;
-      const short = paced.filter((tick) => !tick.isExhausted && !isMet(tick));
-      expect(paced.filter(isMet).length).toBeGreaterThan(2);
-      expect(short.length).toBeLessThanOrEqual(0.2 * paced.length);
-      // There is too little only when nearly all has been moved: DAMON's regions still call it hot where the last of it was.
-      const total = ticks.reduce((sum, { moved }) => sum + moved, 0);
-      const firstExhausted = paced.findIndex((tick) => tick.isExhausted && !isMet(tick));
-      const left = firstExhausted < 0 ? [] : paced.slice(firstExhausted);
-      expect(left.reduce((sum, { moved }) => sum + moved, 0)).toBeLessThanOrEqual(0.15 * total);
+      expect(hotShareOf(sampleNow(stage().workloads))).toBeGreaterThanOrEqual(0.9);
+      for (const direction of ['promotion', 'demotion']) {
+        const given = orders.filter((order) => order.direction === direction);
+        // The first step is a guess at how fast this machine is.
+        const paced = given.slice(given.findIndex(({ moved }) => moved > 0) + 1);
+        expect(paced.filter(isMet).length, `${direction} orders that were met`).toBeGreaterThan(2);
+        expect(paced.filter((order) => !isMet(order) && order.reason === undefined)).toEqual([]);
+        // No reason excuses too much.
+        expect(paced.filter(({ moved, ordered }) => moved > 1.1 * ordered)).toEqual([]);
+        // An emulated machine stalls at times, and the next decision does not wait for long.
+        const cutShort = paced.filter((order) => !isMet(order) && order.reason?.startsWith('cut short') === true);
+        expect(cutShort.length).toBeLessThanOrEqual(0.2 * paced.length);
+      }
+      // There is too little to promote only when nearly all has been moved: DAMON's regions still call it hot where the last of it was.
+      const promotions = orders.filter(({ direction }) => direction === 'promotion');
+      const sumOf = (some: readonly OrderMet[]) => some.reduce((sum, { moved }) => sum + moved, 0);
+      const firstExhausted = promotions.findIndex((order) => order.reason === 'no more there' && !isMet(order));
+      const left = firstExhausted < 0 ? [] : promotions.slice(firstExhausted);
+      expect(sumOf(left)).toBeLessThanOrEqual(0.15 * sumOf(promotions));
       // Emulated, and beside whatever else this machine does.
       expect(p99).toBeLessThan(800);
+    });
+  });
+
+  it('takes no more of a core than maxCpuShare while it moves memory', async () => {
+    const { guest } = stage();
+    await stage().place(scenarios.room);
+    // What watching costs comes on top, and is much on an emulated machine: few regions, seldom.
+    const monitoring = { samplingIntervalMs: 200, aggregationIntervalMs: 4000, minRegions: 50, maxRegions: 200 };
+    const tierd = await stage().startTierd({ engine, monitoring, movePages: { maxCpuShare: 0.2 } });
+    const hotShare = () => hotShareOf(sampleNow(stage().workloads));
+    await stage().explain(async () => {
+      const pids = [await pidOf(tierd)];
+      await eventually('memory moves', 60_000, () => hotShare() > 0.02);
+      const before = { ...(await cpuOf(guest, pids)), hotShare: hotShare() };
+      const deadline = Date.now() + 20_000;
+      while (hotShare() < 0.9 && Date.now() < deadline) await sleep(200);
+      const after = { ...(await cpuOf(guest, pids)), hotShare: hotShare() };
+      const seconds = after.uptime - before.uptime;
+      const cpuSeconds = ({ times: [time] }: typeof before) =>
+        (time?.user ?? Number.NaN) + (time?.system ?? Number.NaN);
+      const share = (cpuSeconds(after) - cpuSeconds(before)) / seconds;
+      console.log(
+        `${guest.kernel} maxCpuShare 0.2: ${share.toFixed(3)} of a core in ${seconds.toFixed(1)} s, while ${(100 * (after.hotShare - before.hotShare)).toFixed(0)} % of the hot memory came up`,
+      );
+      expect(seconds).toBeGreaterThanOrEqual(4);
+      expect(after.hotShare - before.hotShare).toBeGreaterThan(0.1);
+      expect(share).toBeLessThanOrEqual(0.25);
     });
   });
 
@@ -73,7 +120,7 @@ export function pageTests(stage: () => Stage): void {
     await stage().explain(async () => {
       await eventually('the hot memory is fast', 60_000, () => hotShareOf(sampleNow(stage().workloads)) >= 0.98);
       expect(await hugeBytes()).toBeGreaterThanOrEqual(before - 2 * mib);
-      expect((await counters(stage().guest)).migratedBytes - migratedBefore).toBeLessThanOrEqual(1.3 * 100 * mib);
+      expect((await counters(stage().guest)).migratedBytes - migratedBefore).toBeLessThanOrEqual(1.1 * before);
     });
   });
 
@@ -128,7 +175,8 @@ export function probeTests(stage: () => Stage): void {
       expect(nodes.map(({ speedSource }) => speedSource)).toEqual(['hmat', 'hmat']);
       expect((await guest.check('ls /var/lib/tierd')).split('\n')).toContain('probe.json');
 
-      const anonymous = await guest.check(`grep -h ' anon=' /proc/$(pgrep -x node)/numa_maps`);
+      // Without private mappings of files: most of their pages are the files'.
+      const anonymous = await guest.check(`grep -h ' anon=' /proc/${await pidOf(tierd)}/numa_maps | grep -v ' file='`);
       const pagesOn = (node: number) =>
         [...anonymous.matchAll(new RegExp(`\\bN${node}=(\\d+)`, 'g'))].reduce(
           (sum, [, pages]) => sum + Number(pages),
@@ -137,7 +185,7 @@ export function probeTests(stage: () => Stage): void {
       console.log(
         `${guest.kernel} own memory: ${pagesOn(fastNode)} pages on the fast node, ${pagesOn(slowNode)} on the slow one`,
       );
-      expect(pagesOn(slowNode)).toBeGreaterThan(pagesOn(fastNode));
+      expect(pagesOn(slowNode)).toBeGreaterThanOrEqual(0.9 * (pagesOn(slowNode) + pagesOn(fastNode)));
     });
   }, 300_000);
 }
