@@ -15,6 +15,8 @@ interface Round {
   readonly seconds: number;
   readonly cpuSeconds: number;
   readonly pages: number;
+  /** How late Node's event loop was, 99th percentile. */
+  readonly loopDelayMs?: number;
 }
 
 /** A process whose pages are worked on. */
@@ -53,6 +55,8 @@ const MOVED_MIB = 128;
 const SCANNED_MIB = 1024;
 const LAYOUTS = ['in-order', 'scattered'] as const;
 const PEER_IN_GUEST = '/usr/local/bin/peer';
+/** Whoever asks the API on this machine, not emulated, shall not wait for longer while pages are worked on. */
+const MOST_LOOP_DELAY_MS = 20;
 const PATIENCE = { timeoutMs: 180_000 };
 
 const peerSource = join(import.meta.dirname, 'peer', 'peer.c');
@@ -159,7 +163,8 @@ async function compare(place: Place, work: Work, progress: Progress): Promise<Pa
   }
   const result = pageWorkResult(place.where, work, rounds.tierd, rounds.peer);
   progress(
-    `${place.where}: ${work.work}, ${work.layout}: ${(result.peerSeconds / result.tierdSeconds).toFixed(2)} of C`,
+    `${place.where}: ${work.work}, ${work.layout}: ${(result.peerSeconds / result.tierdSeconds).toFixed(2)} of C, ` +
+      `${(result.mib / result.tierdSeconds).toFixed(0)} MiB/s, event loop late by ${result.tierdLoopDelayMs.toFixed(1)} ms (p99)`,
   );
   return result;
 }
@@ -169,6 +174,16 @@ function assertDone(rounds: readonly Round[], { work, bytesPerRound }: Work, who
   const least = Math.min(...rounds.map(({ pages }) => pages)) * PAGE_BYTES;
   if (least < bytesPerRound * 0.95) {
     throw new Error(`${work} by ${who}: ${least} of ${bytesPerRound} bytes in a round`);
+  }
+}
+
+/** Throws when the event loop was held for too long. */
+export function assertLoopFree(results: readonly PageWorkResult[]): void {
+  for (const { work, layout, where, tierdLoopDelayMs } of results) {
+    if (tierdLoopDelayMs <= MOST_LOOP_DELAY_MS) continue;
+    throw new Error(
+      `${work}, ${layout}, ${where}: the event loop was late by ${tierdLoopDelayMs.toFixed(1)} ms (p99), ${MOST_LOOP_DELAY_MS} ms at most`,
+    );
   }
 }
 
@@ -189,6 +204,7 @@ export function pageWorkResult(
     peerSeconds: middleOf(peer.map(({ seconds }) => seconds)),
     tierdCpuSeconds: middleOf(tierd.map(({ cpuSeconds }) => cpuSeconds)),
     peerCpuSeconds: middleOf(peer.map(({ cpuSeconds }) => cpuSeconds)),
+    tierdLoopDelayMs: middleOf(tierd.map(({ loopDelayMs = Number.NaN }) => loopDelayMs)),
   };
 }
 
@@ -200,6 +216,7 @@ export function roundsOf(text: string): readonly Round[] {
     seconds: Number(row.seconds),
     cpuSeconds: Number(row.cpuSeconds),
     pages: Number(row.pages),
+    ...(row.loopDelayMs !== undefined && { loopDelayMs: Number(row.loopDelayMs) }),
   }));
 }
 

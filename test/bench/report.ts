@@ -169,8 +169,9 @@ function pageWorkTable(results: readonly PageWorkResult[]): string {
     (result.peerSeconds / result.tierdSeconds).toFixed(2),
     milliseconds(result.tierdCpuSeconds),
     milliseconds(result.peerCpuSeconds),
+    result.tierdLoopDelayMs.toFixed(1),
   ]);
-  return table(['work', 'tierd ms', 'C ms', 'speed of C', 'tierd CPU ms', 'C CPU ms'], rows);
+  return table(['work', 'tierd ms', 'C ms', 'speed of C', 'tierd CPU ms', 'C CPU ms', 'event loop p99 ms'], rows);
 }
 
 function engineCostTable(results: readonly EngineCostResult[]): string {

@@ -76,6 +76,8 @@ export interface PageWorkResult {
   readonly peerSeconds: number;
   readonly tierdCpuSeconds: number;
   readonly peerCpuSeconds: number;
+  /** How late the event loop was in a round, 99th percentile. */
+  readonly tierdLoopDelayMs: number;
 }
 
 /** CPU time that migration takes, user and system, of the daemon with all its threads and of the kdamonds; medians over runs. */

@@ -1,3 +1,4 @@
+import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { PageMaps } from '../../../numa/page-maps/page-maps.ts';
 import { hostMovePages } from '../../../numa/syscalls/move-pages.ts';
 import { HostSysFs } from '../../../numa/sysfs.ts';
@@ -8,6 +9,8 @@ interface Round {
   readonly seconds: number;
   readonly cpuSeconds: number;
   readonly pages: number;
+  /** How late the event loop was, 99th percentile. */
+  readonly loopDelayMs: number;
 }
 
 const BATCH = 4096;
@@ -15,12 +18,15 @@ const BATCH = 4096;
 const ALL_MEMORY = [{ start: 0, end: 2 ** 40 }];
 
 async function timed(work: () => Promise<number>): Promise<Round> {
+  const delay = monitorEventLoopDelay({ resolution: 1 });
+  delay.enable();
   const cpu = process.cpuUsage();
   const since = performance.now();
   const pages = await work();
   const seconds = (performance.now() - since) / 1000;
   const { user, system } = process.cpuUsage(cpu);
-  return { seconds, cpuSeconds: (user + system) / 1e6, pages };
+  delay.disable();
+  return { seconds, cpuSeconds: (user + system) / 1e6, pages, loopDelayMs: delay.percentile(99) / 1e6 };
 }
 
 async function move(pid: number, firstPage: number, count: number, rounds: number): Promise<readonly Round[]> {

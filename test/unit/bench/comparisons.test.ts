@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import type { EngineRun } from '../../bench/engine-cost.ts';
 import { engineCost } from '../../bench/engine-cost.ts';
-import { pageWorkResult, roundsOf } from '../../bench/page-work.ts';
+import { assertLoopFree, pageWorkResult, roundsOf } from '../../bench/page-work.ts';
 import { report } from '../../bench/report.ts';
 import { distribution } from '../../bench/rest-latency.ts';
 import type { BenchResults } from '../../bench/results.ts';
@@ -23,7 +23,12 @@ const NOTHING: BenchResults = {
 };
 
 describe('the same work by tierd and by C', () => {
-  const tierd = [0.2, 0.9, 0.3].map((seconds) => ({ seconds, cpuSeconds: seconds / 2, pages: 1 }));
+  const tierd = [0.2, 0.9, 0.3].map((seconds) => ({
+    seconds,
+    cpuSeconds: seconds / 2,
+    pages: 1,
+    loopDelayMs: 10 * seconds,
+  }));
   const peer = [0.1, 0.2, 0.15].map((seconds) => ({ seconds, cpuSeconds: seconds, pages: 1 }));
   const work = { work: 'scan', layout: 'in-order', bytesPerRound: GIB } as const;
 
@@ -31,13 +36,22 @@ describe('the same work by tierd and by C', () => {
     const result = pageWorkResult('guest 7.3', work, tierd, peer);
     expect(result).toMatchObject({ tierdSeconds: 0.3, peerSeconds: 0.15, tierdCpuSeconds: 0.15, peerCpuSeconds: 0.15 });
     expect(report({ ...NOTHING, pageWork: [result] })).toMatch(
-      /\| scan 1024 MiB, in-order, guest 7\.3 \| +300\.0 \| +150\.0 \| +0\.50 \| +150\.0 \| +150\.0 \|/,
+      /\| scan 1024 MiB, in-order, guest 7\.3 \| +300\.0 \| +150\.0 \| +0\.50 \| +150\.0 \| +150\.0 \| +3\.0 \|/,
     );
+  });
+
+  test('an event loop that was held for more than 20 ms is a failure', () => {
+    const result = pageWorkResult('this machine', work, tierd, peer);
+    expect(() => assertLoopFree([result])).not.toThrow();
+    expect(() => assertLoopFree([result, { ...result, tierdLoopDelayMs: 21 }])).toThrow('late by 21.0 ms');
   });
 
   test('rounds come as one line of JSON', () => {
     expect(roundsOf('[{"seconds":0.5,"cpuSeconds":0.25,"pages":3,"runs":2}]\n')).toEqual([
       { seconds: 0.5, cpuSeconds: 0.25, pages: 3 },
+    ]);
+    expect(roundsOf('[{"seconds":0.5,"cpuSeconds":0.25,"pages":3,"loopDelayMs":1.5}]')).toMatchObject([
+      { loopDelayMs: 1.5 },
     ]);
     expect(() => roundsOf('{}')).toThrow('not a list of rounds');
   });
