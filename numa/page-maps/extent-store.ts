@@ -208,14 +208,14 @@ export class ExtentStore {
   /**
    * Runs in the ranges, in the ranges' order, each frame once, up to `maxPages`. A huge page comes when at least half of it
    * lies in a range, or the range in it; one that exceeds what is left of `maxPages` is passed over. What is voided between two
-   * steps no longer comes.
+   * steps no longer comes. Undefined comes after each bucket (64 MiB) that holds nothing to give, so that who iterates can let others have the event loop.
    */
   *find(
     wanted: readonly AddressRange[],
     pageBytes: number,
     maxPages: number,
     pids: ReadonlySet<number> | undefined,
-  ): Generator<PageRun> {
+  ): Generator<PageRun | undefined> {
     let left = Math.floor(maxPages);
     if (left <= 0) return;
     const hugeFrames = new Set<number>();
@@ -229,6 +229,7 @@ export class ExtentStore {
         const base = number * BUCKET_FRAMES;
         let bucket = this.#index.inOrder(number);
         if (bucket === undefined) continue;
+        const leftBefore = left;
         let { words, length, version } = bucket;
         for (let i = firstReaching(bucket, done - base); i < length; i++) {
           const low = words[2 * i] ?? 0;
@@ -280,6 +281,7 @@ export class ExtentStore {
           ({ words, length, version } = bucket);
           i = firstReaching(bucket, done - base) - 1;
         }
+        if (left === leftBefore) yield undefined;
       }
     }
     if (pending !== undefined) yield pending;

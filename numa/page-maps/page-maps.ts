@@ -116,12 +116,13 @@ export class PageMaps {
   /**
    * Runs of the wanted ranges in the order given, up to `maxBytes`, of these processes (by default of all); a page shared by
    * several processes comes once, a huge page whole (when at least half of it is wanted, or the range lies in it). The ranges
-   * must not overlap. Looks up what is known, without input or output, as far as the result is iterated over.
+   * must not overlap. Looks up what is known, without input or output, as far as the result is iterated over. Undefined comes
+   * now and then where there is nothing: iterating over much of that takes long, and others should have the event loop meanwhile.
    */
   find(
     wanted: readonly AddressRange[],
     options: { readonly maxBytes: number; readonly pids?: ReadonlySet<number> | undefined },
-  ): Iterable<PageRun> {
+  ): Iterable<PageRun | undefined> {
     return this.#store.find(wanted, this.#pageBytes, options.maxBytes / this.#pageBytes, options.pids);
   }
 

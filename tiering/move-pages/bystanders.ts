@@ -40,7 +40,7 @@ export class Bystanders {
   }
 
   /** Looks at what is known to lie in the regions, as far as it may go on. Throws what reading page maps throws. */
-  async look(runs: Iterable<PageRun>, isStuck: (pid: number, page: number) => boolean): Promise<void> {
+  async look(runs: Iterable<PageRun | undefined>, isStuck: (pid: number, page: number) => boolean): Promise<void> {
     const { mayGoOn, readBlocks } = this.#options;
     const pieces = first(MAX_PIECES, withinBlocks(runs));
     const survey = this.#regions.survey(pieces, ({ pid, startPage }) => isStuck(pid, startPage));
@@ -62,10 +62,10 @@ export class Bystanders {
   }
 
   /** Runs without the bystanders (undefined in place of each), cut where blocks end. What is given is on its leave. */
-  *without(runs: Iterable<PageRun>): Generator<PageRun | undefined> {
+  *without(runs: Iterable<PageRun | undefined>): Generator<PageRun | undefined> {
     const { memory, nowMs } = this.#options;
     for (const piece of withinBlocks(runs)) {
-      if (this.#regions.isBystander(piece)) {
+      if (piece === undefined || this.#regions.isBystander(piece)) {
         yield undefined;
         continue;
       }
@@ -115,7 +115,7 @@ function* first<T>(most: number, items: Iterable<T>): Generator<T> {
   let left = most;
   for (const item of items) {
     if (left === 0) return;
-    left -= 1;
+    if (item !== undefined) left -= 1;
     yield item;
   }
 }

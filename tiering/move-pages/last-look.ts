@@ -42,9 +42,12 @@ export class LastLook {
   }
 
   /** What of the runs is not in hot regions, cut where blocks end; huge pages whole or not at all. In place of what is left out comes undefined. */
-  *cool(runs: Iterable<PageRun>): Generator<PageRun | undefined> {
+  *cool(runs: Iterable<PageRun | undefined>): Generator<PageRun | undefined> {
     // In small pieces, for each is judged when it is asked for.
-    for (const piece of withinBlocks(runs)) yield* this.#coolParts(piece);
+    for (const piece of withinBlocks(runs)) {
+      if (piece === undefined) yield undefined;
+      else yield* this.#coolParts(piece);
+    }
   }
 
   *#coolParts(run: PageRun): Generator<PageRun | undefined> {

@@ -68,10 +68,17 @@ export class MixedRegions {
    * Takes what lies in regions, pieces within one block each; in steps. Pages that were there before and have left since still count, for the
    * rate of their region is of that time. Pieces that cannot move keep no other waiting. Gives the blocks of which it is not known yet how hot they are.
    */
-  *survey(pieces: Iterable<PageRun>, isStuck: (piece: PageRun) => boolean): Generator<void, readonly Block[]> {
+  *survey(
+    pieces: Iterable<PageRun | undefined>,
+    isStuck: (piece: PageRun) => boolean,
+  ): Generator<void, readonly Block[]> {
     const found = new Map<number, Map<number, number>>();
     const unknown = new Map<number, Block>();
     for (const piece of pieces) {
+      if (piece === undefined) {
+        yield;
+        continue;
+      }
       const block = blockOf(piece);
       const key = keyOf(block);
       const region = this.#rates.regionAt(piece.startFrame);
@@ -146,9 +153,13 @@ export class MixedRegions {
   }
 }
 
-/** Runs, cut where blocks end. */
-export function* withinBlocks(runs: Iterable<PageRun>): Generator<PageRun> {
+/** Runs, cut where blocks end. What is undefined stays so. */
+export function* withinBlocks(runs: Iterable<PageRun | undefined>): Generator<PageRun | undefined> {
   for (const run of runs) {
+    if (run === undefined) {
+      yield undefined;
+      continue;
+    }
     const { pid, startPage, startFrame, pages, huge } = run;
     if (huge || (startPage % BLOCK_PAGES) + pages <= BLOCK_PAGES) {
       yield run;

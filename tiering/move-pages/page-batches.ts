@@ -93,7 +93,8 @@ class PageQueue {
       this.#run = next.value;
       this.#nextPage = this.#run?.startPage ?? 0;
       if (this.#run !== undefined) return this.#run;
-      if (this.#isSliceOver()) return this.#nextSlice().then(() => this.#current());
+      // What was left out can have been much.
+      if (performance.now() - this.#sliceMs >= SLICE_MS) return this.#nextSlice().then(() => this.#current());
     }
     this.#run = undefined;
     return undefined;

@@ -63,7 +63,7 @@ async function scan(pid: number, rounds: number, again: boolean): Promise<readon
       return skipped.length;
     });
     let pages = 0;
-    for (const run of pageMaps.find(ALL_MEMORY, { maxBytes: Number.POSITIVE_INFINITY })) pages += run.pages;
+    for (const run of pageMaps.find(ALL_MEMORY, { maxBytes: Number.POSITIVE_INFINITY })) pages += run?.pages ?? 0;
     times.push({ ...time, pages: time.pages > 0 ? 0 : pages });
   }
   return times;

@@ -34,7 +34,7 @@ function open(store: ExtentStore, pid: number, number = 0): Window {
 }
 
 function find(store: ExtentStore, wanted = everywhere, maxPages = 2 ** 40, pids?: ReadonlySet<number>): PageRun[] {
-  return [...store.find(wanted, PAGE, maxPages, pids)];
+  return [...store.find(wanted, PAGE, maxPages, pids)].filter((run) => run !== undefined);
 }
 
 describe('finding', () => {
@@ -127,6 +127,16 @@ describe('finding', () => {
     expect(frames.filter((frame) => frame !== undefined && frame % 2 === 0)).toEqual(list.map(({ frame }) => frame));
     expect(frames).toContain(1151);
   });
+});
+
+test('a search that finds nothing lets who iterates draw breath after each 64 MiB', () => {
+  const store = new ExtentStore();
+  for (let bucket = 0; bucket < 8; bucket += 1) {
+    put(store, open(store, 7, bucket), 0, [{ page: bucket * WINDOW_PAGES, frame: bucket * 2 ** 14, pages: 10 }]);
+  }
+  expect([...store.find(everywhere, PAGE, 2 ** 40, new Set([8]))]).toEqual(new Array(8).fill(undefined));
+  const found = [...store.find(everywhere, PAGE, 2 ** 40, new Set([7]))];
+  expect(found.map((run) => run?.startFrame)).toEqual(Array.from({ length: 8 }, (_, bucket) => bucket * 2 ** 14));
 });
 
 describe('what is void', () => {

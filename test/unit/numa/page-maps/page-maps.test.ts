@@ -25,12 +25,9 @@ class Maps {
 
   /** Runs as [pid, first page, first frame, pages]. */
   find(wanted = everywhere, pids?: ReadonlySet<number>) {
-    return [...this.maps.find(wanted, { maxBytes: 2 ** 40, pids })].map((run) => [
-      run.pid,
-      run.startPage,
-      run.startFrame,
-      run.pages,
-    ]);
+    return [...this.maps.find(wanted, { maxBytes: 2 ** 40, pids })]
+      .filter((run) => run !== undefined)
+      .map((run) => [run.pid, run.startPage, run.startFrame, run.pages]);
   }
 }
 
@@ -215,7 +212,9 @@ describe('huge pages', () => {
     await writeFlags(tree, new Map(flags));
     const maps = new Maps(tree, options);
     await maps.refresh(0);
-    return [...maps.maps.find(everywhere, { maxBytes: 2 ** 40 })].map((run) => [run.startFrame, run.pages, run.huge]);
+    return [...maps.maps.find(everywhere, { maxBytes: 2 ** 40 })]
+      .filter((run) => run !== undefined)
+      .map((run) => [run.startFrame, run.pages, run.huge]);
   }
 
   const compound = (head: number, pages: number, kind: number) =>

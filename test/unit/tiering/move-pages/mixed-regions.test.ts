@@ -135,7 +135,7 @@ test('a second look asks only for blocks that are new', () => {
 
 test('runs are cut where blocks end, huge pages never', () => {
   const run: PageRun = { pid: 7, startPage: 500, startFrame: 1000, pages: 600, huge: false };
-  expect([...withinBlocks([run])].map(({ startPage, startFrame, pages }) => [startPage, startFrame, pages])).toEqual([
+  expect([...withinBlocks([run])].map((piece) => [piece?.startPage, piece?.startFrame, piece?.pages])).toEqual([
     [500, 1000, 12],
     [512, 1012, 512],
     [1024, 1524, 76],

@@ -88,6 +88,18 @@ describe('batches', () => {
     expect(turns()).toBeGreaterThan(elapsedMs / 20);
   });
 
+  test('let others have the event loop between runs that take long to find', async () => {
+    const turns = countTurns();
+    function* slowly() {
+      for (let found = 0; found < 20; found += 1) {
+        for (const untilMs = performance.now() + 3; performance.now() < untilMs; );
+        yield undefined;
+      }
+    }
+    for await (const _ of pageBatches(slowly(), 100, anyPage)) throw new Error('there is nothing to move');
+    expect(turns()).toBeGreaterThanOrEqual(19);
+  });
+
   test('let others have the event loop while 8 GiB are taken by who waits for nothing, as in a dry run', async () => {
     const turns = countTurns();
     let pages = 0;
