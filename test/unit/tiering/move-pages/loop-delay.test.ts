@@ -21,8 +21,8 @@ const refused = await refusedCalls();
 const capabilities = /^CapEff:\s*([0-9a-f]+)$/m.exec(await readFile('/proc/self/status', 'utf8'))?.[1] ?? '0';
 const seesFrames = (Number.parseInt(capabilities.slice(-8), 16) & (1 << 21)) !== 0;
 
-/** Something above the 200 MB/s that are to be shown. */
-const COPIED_BYTES_PER_MS = 300_000;
+/** Well above the 200 MB/s that are to be shown: whatever else this machine does slows it down. */
+const COPIED_BYTES_PER_MS = 600_000;
 
 /** Some thousand regions, each a little hot. */
 const REGIONS: NodeSnapshot = {
