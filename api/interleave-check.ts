@@ -12,9 +12,10 @@ export const InterleaveRequestSchema = Type.Object(
       [
         Type.Literal('kernel'),
         Type.Literal('recommended'),
-        Type.Record(Type.String({ pattern: '^(0|[1-9][0-9]{0,3})$' }), WeightSchema, {
+        // Names by themselves: in an OpenAPI document patterns of properties do not survive.
+        Type.Record(Type.String(), WeightSchema, {
           minProperties: 1,
-          additionalProperties: false,
+          propertyNames: { pattern: '^(0|[1-9][0-9]{0,3})$' },
         }),
       ],
       {

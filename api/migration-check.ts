@@ -12,8 +12,7 @@ const BYTES_PER_MIB = 1024 * 1024;
 
 const NodeIdSchema = Type.Integer({ title: 'a node id', minimum: 0, maximum: 1023 });
 
-/** Body of POST /v1/migrations. */
-const MigrationRequestSchema = Type.Object(
+const ShapeSchema = Type.Object(
   {
     pid: Type.Optional(
       Type.Integer({ title: 'a process id', minimum: 1, maximum: 4_194_304, description: 'Whose memory to move.' }),
@@ -42,9 +41,24 @@ const MigrationRequestSchema = Type.Object(
   { additionalProperties: false },
 );
 
-type MigrationRequest = Static<typeof MigrationRequestSchema>;
+/** Body of POST /v1/migrations: the shape that is checked, and the choice that targetOf() makes, in better words when it cannot. */
+export const MigrationRequestSchema = {
+  ...ShapeSchema,
+  oneOf: [{ required: ['pid'] }, { required: ['cgroup'] }],
+  examples: [{ pid: 4711, from: 1, to: 0, maxBytesPerSecond: 100 * BYTES_PER_MIB }],
+};
 
-const checkShape = compileCheck(MigrationRequestSchema);
+/** What a request must meet beside its schema, by key, for the API's document: it depends on the host, or on another key. */
+export const MIGRATION_RULES: ReadonlyMap<string, string> = new Map([
+  ['from', 'nodes with memory'],
+  ['to', 'a node with memory, and none of those in from'],
+  ['pid', 'the id of a process that runs'],
+  ['cgroup', 'a cgroup that is there'],
+]);
+
+type MigrationRequest = Static<typeof ShapeSchema>;
+
+const checkShape = compileCheck(ShapeSchema);
 
 /**
  * The order that a request's body gives on this machine. Throws InvalidMigrationError, which names everything that is wrong.

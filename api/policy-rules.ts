@@ -5,6 +5,13 @@ import { wrongValue } from './schema/violation.ts';
 /** DAMON reads an access rate from this many samples at least; with fewer, 20 % and 0 % cannot be told apart. */
 const MIN_SAMPLES_PER_AGGREGATION = 5;
 
+/** The keys that a rule binds to another key, and what it asks of them: for the API's document, whose schemas cannot say it. */
+export const POLICY_RULES: ReadonlyMap<string, string> = new Map([
+  ['monitoring.aggregationIntervalMs', `at least ${MIN_SAMPLES_PER_AGGREGATION} times monitoring.samplingIntervalMs`],
+  ['monitoring.maxRegions', 'at least monitoring.minRegions'],
+  ['demotion.maxAccessRate', 'below promotion.minAccessRate'],
+]);
+
 /**
  * What a policy may not say although each of its values is allowed by itself. Shared by the configuration file and PATCH, so
  * that both refuse the same policies in the same words.

@@ -3,7 +3,7 @@ import type { FastifySchema } from 'fastify';
 import { PROBLEM_MEDIA_TYPE } from '../problem.ts';
 import { isJsonObject } from '../schema/json-schema.ts';
 import type { Operation } from './operations.ts';
-import { OPERATIONS } from './operations.ts';
+import { headersOf, OPERATIONS } from './operations.ts';
 
 /** How the OpenAPI 3.1 document is made: of the very schemas that validate, with what OPERATIONS says beside them. */
 export function documentOptions(version: string): FastifyDynamicSwaggerOptions {
@@ -17,7 +17,24 @@ export function documentOptions(version: string): FastifyDynamicSwaggerOptions {
           'Tiered memory (CXL) management. HTTP over a Unix socket: curl --unix-socket /run/tierd/tierd.sock http://localhost/v1/status',
         license: { name: 'Apache-2.0', identifier: 'Apache-2.0' },
       },
-      servers: [{ url: 'http://localhost', description: 'Over the Unix socket; the host name is not looked at.' }],
+      servers: [
+        { url: 'http://localhost', description: 'Over the Unix socket; the host name is not looked at.' },
+        {
+          url: 'http://127.0.0.1:{port}',
+          description: 'Over TCP, to requests with the bearer token; off by default.',
+          variables: { port: { default: '8080', description: 'api.tcpPort of the configuration.' } },
+        },
+      ],
+      components: {
+        securitySchemes: {
+          token: {
+            type: 'http',
+            scheme: 'bearer',
+            description: 'Over TCP only: the token of api.tokenFile. Who may open the Unix socket needs none.',
+          },
+        },
+      },
+      security: [{}, { token: [] }],
     },
     transform: ({ schema, url, route }) => {
       const method = [route.method].flat().find((name) => name !== 'HEAD') ?? 'GET';
@@ -28,10 +45,8 @@ export function documentOptions(version: string): FastifyDynamicSwaggerOptions {
 }
 
 /** Fastify's word for a schema, with what it cannot know of an operation. Pure. */
-function describe(
-  schema: FastifySchema,
-  { operationId, tag, summary, hasText = false, body }: Operation,
-): FastifySchema {
+function describe(schema: FastifySchema, operation: Operation): FastifySchema {
+  const { operationId, tag, summary, body } = operation;
   const responses = isJsonObject(schema.response) ? Object.entries(schema.response) : [];
   return {
     ...schema,
@@ -39,21 +54,24 @@ function describe(
     tags: [tag],
     summary,
     ...(body !== undefined && {
+      // Of the operation: what is said of a body by its media types does not come through.
+      description: body.description,
       body: {
-        description: body.description,
         content: Object.fromEntries(body.mediaTypes.map((type) => [type, { schema: body.schema }])),
       },
     }),
-    response: Object.fromEntries(
-      responses.map(([status, answer]) => [status, answerOf(status, answer, operationId, hasText)]),
-    ),
+    response: Object.fromEntries(responses.map(([status, answer]) => [status, answerOf(status, answer, operation)])),
   };
 }
 
-function answerOf(status: string, schema: unknown, operationId: string, hasText: boolean): object {
+function answerOf(status: string, schema: unknown, operation: Operation): object {
   if (!/^2/.test(status)) {
     return { description: 'Problem details (RFC 9457).', content: { [PROBLEM_MEDIA_TYPE]: { schema } } };
   }
+  return { ...successOf(schema, operation), headers: headersOf(operation) };
+}
+
+function successOf(schema: unknown, { operationId, hasText = false }: Operation): object {
   const text = { 'text/plain': { schema: { type: 'string' } } };
   if (operationId === 'getEvents') {
     const stream = { 'text/event-stream': { schema }, ...text };

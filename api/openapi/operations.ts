@@ -1,6 +1,8 @@
-import Type from 'typebox';
-import { PolicySchema } from '../../tiering/policy.ts';
 import { InterleaveRequestSchema } from '../interleave-check.ts';
+import { MIGRATION_RULES, MigrationRequestSchema } from '../migration-check.ts';
+import { PolicyPatchSchema } from '../policy-check.ts';
+import { POLICY_RULES } from '../policy-rules.ts';
+import { WARNING_HEADER } from '../warning-header.ts';
 
 /** What the OpenAPI document says of an operation beside its schemas. */
 export interface Operation {
@@ -10,23 +12,23 @@ export interface Operation {
   /** Also answers as text for a terminal. */
   readonly hasText?: boolean;
   /** What the body is. The operation checks it itself, so that what is wrong is named key by key. */
+  /** Of answers with 2xx, by name in lower case. */
+  readonly headers?: readonly HeaderName[];
   readonly body?: { readonly schema: object; readonly mediaTypes: readonly string[]; readonly description: string };
 }
 
-const JSON_TYPE = 'application/json';
-const PATCH_TYPES = [JSON_TYPE, 'application/merge-patch+json'];
+type HeaderName = keyof typeof HEADERS;
 
-const NodeIdSchema = Type.Integer({ minimum: 0 });
-const MigrationOrderSchema = Type.Object(
-  {
-    pid: Type.Optional(Type.Integer({ minimum: 1, description: 'The process; or else cgroup.' })),
-    cgroup: Type.Optional(Type.String({ description: 'A cgroup, for all processes there and below.' })),
-    from: Type.Union([NodeIdSchema, Type.Array(NodeIdSchema)]),
-    to: NodeIdSchema,
-    maxBytesPerSecond: Type.Optional(Type.Number({ exclusiveMinimum: 0 })),
-  },
-  { examples: [{ pid: 4711, from: 1, to: 0, maxBytesPerSecond: 104_857_600 }] },
-);
+const BODY_TYPES = ['application/json', 'application/merge-patch+json'];
+
+/** Headers of answers, and what they say. */
+const HEADERS = {
+  etag: 'The state of the policy, for If-Match and If-None-Match.',
+  [WARNING_HEADER]: 'What was asked for holds, but not as well as it should: why, and what is done about it.',
+  location: 'Where the new one is.',
+} as const;
+
+const POLICY_RULES_TEXT = `Beside the schema: ${rulesText(POLICY_RULES)}.`;
 
 /** By method and path, as the routes are declared; a test holds the two to each other. */
 export const OPERATIONS: ReadonlyMap<string, Operation> = new Map<string, Operation>([
@@ -38,17 +40,21 @@ export const OPERATIONS: ReadonlyMap<string, Operation> = new Map<string, Operat
     'GET /v1/topology',
     { operationId: 'getTopology', tag: 'host', summary: 'Memory nodes, tiers, CXL devices, paths', hasText: true },
   ],
-  ['GET /v1/policy', { operationId: 'getPolicy', tag: 'policy', summary: 'The policy in force', hasText: true }],
+  [
+    'GET /v1/policy',
+    { operationId: 'getPolicy', tag: 'policy', summary: 'The policy in force', hasText: true, headers: ['etag'] },
+  ],
   [
     'PATCH /v1/policy',
     {
       operationId: 'patchPolicy',
       tag: 'policy',
       summary: 'Change the policy, at once and for good',
+      headers: ['etag', WARNING_HEADER],
       body: {
-        schema: Type.Partial(PolicySchema),
-        mediaTypes: PATCH_TYPES,
-        description: 'A JSON merge patch (RFC 7396); null takes back what was set over REST.',
+        schema: PolicyPatchSchema,
+        mediaTypes: BODY_TYPES,
+        description: `A JSON merge patch (RFC 7396); null takes back what was set over REST. ${POLICY_RULES_TEXT}`,
       },
     },
   ],
@@ -58,15 +64,27 @@ export const OPERATIONS: ReadonlyMap<string, Operation> = new Map<string, Operat
       operationId: 'putPolicy',
       tag: 'policy',
       summary: 'Replace all that was set over REST',
+      headers: ['etag', WARNING_HEADER],
       body: {
-        schema: Type.Partial(PolicySchema),
-        mediaTypes: [JSON_TYPE],
-        description: 'Keys left out come from the file or are default.',
+        schema: PolicyPatchSchema,
+        mediaTypes: BODY_TYPES,
+        description: `Keys left out, or null, come from the file or are default. ${POLICY_RULES_TEXT}`,
       },
     },
   ],
-  ['POST /v1/pause', { operationId: 'pause', tag: 'policy', summary: 'Promote and demote nothing from now on' }],
-  ['POST /v1/resume', { operationId: 'resume', tag: 'policy', summary: 'Promote and demote again' }],
+  [
+    'POST /v1/pause',
+    {
+      operationId: 'pause',
+      tag: 'policy',
+      summary: 'Promote and demote nothing from now on',
+      headers: [WARNING_HEADER],
+    },
+  ],
+  [
+    'POST /v1/resume',
+    { operationId: 'resume', tag: 'policy', summary: 'Promote and demote again', headers: [WARNING_HEADER] },
+  ],
   [
     'GET /v1/schemes',
     { operationId: 'getSchemes', tag: 'monitoring', summary: 'Kdamonds and schemes, with statistics', hasText: true },
@@ -97,10 +115,11 @@ export const OPERATIONS: ReadonlyMap<string, Operation> = new Map<string, Operat
       operationId: 'createMigration',
       tag: 'migrations',
       summary: "Move a process's or cgroup's memory between nodes, once",
+      headers: ['location'],
       body: {
-        schema: MigrationOrderSchema,
-        mediaTypes: [JSON_TYPE],
-        description: 'Whose memory, from where, to where.',
+        schema: MigrationRequestSchema,
+        mediaTypes: BODY_TYPES,
+        description: `Whose memory, from where, to where. Beside the schema: ${rulesText(MIGRATION_RULES)}.`,
       },
     },
   ],
@@ -128,10 +147,24 @@ export const OPERATIONS: ReadonlyMap<string, Operation> = new Map<string, Operat
       tag: 'host',
       summary: 'Set weights of weighted interleaving, or give them back to the kernel',
       hasText: true,
-      body: { schema: InterleaveRequestSchema, mediaTypes: PATCH_TYPES, description: 'What the weights should be.' },
+      body: {
+        schema: InterleaveRequestSchema,
+        mediaTypes: BODY_TYPES,
+        description: 'What the weights should be. Beside the schema: weights, of nodes that there are.',
+      },
     },
   ],
   ['GET /v1/events', { operationId: 'getEvents', tag: 'monitoring', summary: 'What happens, as server-sent events' }],
   ['GET /metrics', { operationId: 'getMetrics', tag: 'monitoring', summary: 'Metrics for Prometheus' }],
-  ['GET /openapi.json', { operationId: 'getOpenApi', tag: 'state', summary: 'This document' }],
+  ['GET /openapi.json', { operationId: 'getOpenApi', tag: 'state', summary: 'This document', hasText: true }],
 ]);
+
+/** `key: what is asked of it; another: ...`. */
+function rulesText(rules: ReadonlyMap<string, string>): string {
+  return [...rules].map(([key, rule]) => `${key}, ${rule}`).join('; ');
+}
+
+/** The headers of answers as the document has them. */
+export function headersOf({ headers = [] }: Operation): Readonly<Record<string, object>> {
+  return Object.fromEntries(headers.map((name) => [name, { type: 'string', description: HEADERS[name] }]));
+}

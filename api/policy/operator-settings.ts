@@ -4,7 +4,7 @@ import type { Policy } from '../../tiering/policy.ts';
 import { Serial } from '../../tiering/serial.ts';
 import type { TieringService } from '../../tiering/service.ts';
 import { ChangedMeanwhileError, InvalidPolicyError, OverruledError } from '../errors.ts';
-import { checkPolicy } from '../policy-check.ts';
+import { checkPolicy, policyPatchViolations } from '../policy-check.ts';
 import type { JsonObject } from '../schema/json-schema.ts';
 import { isJsonObject } from '../schema/json-schema.ts';
 import { isDeeperThan, mergePatch } from '../schema/merge-patch.ts';
@@ -143,7 +143,7 @@ export class OperatorSettings {
   #edit(edit: Edit, { ifMatch }: EditOptions): Promise<Policy> {
     return this.#edits.run(async () => {
       this.#checkTag(ifMatch);
-      await this.#apply(this.#edited(edit));
+      await this.#apply(this.#edited(edit), edit.asked);
       await this.#save();
       return this.policy();
     });
@@ -152,7 +152,7 @@ export class OperatorSettings {
   #preview(edit: Edit, { ifMatch }: EditOptions): Promise<PolicyPreview> {
     return this.#edits.run(async () => {
       this.#checkTag(ifMatch);
-      const policy = this.#checked(this.#edited(edit));
+      const policy = this.#checked(this.#edited(edit), edit.asked);
       const { before, after } = await this.#options.service.preview(policy);
       return { policy, changes: planChanges(before, after) };
     });
@@ -164,14 +164,15 @@ export class OperatorSettings {
     return { ...this.#layers, rest: apply(this.#layers.rest) };
   }
 
-  #checked(layers: PolicyLayers): Policy {
+  #checked(layers: PolicyLayers, asked: JsonObject = {}): Policy {
     const checked = policyOfLayers(layers);
-    if (!checked.ok) throw new InvalidPolicyError(checked.violations);
+    const violations = checked.ok ? policyPatchViolations(asked) : checked.violations;
+    if (!checked.ok || violations.length > 0) throw new InvalidPolicyError(violations);
     return checked.value;
   }
 
-  async #apply(layers: PolicyLayers): Promise<void> {
-    await this.#options.service.setPolicy(this.#checked(layers));
+  async #apply(layers: PolicyLayers, asked?: JsonObject): Promise<void> {
+    await this.#options.service.setPolicy(this.#checked(layers, asked));
     this.#layers = layers;
   }
 

@@ -37,7 +37,9 @@ export interface ApiContext {
 
 /** The query of resources that also answer as text. */
 export const TEXT_QUERY = {
-  format: Type.Optional(Type.Union([Type.Literal('json'), Type.Literal('text')])),
+  format: Type.Optional(
+    Type.Union([Type.Literal('json'), Type.Literal('text')], { description: 'Goes before the Accept header.' }),
+  ),
   columns: Type.Optional(
     Type.String({
       title: `a whole number from ${DEFAULT_COLUMNS} to 500`,

@@ -29,7 +29,8 @@ export function migrationRoutes(api: Api, { service }: ApiContext): void {
     else reply.send({ migrations: jobs });
   });
 
-  const created = { querystring: NoQuerySchema, response: { ...responses(MigrationSchema), 201: MigrationSchema } };
+  const { 200: made, ...problems } = responses(MigrationSchema);
+  const created = { querystring: NoQuerySchema, response: { 201: made, ...problems } };
   api.post('/v1/migrations', { schema: created }, async (request, reply) => {
     const order = migrationOrder(request.body, service.topology(), service.policy());
     const job = await migrations.create(order).catch((error: unknown) => Promise.reject(namingTheKey(error)));

@@ -11,11 +11,26 @@ import type { Api, ApiContext } from './context.ts';
 import { columnsOf, responses, TEXT_QUERY } from './context.ts';
 import { sendText } from './send-text.ts';
 
-const FlagSchema = Type.Optional(Type.Union([Type.Literal('true'), Type.Literal('false')]));
+const flag = (description: string) =>
+  Type.Optional(Type.Union([Type.Literal('true'), Type.Literal('false')], { description }));
 
-const GetQuerySchema = Type.Object({ ...TEXT_QUERY, sources: FlagSchema }, { additionalProperties: false });
+const GetQuerySchema = Type.Object(
+  { ...TEXT_QUERY, sources: flag('And where each value comes from.') },
+  { additionalProperties: false },
+);
 
-const ChangeQuerySchema = Type.Object({ dryRun: FlagSchema }, { additionalProperties: false });
+const ChangeQuerySchema = Type.Object(
+  { dryRun: flag('Only tell what would change in the kernel; nothing does.') },
+  { additionalProperties: false },
+);
+
+const GetHeadersSchema = Type.Object({
+  'if-none-match': Type.Optional(Type.String({ description: 'ETags: 304 when the policy still has one of them.' })),
+});
+
+const ChangeHeadersSchema = Type.Object({
+  'if-match': Type.Optional(Type.String({ description: 'ETags: 412 when the policy has none of them any more.' })),
+});
 
 const WithSourcesSchema = Type.Object({
   policy: PolicySchema,
@@ -34,7 +49,11 @@ const PreviewSchema = Type.Object({
  * checked whole.
  */
 export function policyRoutes(api: Api, { settings }: ApiContext): void {
-  const get = { querystring: GetQuerySchema, response: responses(Type.Union([PolicySchema, WithSourcesSchema])) };
+  const get = {
+    querystring: GetQuerySchema,
+    headers: GetHeadersSchema,
+    response: responses(Type.Union([PolicySchema, WithSourcesSchema])),
+  };
   api.get('/v1/policy', { schema: get }, (request, reply) => {
     const { format, sources } = request.query;
     const [policy, where] = [settings.policy(), settings.sources()];
@@ -46,7 +65,11 @@ export function policyRoutes(api: Api, { settings }: ApiContext): void {
     else reply.send(sources === 'true' ? { policy, sources: where } : policy);
   });
 
-  const change = { querystring: ChangeQuerySchema, response: responses(Type.Union([PolicySchema, PreviewSchema])) };
+  const change = {
+    querystring: ChangeQuerySchema,
+    headers: ChangeHeadersSchema,
+    response: responses(Type.Union([PolicySchema, PreviewSchema])),
+  };
   api.patch('/v1/policy', { schema: change }, async (request, reply) => {
     const options = { ifMatch: request.headers['if-match'] };
     if (request.query.dryRun === 'true') return settings.previewPatch(request.body, options);

@@ -6,11 +6,16 @@ export function describeAllowed(schema: JsonSchema): string {
   if (schema.anyOf !== undefined) return joinWithOr(schema.anyOf.map(describeAllowed));
   if (schema.enum !== undefined) return joinWithOr(schema.enum.map((value) => JSON.stringify(value)));
   if (schema.const !== undefined) return JSON.stringify(schema.const);
+  if (typeof schema.type === 'object') {
+    return joinWithOr(schema.type.map((type) => describeAllowed({ ...schema, type })));
+  }
   switch (schema.type) {
     case 'number':
       return `a number${describeRange(schema)}`;
     case 'integer':
       return `an integer${describeRange(schema)}`;
+    case 'null':
+      return 'null';
     case 'boolean':
       return 'true or false';
     case 'string':

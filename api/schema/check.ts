@@ -21,6 +21,8 @@ const ajv = new Ajv({
   removeAdditional: false,
   coerceTypes: false,
   useDefaults: false,
+  // A patch may say null in place of anything.
+  allowUnionTypes: true,
   meta: false,
   validateSchema: false,
 });

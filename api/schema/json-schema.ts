@@ -2,11 +2,13 @@
 export interface JsonSchema {
   /** What the value is, in words that finish "must be ...", where the keywords say it badly. */
   readonly title?: string;
-  readonly type?: string;
+  /** A list: any of them. */
+  readonly type?: string | readonly string[];
   readonly const?: unknown;
   readonly enum?: readonly unknown[];
   readonly anyOf?: readonly JsonSchema[];
   readonly properties?: Readonly<Record<string, JsonSchema>>;
+  readonly required?: readonly string[];
   readonly items?: JsonSchema;
   readonly minimum?: number;
   readonly maximum?: number;

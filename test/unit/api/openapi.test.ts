@@ -69,3 +69,45 @@ describe('answers are as described', () => {
     expect(new Ajv2020({ strict: false }).compile(schema)(answer.json())).toBe(true);
   });
 });
+
+describe('headers and queries', () => {
+  const operation = async (method: string, path: string) => {
+    const { paths } = await documentOf(harness().api);
+    return Object(paths)[path][method];
+  };
+  const named = (parameters: readonly { readonly in: string; readonly name: string }[], place: string) =>
+    parameters.filter((parameter) => parameter.in === place).map(({ name }) => name);
+
+  test.each(['patch', 'put'])('of %s /v1/policy', async (method) => {
+    const { parameters, responses } = await operation(method, '/v1/policy');
+    expect(named(parameters, 'header')).toEqual(['if-match']);
+    expect(named(parameters, 'query')).toEqual(['dryRun']);
+    expect(Object.keys(responses['200'].headers)).toEqual(['etag', 'tierd-warning']);
+    expect(responses['200'].headers.etag.description).toContain('If-Match');
+  });
+
+  test('of GET /v1/policy', async () => {
+    const { parameters, responses } = await operation('get', '/v1/policy');
+    expect(named(parameters, 'header')).toEqual(['if-none-match']);
+    expect(named(parameters, 'query')).toEqual(['format', 'columns', 'sources']);
+    expect(Object.keys(responses['200'].headers)).toEqual(['etag']);
+  });
+
+  test.each(['/v1/pause', '/v1/resume'])('of POST %s', async (path) => {
+    expect(Object.keys((await operation('post', path)).responses['200'].headers)).toEqual(['tierd-warning']);
+  });
+
+  test('of POST /v1/migrations, which answers with 201 and nothing else', async () => {
+    const { responses } = await operation('post', '/v1/migrations');
+    expect(Object.keys(responses)).toEqual(['201', '4XX', '5XX']);
+    expect(Object.keys(responses['201'].headers)).toEqual(['location']);
+  });
+
+  test('the token is for TCP, and may be left out', async () => {
+    const { components, security, servers } = await documentOf(harness().api);
+    expect(Object(components).securitySchemes.token).toMatchObject({ type: 'http', scheme: 'bearer' });
+    expect(Object(components).securitySchemes.token.description).toContain('TCP only');
+    expect(security).toEqual([{}, { token: [] }]);
+    expect(Object(servers)[1].url).toContain('127.0.0.1');
+  });
+});

@@ -4,6 +4,7 @@ import { describeAllowed } from '../../../api/schema/allowed.ts';
 import { compileCheck } from '../../../api/schema/check.ts';
 import { defaultOf, withDefaults } from '../../../api/schema/defaults.ts';
 import { isDeeperThan, mergePatch } from '../../../api/schema/merge-patch.ts';
+import { mergePatchSchema } from '../../../api/schema/merge-patch-schema.ts';
 import { nearest } from '../../../api/schema/nearest.ts';
 import { formatViolation } from '../../../api/schema/violation.ts';
 import { DEFAULT_POLICY, PolicySchema } from '../../../tiering/policy.ts';
@@ -140,5 +141,52 @@ describe('check', () => {
   test('names at most fifty problems', () => {
     const keys = Array.from({ length: 100_000 }, (_, index) => [`key${index}`, 1]);
     expect(problems({ ...DEFAULT_POLICY, ...Object.fromEntries(keys) })).toHaveLength(50);
+  });
+});
+
+describe('the schema of merge patches', () => {
+  test('has every key optional and nullable, at every depth, and no defaults', () => {
+    const schema = {
+      type: 'object',
+      required: ['a', 'b'],
+      additionalProperties: false,
+      properties: {
+        a: { type: 'integer', minimum: 1, default: 3, description: 'a number' },
+        b: {
+          type: 'object',
+          required: ['c'],
+          additionalProperties: false,
+          properties: { c: { anyOf: [{ const: 'auto' }, { type: 'integer' }], default: 'auto' } },
+        },
+        d: { type: 'array', items: { type: 'object', required: ['x'], properties: { x: { type: 'string' } } } },
+        e: { type: 'string', enum: ['f', 'g'] },
+        h: { const: 1 },
+      },
+    };
+    expect(mergePatchSchema(schema)).toEqual({
+      type: 'object',
+      additionalProperties: false,
+      properties: {
+        a: { type: ['integer', 'null'], minimum: 1, description: 'a number' },
+        b: {
+          type: ['object', 'null'],
+          additionalProperties: false,
+          properties: { c: { anyOf: [{ const: 'auto' }, { type: 'integer' }, { type: 'null' }] } },
+        },
+        // Lists are replaced whole.
+        d: {
+          type: ['array', 'null'],
+          items: { type: 'object', required: ['x'], properties: { x: { type: 'string' } } },
+        },
+        e: { type: ['string', 'null'], enum: ['f', 'g', null] },
+        h: { anyOf: [{ const: 1 }, { type: 'null' }] },
+      },
+    });
+  });
+
+  test('leaves the schema as it was', () => {
+    const before = structuredClone(JSON.parse(JSON.stringify(PolicySchema)));
+    mergePatchSchema(PolicySchema);
+    expect(JSON.parse(JSON.stringify(PolicySchema))).toEqual(before);
   });
 });
