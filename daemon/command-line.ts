@@ -1,6 +1,6 @@
 import { Argument, CommanderError, Command as Program } from 'commander';
 import { parseMeasureArguments } from '../numa/probe/measure-protocol.ts';
-import { addClientCommands } from './commands/client-commands.ts';
+import { addClientCommands, GROUP_NOUNS } from './commands/client-commands.ts';
 import type { Choose, Command, DoctorOptions, ProbeOptions, Shell } from './commands/command.ts';
 import { SHELLS } from './commands/command.ts';
 import { addRunCommand } from './commands/run-command.ts';
@@ -30,7 +30,7 @@ export function parseCommandLine(args: readonly string[]): Command {
     if (!(error instanceof CommanderError)) throw error;
     if (error.code === 'commander.version') return { name: 'version' };
     if (error.exitCode === 0) return { name: 'help', text: printed };
-    if (error.code === 'commander.help') throw new UsageError('name what to do with the policy: get or set');
+    if (error.code === 'commander.help') throw new UsageError(namesAction(args[0] ?? ''));
     throw new UsageError(
       error.message
         .replace(/^error: /, '')
@@ -80,6 +80,11 @@ export function programOf(choose: Choose = () => undefined): Program {
     .command(`${MEASURE_NODE} <args...>`, { hidden: true })
     .action((args: string[]) => choose({ name: MEASURE_NODE, request: parseMeasureArguments(args) }));
   return program;
+}
+
+/** What is missing after a command that has only commands below it. */
+function namesAction(group: string): string {
+  return `name what to do with ${GROUP_NOUNS.get(group) ?? group}: get or set`;
 }
 
 /** A command and all below it. */

@@ -1,7 +1,10 @@
 import Type from 'typebox';
 import { Exposition, processFigures } from '../metrics/exposition.ts';
 import type { Api, ApiContext } from './context.ts';
-import { NoQuerySchema, responses } from './context.ts';
+import { responses } from './context.ts';
+
+/** Text is all that there is, so that every GET takes the same parameter. */
+const QuerySchema = Type.Object({ format: Type.Optional(Type.Literal('text')) }, { additionalProperties: false });
 
 /** GET /metrics: for Prometheus, in its text format. */
 export function metricsRoute(api: Api, { service, settings, version, nowMs }: ApiContext): void {
@@ -11,7 +14,7 @@ export function metricsRoute(api: Api, { service, settings, version, nowMs }: Ap
     const route = is404 ? 'none' : (routeOptions.url ?? 'none');
     exposition.answered(method, route, statusCode, elapsedTime);
   });
-  const schema = { querystring: NoQuerySchema, response: responses(Type.String()) };
+  const schema = { querystring: QuerySchema, response: responses(Type.String()) };
   api.get('/metrics', { schema }, async (_request, reply) => {
     const input = {
       service,

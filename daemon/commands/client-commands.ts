@@ -28,6 +28,12 @@ interface Given {
 /** What each answer can be asked for as. */
 type Asked = Pick<ClientRequest, 'method' | 'path'> & Partial<ClientRequest>;
 
+/** What the commands that have only `get` and `set` below them are about. */
+export const GROUP_NOUNS: ReadonlyMap<string, string> = new Map([
+  ['interleave', 'the weights of interleaving'],
+  ['policy', 'the policy'],
+]);
+
 /** The commands that ask the running daemon over its REST API. */
 export function addClientCommands(program: Program, choose: Choose): void {
   const client = (parent: Program, name: string, summary: string): Program =>

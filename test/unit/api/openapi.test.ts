@@ -33,6 +33,31 @@ test('describes every route, and nothing else', async () => {
   expect([...OPERATIONS.keys()].sort()).toEqual(routes.sort());
 });
 
+test.each([
+  ['?format=text', '*/*'],
+  ['', 'text/plain'],
+])('as text it is a list of operations for a terminal: %s, %s', async (query, accept) => {
+  const { api } = harness();
+  const { statusCode, headers, body } = await api.inject({ url: `/openapi.json${query}`, headers: { accept } });
+  expect([statusCode, headers['content-type']]).toEqual([200, 'text/plain; charset=utf-8']);
+  const lines = body.trimEnd().split('\n');
+  expect(lines).toHaveLength(OPERATIONS.size + 1);
+  expect(lines[0]).toBe('METHOD  PATH                WHAT IT DOES');
+  expect(lines).toContain('PATCH   /v1/policy          Change the policy, at once and for good');
+  expect(Math.max(...lines.map(({ length }) => length))).toBeLessThanOrEqual(100);
+});
+
+test('every GET that ends takes format=text and answers with text', async () => {
+  const { api } = harness();
+  await api.inject({ method: 'POST', url: '/v1/migrations', payload: { pid: 1, from: 1, to: 0 } });
+  const gets = [...OPERATIONS.keys()].filter((name) => name.startsWith('GET ') && !name.endsWith('/events'));
+  for (const name of gets) {
+    const url = `${name.replace('GET ', '').replace(':id', '1')}?format=text`;
+    const { statusCode, headers } = await api.inject(url);
+    expect([url, statusCode, headers['content-type']]).toEqual([url, 200, expect.stringMatching(/^text\/plain/)]);
+  }
+});
+
 test('the events are described as a stream', async () => {
   const { api } = harness();
   const { get } = Object(Object((await documentOf(api)).paths)['/v1/events']);

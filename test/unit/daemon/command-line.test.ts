@@ -95,6 +95,7 @@ test.each([
   ],
   [['about', '--dry-run'], "unknown option '--dry-run'"],
   [['policy'], 'name what to do with the policy: get or set'],
+  [['interleave'], 'name what to do with the weights of interleaving: get or set'],
   [['policy', 'set'], "missing required argument 'key=value'"],
   [['policy', 'set', 'fastUtilization'], '"fastUtilization" is no KEY=VALUE'],
   [['policy', 'set', 'fastUtilisation=1'], 'the policy has no key "fastUtilisation": did you mean fastUtilization?'],
