@@ -46,10 +46,13 @@ export class DamosEngine implements Engine {
   /** Reading statistics asks the kdamond, so settled ones are left in peace. */
   async settle(nowMs: number): Promise<ReadonlyMap<number, Flow>> {
     const { driver, observer } = this.#options;
-    const moving = driver.kdamonds.filter(
+    const { kdamonds } = driver;
+    const moving = kdamonds.filter(
       ({ desired }) => nowMs - (this.#orderedAtMs.get(desired.nodeId) ?? 0) < MOVING_FOR_MS,
     );
-    return observer.schemeFlows(moving, nowMs);
+    const flows = await observer.schemeFlows(moving, nowMs);
+    await observer.effectiveQuotas.look(kdamonds, new Set(moving), this.#options.nowMs);
+    return flows;
   }
 
   async serve(input: PlanInput): Promise<void> {

@@ -1,4 +1,5 @@
 import type { RunningKdamond } from './damon/driver.ts';
+import type { QuotasByScheme } from './effective-quotas.ts';
 import type { SchemeStats } from './scheme.ts';
 import type { KdamondView } from './service.ts';
 import type { NodeSnapshot } from './snapshot.ts';
@@ -7,12 +8,14 @@ import type { NodeSnapshot } from './snapshot.ts';
 interface Seen {
   readonly stats: ReadonlyMap<number, readonly SchemeStats[]>;
   readonly snapshots: ReadonlyMap<number, NodeSnapshot>;
+  readonly effectiveQuotas: { get(nodeId: number): QuotasByScheme | undefined };
 }
 
 /** The kdamonds that tierd runs, with their schemes and what these have done. Pure. */
 export function kdamondViews(kdamonds: readonly RunningKdamond[], seen: Seen): readonly KdamondView[] {
   return kdamonds.map(({ index, pid, desired }) => {
     const stats = seen.stats.get(desired.nodeId);
+    const quotas = seen.effectiveQuotas.get(desired.nodeId);
     return {
       index,
       pid,
@@ -24,7 +27,13 @@ export function kdamondViews(kdamonds: readonly RunningKdamond[], seen: Seen): r
       nrRegions: seen.snapshots.get(desired.nodeId)?.regions.length ?? 0,
       schemes: desired.schemes.map((scheme, position) => {
         const own = stats?.[position];
-        return { index: position, scheme, ...(own && { stats: own }) };
+        const effectiveQuotaBytes = quotas?.get(scheme.name);
+        return {
+          index: position,
+          scheme,
+          ...(own && { stats: own }),
+          ...(effectiveQuotaBytes !== undefined && { effectiveQuotaBytes }),
+        };
       }),
     };
   });

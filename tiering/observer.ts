@@ -2,6 +2,7 @@ import { readHighWatermarks, readNodeMemory } from '../numa/node-memory.ts';
 import type { SysFs } from '../numa/sysfs.ts';
 import type { AccessTrace } from './damon/access-trace.ts';
 import type { DamonDriver, RunningKdamond } from './damon/driver.ts';
+import { EffectiveQuotas } from './effective-quotas.ts';
 import type { Flow } from './flow-ledger.ts';
 import { FlowLedger, NO_FLOW } from './flow-ledger.ts';
 import type { NodeObservation, Observation } from './observation.ts';
@@ -19,12 +20,14 @@ export class Observer {
   readonly #snapshots = new Map<number, NodeSnapshot>();
   readonly #stats = new Map<number, readonly SchemeStats[]>();
   readonly flows = new FlowLedger();
+  readonly effectiveQuotas: EffectiveQuotas;
   #watermarks: ReadonlyMap<number, number> = new Map();
   #watermarksAtMs = Number.NEGATIVE_INFINITY;
 
   constructor(sysfs: SysFs, driver: DamonDriver) {
     this.#sysfs = sysfs;
     this.#driver = driver;
+    this.effectiveQuotas = new EffectiveQuotas(driver);
   }
 
   /** Newest snapshot by node. */
@@ -59,6 +62,7 @@ export class Observer {
   forget(nodeId: number): void {
     this.#snapshots.delete(nodeId);
     this.#stats.delete(nodeId);
+    this.effectiveQuotas.forget(nodeId);
     this.flows.forget(nodeId);
   }
 

@@ -117,6 +117,8 @@ export interface SchemeView {
   readonly index: number;
   readonly scheme: DesiredScheme;
   readonly stats?: SchemeStats;
+  /** What one pass may try as the kernel has it, some seconds old; absent where it does not tell (before Linux 6.9). */
+  readonly effectiveQuotaBytes?: number;
 }
 
 /** A kdamond that tierd runs. */

@@ -202,6 +202,12 @@ export const METRICS: readonly MetricDefinition[] = [
     (view) => view.scheme.quota.bytes,
   ),
   scheme(
+    'gauge',
+    'tierd_scheme_effective_quota_bytes',
+    'The same as the kernel has it, some seconds old; absent before Linux 6.9.',
+    (view) => view.effectiveQuotaBytes,
+  ),
+  scheme(
     'counter',
     'tierd_scheme_tried_bytes_total',
     'Memory the scheme was tried on.',

@@ -33,6 +33,8 @@ export function schemesText({ kdamonds }: SchemesBody, columns = DEFAULT_COLUMNS
       kdamonds.flatMap(({ nodeId, schemes }) => schemes.map((scheme) => cells(nodeId, scheme))),
       columns,
     ),
+    '',
+    ...effectiveLines(kdamonds),
   ];
   return `${lines.join('\n')}\n`;
 }
@@ -41,6 +43,19 @@ function kdamondLine(kdamond: Kdamond): string {
   const { index, pid, nodeId, samplingIntervalUs, aggregationIntervalUs, nrRegions, minRegions, maxRegions } = kdamond;
   const intervals = `every ${samplingIntervalUs / 1000} ms, ${aggregationIntervalUs / 1000} ms an aggregation`;
   return `kdamond ${index} (pid ${pid}) watches node ${nodeId}: ${intervals}, ${nrRegions} regions (${minRegions} to ${maxRegions})`;
+}
+
+/** Where the kernel has another quota than it was asked for; a column for it would not fit. */
+function effectiveLines(kdamonds: readonly Kdamond[]): string[] {
+  const told = kdamonds.flatMap(({ nodeId, schemes }) =>
+    schemes.flatMap(({ name, quota, effectiveQuotaBytes: bytes }) =>
+      bytes === undefined ? [] : [{ nodeId, name, isAsAsked: bytes === quota.bytes, bytes }],
+    ),
+  );
+  if (told.length === 0) return ['effective quotas: not told by the kernel (Linux 6.9), or not yet'];
+  const others = told.filter(({ isAsAsked }) => !isAsAsked);
+  if (others.length === 0) return ['effective quotas: as in the table'];
+  return others.map(({ nodeId, name, bytes }) => `effective quota of node ${nodeId}, ${name}: ${formatBytes(bytes)}`);
 }
 
 function cells(nodeId: number, { name, action, pattern, quota, stats }: Scheme): string[] {

@@ -53,6 +53,12 @@ const SchemeSchema = Type.Object({
   }),
   filters: Type.Immutable(Type.Array(FilterSchema)),
   stats: Type.Optional(StatsSchema),
+  effectiveQuotaBytes: Type.Optional(
+    Type.Number({
+      description:
+        'Most bytes tried in one pass as the kernel has it, some seconds old; absent before Linux 6.9, which does not tell.',
+    }),
+  ),
 });
 
 const KdamondSchema = Type.Object({
@@ -80,7 +86,7 @@ export function schemesView(kdamonds: readonly KdamondView[]): SchemesBody {
   return { kdamonds: kdamonds.map((kdamond) => ({ ...kdamond, schemes: kdamond.schemes.map(schemeView) })) };
 }
 
-function schemeView({ index, scheme, stats }: SchemeView): SchemeBody {
+function schemeView({ index, scheme, stats, effectiveQuotaBytes }: SchemeView): SchemeBody {
   const { pattern } = scheme;
   const body = {
     index,
@@ -91,7 +97,7 @@ function schemeView({ index, scheme, stats }: SchemeView): SchemeBody {
       age: boundsView(pattern.age),
     },
   };
-  return stats === undefined ? body : { ...body, stats };
+  return { ...body, ...(stats && { stats }), ...(effectiveQuotaBytes !== undefined && { effectiveQuotaBytes }) };
 }
 
 /** "No bound" is written to the kernel as the largest number there is; JSON's readers should not meet 18446744073709552000. */

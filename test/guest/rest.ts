@@ -1,4 +1,5 @@
 import { expect, it } from 'vitest';
+import { eventually } from './eventually.ts';
 import { fastNode, slowNode } from './scenarios.ts';
 import type { Stage } from './stage.ts';
 
@@ -33,6 +34,11 @@ export function restTests(currentStage: () => Stage): void {
       const actions = kdamonds.map(({ schemes }) => schemes.map(({ action }) => action));
       expect(actions[0]).toContain('migrate_cold');
       expect(actions[1]).toContain('migrate_hot');
+      // Both kernels of the tests have the file (Linux 6.9); one kdamond is asked a tick.
+      await eventually('the kernel tells the effective quota of every scheme', 30_000, async () => {
+        const schemes = (await api.schemes()).kdamonds.flatMap((kdamond) => kdamond.schemes);
+        return schemes.every(({ effectiveQuotaBytes }) => Number.isInteger(effectiveQuotaBytes));
+      });
       const snapshot = await api.snapshot();
       for (const node of snapshot.nodes) {
         expect(node.regions).toHaveLength(node.nrRegions);

@@ -120,6 +120,7 @@ const KDAMONDS: readonly KdamondView[] = [
           ],
         },
         stats: { nrTried: 5, triedBytes: 10 * MIB, nrApplied: 4, appliedBytes: 8 * MIB, quotaExceeds: 1 },
+        effectiveQuotaBytes: 48 * MIB,
       },
     ],
   },

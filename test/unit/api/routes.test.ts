@@ -8,7 +8,7 @@ import { SnapshotSchema } from '../../../api/views/snapshot-view.ts';
 import { StatusSchema } from '../../../api/views/status-view.ts';
 import { TopologySchema } from '../../../api/views/topology-view.ts';
 import { PolicySchema } from '../../../tiering/policy.ts';
-import { largeSnapshot } from './fake-service.ts';
+import { largeSnapshot, MIB } from './fake-service.ts';
 import { harness } from './harness.ts';
 
 /** The schema with every object closed: an answer has what the schema says, and no more. */
@@ -51,6 +51,25 @@ describe('GET', () => {
     const { api } = harness();
     const [kdamond] = (await api.inject('/v1/schemes')).json().kdamonds;
     expect(kdamond.schemes[0].pattern.sizeBytes).toEqual({ min: 4096, max: null });
+  });
+
+  test('schemes have the quotas in effect, as JSON, text and metric, and none where the kernel does not tell', async () => {
+    const { api, service } = harness();
+    const [kdamond] = (await api.inject('/v1/schemes')).json().kdamonds;
+    expect(kdamond.schemes[0]).toMatchObject({ quota: { bytes: 50 * MIB }, effectiveQuotaBytes: 48 * MIB });
+    const text = async () => (await api.inject('/v1/schemes?format=text')).body;
+    expect(await text()).toContain('effective quota of node 1, promote: 48.0 MiB');
+    const labels = 'node="1",scheme="promote",direction="promotion"';
+    const metric = `tierd_scheme_effective_quota_bytes{${labels}} ${48 * MIB}\n`;
+    expect((await api.inject('/metrics')).body).toContain(metric);
+
+    const untold = service
+      .schemes()
+      .map((view) => ({ ...view, schemes: view.schemes.map(({ effectiveQuotaBytes: _, ...rest }) => rest) }));
+    service.schemes = () => untold;
+    expect((await api.inject('/v1/schemes')).json().kdamonds[0].schemes[0]).not.toHaveProperty('effectiveQuotaBytes');
+    expect(await text()).toContain('effective quotas: not told');
+    expect((await api.inject('/metrics')).body).not.toContain('tierd_scheme_effective_quota_bytes{');
   });
 
   test('snapshot has rates, ages, temperatures and totals', async () => {

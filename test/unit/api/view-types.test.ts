@@ -12,7 +12,7 @@ import type { CxlBacking, CxlMemoryDevice, MemoryNode, NodePerformance, Topology
 import type { HistoryAnswer, HistoryPoint } from '../../../tiering/history/history.ts';
 import type { MigrationFailure, MigrationJob } from '../../../tiering/jobs/migration-job.ts';
 import type { DesiredScheme, SchemeStats } from '../../../tiering/scheme.ts';
-import type { KdamondView, NodeStatus, Status } from '../../../tiering/service.ts';
+import type { KdamondView, NodeStatus, SchemeView, Status } from '../../../tiering/service.ts';
 import type { CgroupPlacement, NodeShare, ProcessPlacement } from '../../../tiering/survey/survey.ts';
 
 type Node = TopologyBody['nodes'][number];
@@ -31,7 +31,7 @@ test('the schemas have the keys of the types', () => {
   expectTypeOf<keyof StatusBody>().toEqualTypeOf<keyof Status | 'version' | 'host' | 'settingsProblem'>();
   expectTypeOf<keyof StatusBody['nodes'][number]>().toEqualTypeOf<keyof NodeStatus>();
   expectTypeOf<keyof Kdamond>().toEqualTypeOf<keyof KdamondView>();
-  expectTypeOf<keyof Scheme>().toEqualTypeOf<keyof DesiredScheme | 'index' | 'stats'>();
+  expectTypeOf<keyof Scheme>().toEqualTypeOf<keyof DesiredScheme | Exclude<keyof SchemeView, 'scheme'>>();
   expectTypeOf<keyof NonNullable<Scheme['stats']>>().toEqualTypeOf<keyof SchemeStats>();
   expectTypeOf<keyof ProbeBody>().toEqualTypeOf<keyof ProbeReport>();
   expectTypeOf<keyof ProbeBody['nodes'][number]>().toEqualTypeOf<keyof ProbeResult>();

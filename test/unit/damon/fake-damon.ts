@@ -201,9 +201,18 @@ export class FakeDamon implements SysFs {
           if (this.#profile.badCommit === 'EINVAL') throw failure('write', path, 'EINVAL', command);
           this.kill(index);
         }
+        if (command === 'update_schemes_effective_quotas') this.#tellEffectiveQuotas(index);
         return;
       default:
         throw failure('write', path, 'EINVAL', command);
+    }
+  }
+
+  /** Without goals and time quotas they are what was asked for. */
+  #tellEffectiveQuotas(index: number): void {
+    const asked = new RegExp(`^${KDAMONDS}/${index}/contexts/0/schemes/\\d+/quotas/bytes$`);
+    for (const [file, text] of this.files) {
+      if (asked.test(file)) this.files.set(file.replace(/bytes$/, 'effective_bytes'), text);
     }
   }
 

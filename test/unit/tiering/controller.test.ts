@@ -51,3 +51,9 @@ test('what the engine does is told as events, and kept as history', async () => 
   expect(slow?.every((point) => (point.temperatures?.hotBytes ?? 0) > 0)).toBe(true);
   expect(fast?.every((point) => point.promotedBytes === 0 && point.usedBytes > 0)).toBe(true);
 });
+
+test('every scheme has the quota in effect soon, also one that is off', async () => {
+  const quotas = () => runtime.schemes().flatMap(({ schemes }) => schemes.map((view) => view.effectiveQuotaBytes));
+  await expect.poll(quotas, POLL).toEqual(quotas().map(() => expect.any(Number)));
+  expect(quotas().length).toBeGreaterThan(1);
+});
