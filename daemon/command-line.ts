@@ -65,6 +65,10 @@ export function programOf(choose: Choose = () => undefined): Program {
     .description('Look for what is wrong with this host, or might be. Needs no daemon; as root it sees more.')
     .option('--json', 'print the findings as JSON')
     .option('--socket <path>', "the daemon's socket, to know its kdamonds (default: what the configuration file says)")
+    .option(
+      '--state-directory <dir>',
+      'where the daemon remembers what it did, to know its kdamonds (default: what the configuration file says)',
+    )
     .action((options: DoctorOptions) => choose({ name: 'doctor', options }));
   program
     .command('about')

@@ -1,19 +1,34 @@
-import { isJsonObject } from '../api/schema/json-schema.ts';
+import Type from 'typebox';
+import { compileCheck } from '../api/schema/check.ts';
 import { diagnosisText } from '../api/text/diagnosis-text.ts';
+import { DiagnosisSchema } from '../api/views/diagnosis-view.ts';
+import type { SysFs } from '../numa/sysfs.ts';
 import { HostSysFs } from '../numa/sysfs.ts';
 import { diagnose } from '../tiering/doctor/diagnose.ts';
-import type { Severity } from '../tiering/doctor/finding.ts';
-import { worstOf } from '../tiering/doctor/finding.ts';
+import type { Finding, Severity } from '../tiering/doctor/finding.ts';
+import { worstFirst, worstOf } from '../tiering/doctor/finding.ts';
 import { gatherFacts } from '../tiering/doctor/gather.ts';
+import { knownFromReceipt } from '../tiering/doctor/known-damon.ts';
 import { ask } from './client/ask.ts';
-import { configuredSocket } from './client/client.ts';
+import { configured } from './client/client.ts';
 import type { DoctorOptions } from './commands/command.ts';
 import { EXIT_FINDINGS, EXIT_OK } from './exit-codes.ts';
+import { readReceipt } from './state-file.ts';
 
 /** `tierd doctor`: looks at this host, with or without a daemon, as root or not. Resolves with the exit code. */
-export async function doctor({ json = false, socket }: DoctorOptions, write: (text: string) => void): Promise<number> {
-  const pids = await ownKdamonds(socket ?? (await configuredSocket()));
-  const findings = diagnose(await gatherFacts(new HostSysFs(), pids));
+export async function doctor(
+  { json = false, socket, stateDirectory }: DoctorOptions,
+  write: (text: string) => void,
+  sysfs: SysFs = new HostSysFs(),
+): Promise<number> {
+  const config = await configured();
+  const [running, receipt] = await Promise.all([
+    askDaemon(socket ?? config.api.socket),
+    readReceipt(stateDirectory ?? config.stateDirectory),
+  ]);
+  const { ownKdamondPids, features } = await knownFromReceipt(sysfs, receipt);
+  const known = { ownKdamondPids: [...ownKdamondPids, ...running.kdamondPids], features };
+  const findings = withTold(diagnose(await gatherFacts(sysfs, known, 'command')), running.findings);
   const diagnosis = { worst: worstOf(findings), findings };
   write(json ? `${JSON.stringify(diagnosis, undefined, 2)}\n` : diagnosisText(diagnosis));
   return exitCodeFor(diagnosis.worst);
@@ -25,14 +40,39 @@ function exitCodeFor(worst: Severity): number {
   return worst === 'warning' ? EXIT_FINDINGS.warning : EXIT_OK;
 }
 
-/** Pids of the kdamonds of a daemon that runs; none when it does not, or does not let this user ask. */
-async function ownKdamonds(socket: string): Promise<readonly number[]> {
-  try {
-    const { text } = await ask({ method: 'GET', path: '/v1/schemes', as: 'json' }, socket);
-    const body: unknown = JSON.parse(text);
-    const kdamonds = isJsonObject(body) && Array.isArray(body.kdamonds) ? body.kdamonds : [];
-    return kdamonds.map((kdamond) => (isJsonObject(kdamond) ? Number(kdamond.pid) : -1));
-  } catch {
-    return [];
-  }
+/** The daemon knows better what DAMON can do, which it has tried, and what it may not do itself. Pure. */
+function withTold(findings: readonly Finding[], told: readonly Finding[]): readonly Finding[] {
+  return worstFirst(
+    findings.map((finding) => {
+      const better = told.find(({ id }) => id === finding.id);
+      if (better === undefined) return finding;
+      const isBetter = finding.id === 'kernel' || (finding.id === 'capabilities' && better.severity === 'error');
+      return isBetter ? better : finding;
+    }),
+  );
+}
+
+interface Running {
+  readonly kdamondPids: readonly number[];
+  readonly findings: readonly Finding[];
+}
+
+const checkSchemes = compileCheck(Type.Object({ kdamonds: Type.Array(Type.Object({ pid: Type.Integer() })) }));
+const checkDiagnosis = compileCheck(DiagnosisSchema);
+
+/** What a daemon that runs tells; nothing when it does not run, or does not let this user ask. */
+async function askDaemon(socket: string): Promise<Running> {
+  const get = async (path: string): Promise<unknown> => {
+    try {
+      return JSON.parse((await ask({ method: 'GET', path, as: 'json' }, socket)).text);
+    } catch {
+      return undefined;
+    }
+  };
+  const [schemes, diagnosis] = await Promise.all([get('/v1/schemes'), get('/v1/diagnosis')]);
+  const [seen, told] = [checkSchemes(schemes), checkDiagnosis(diagnosis)];
+  return {
+    kdamondPids: seen.ok ? seen.value.kdamonds.map(({ pid }) => pid) : [],
+    findings: told.ok ? told.value.findings : [],
+  };
 }

@@ -6,6 +6,7 @@ import { parseReceipt, serializeReceipt } from '../tiering/damon/receipt.ts';
 import type { Logger } from '../tiering/logger.ts';
 import { StateDirectoryError } from './errors.ts';
 
+const RECEIPT = 'damon-receipt.json';
 const FILE_MODE = 0o600;
 const DIRECTORY_MODE = 0o750;
 
@@ -99,7 +100,16 @@ export class StateFile<T> {
 /** The file in which the engine remembers what it did to DAMON, to go on with it or undo it after a crash. */
 export function receiptFile(stateDirectory: string, logger: Logger): StateFile<Receipt> {
   const format = { serialize: serializeReceipt, parse: parseReceipt };
-  return new StateFile(join(stateDirectory, 'damon-receipt.json'), format, logger);
+  return new StateFile(join(stateDirectory, RECEIPT), format, logger);
+}
+
+/** The same for whoever only looks: undefined when there is none, or none that this user or version can read. Changes nothing. */
+export async function readReceipt(stateDirectory: string): Promise<Receipt | undefined> {
+  try {
+    return parseReceipt(await readFile(join(stateDirectory, RECEIPT), 'utf8'));
+  } catch {
+    return undefined;
+  }
 }
 
 async function syncDirectory(directory: string): Promise<void> {

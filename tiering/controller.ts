@@ -16,6 +16,7 @@ import { DamosEngine } from './damos-engine.ts';
 import { DecisionClock } from './decision-clock.ts';
 import { DecisionLog, policyChanges } from './decision-log.ts';
 import { conflictsOf, diagnose } from './doctor/diagnose.ts';
+import type { HostFacts } from './doctor/facts.ts';
 import type { Finding } from './doctor/finding.ts';
 import { gatherFacts } from './doctor/gather.ts';
 import type { Engine, EngineName } from './engine.ts';
@@ -201,7 +202,7 @@ class Controller implements TieringRuntime {
         {},
         `engine ${engine.name}${this.#options.engine === 'auto' ? ', chosen by what the kernel can do' : ''}`,
       );
-      for (const conflict of conflictsOf(await gatherFacts(sysfs, []))) this.#logger.warn({}, conflict);
+      for (const conflict of conflictsOf(await this.#facts())) this.#logger.warn({}, conflict);
       await this.#fleet.start(this.#desired([]), adopted, restarted);
     } catch (error) {
       await this.#fleet.stop();
@@ -264,8 +265,12 @@ class Controller implements TieringRuntime {
   }
 
   async diagnose(): Promise<readonly Finding[]> {
-    const own = this.#driver.kdamonds.map(({ pid }) => pid);
-    return diagnose(await gatherFacts(this.#options.sysfs, own));
+    return diagnose(await this.#facts());
+  }
+
+  #facts(): Promise<HostFacts> {
+    const ownKdamondPids = this.#driver.kdamonds.map(({ pid }) => pid);
+    return gatherFacts(this.#options.sysfs, { ownKdamondPids, features: this.#engine?.features }, 'daemon');
   }
 
   heartbeat(): Heartbeat {

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { loadConfig, parseConfig } from '../config.ts';
+import type { Config } from '../config-schema.ts';
 import { EXIT_OK } from '../exit-codes.ts';
 import { answerText } from './answer-text.ts';
 import { ask, follow } from './ask.ts';
@@ -23,7 +24,7 @@ export interface ClientIo {
 
 /** Asks the running daemon and prints its answer. Resolves with the exit code; rejects as ask() does. */
 export async function askDaemon(request: ClientRequest, io: ClientIo): Promise<number> {
-  const socket = request.socket ?? (await configuredSocket());
+  const socket = request.socket ?? (await configured()).api.socket;
   if (request.watch === true) await watch(request, socket, io);
   else if (request.follow === true) await print(request, socket, io);
   else {
@@ -56,11 +57,10 @@ async function watch(request: ClientRequest, socket: string, { write, isTerminal
   }
 }
 
-/** The socket that the daemon's configuration names, where that can be read. */
-export async function configuredSocket(): Promise<string> {
-  const { api } = await loadConfig(undefined).then(
+/** What the daemon's configuration says where that can be read, else the defaults. */
+export function configured(): Promise<Config> {
+  return loadConfig(undefined).then(
     ({ config }) => config,
     () => parseConfig('', ''),
   );
-  return api.socket;
 }

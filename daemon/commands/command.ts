@@ -21,6 +21,7 @@ export interface ProbeOptions {
 export interface DoctorOptions {
   readonly json?: boolean;
   readonly socket?: string;
+  readonly stateDirectory?: string;
 }
 
 export const SHELLS = ['bash', 'zsh', 'fish'] as const;

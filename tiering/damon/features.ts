@@ -13,7 +13,7 @@ export interface ProbedFeatures extends DamonFeatures {
   readonly actions: readonly string[];
   /** Names that a filter's `type` accepts. */
   readonly filterTypes: readonly string[];
-  /** Schemes tell the regions that they have tried in a folder (6.2). Nothing here reads it: the access trace is there on every kernel, and cheaper. */
+  /** Schemes tell which regions they were tried on (`tried_regions`, 6.2). Only told: the access trace is there on every kernel, and cheaper. */
   readonly triedRegions: boolean;
   /**
    * `commit` passes on a scheme's target_nid. Before, an existing scheme kept its old target and a scheme added by commit had

@@ -184,8 +184,8 @@ function readFeatures(value: unknown, where: string): ProbedFeatures {
     addrUnit: fields.flag('addrUnit'),
     effectiveBytes: fields.flag('effectiveBytes'),
     commitsTargetNid: fields.flag('commitsTargetNid'),
-    // Nothing depends on it.
-    triedRegions: fields.optional('triedRegions', asFlag) ?? false,
+    // Nor do older receipts say of these.
+    triedRegions: fields.optional('triedRegions', asFlag) ?? true,
     damonStat: fields.flag('damonStat'),
   };
 }

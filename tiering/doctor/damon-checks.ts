@@ -1,32 +1,17 @@
 import type { Fact, HostFacts } from './facts.ts';
+import { featureFindings } from './feature-check.ts';
 import type { Finding } from './finding.ts';
 import { evidenceOf, unseen } from './reading.ts';
 
-/** From here on DAMON's schemes can migrate. Distributions backport, so that it is a hint; the daemon tries. */
-const MIGRATE_SINCE = { major: 6, minor: 11 };
-
 /** Whether DAMON is there, what it can do, and who else uses it. */
 export function damonChecks(facts: HostFacts): readonly Finding[] {
-  return [kernelFinding(facts.files.kernelRelease), adminFinding(facts), traceFinding(facts.files.damonEvents)]
-    .concat(kdamondFindings(facts))
-    .concat(moduleFindings(facts));
-}
-
-function kernelFinding(release: Fact): Finding {
-  const evidence = [evidenceOf(release)];
-  if (release.state !== 'value') return unseen('kernel', 'which kernel this is', [release]);
-  const [, major = '0', minor = '0'] = /^(\d+)\.(\d+)/.exec(release.text) ?? [];
-  const isNewer =
-    Number(major) > MIGRATE_SINCE.major ||
-    (Number(major) === MIGRATE_SINCE.major && Number(minor) >= MIGRATE_SINCE.minor);
-  return isNewer
-    ? { id: 'kernel', severity: 'ok', title: "DAMON's schemes can migrate on this kernel", evidence }
-    : {
-        id: 'kernel',
-        severity: 'info',
-        title: "DAMON's schemes migrate from Linux 6.11 on; here tierd moves memory itself (engine move_pages)",
-        evidence,
-      };
+  return [
+    ...featureFindings(facts),
+    adminFinding(facts),
+    traceFinding(facts.files.damonEvents),
+    ...kdamondFindings(facts),
+    ...moduleFindings(facts),
+  ];
 }
 
 function adminFinding({ files: { nrKdamonds } }: HostFacts): Finding {
@@ -62,11 +47,12 @@ function kdamondFindings({ kdamonds, ownKdamondPids, files }: HostFacts): readon
   if (kdamonds === undefined) {
     return files.nrKdamonds.state === 'absent' ? [] : [unseen('kdamonds', 'who runs DAMON', [files.nrKdamonds])];
   }
+  const folder = '/sys/kernel/mm/damon/admin/kdamonds';
   const foreign = kdamonds.filter(({ pid }) => !ownKdamondPids.includes(pid));
   if (foreign.length === 0) {
-    return [{ id: 'kdamonds', severity: 'ok', title: 'Nothing else runs DAMON', evidence: [] }];
+    const evidence = kdamonds.map(({ index, pid }) => ({ file: `${folder}/${index}/pid`, value: `${pid}, of tierd` }));
+    return [{ id: 'kdamonds', severity: 'ok', title: 'Nothing else runs DAMON', evidence }];
   }
-  const folder = '/sys/kernel/mm/damon/admin/kdamonds';
   return foreign.map(({ index, pid, operations, actions }) => ({
     id: 'kdamonds',
     severity: 'error',

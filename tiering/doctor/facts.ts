@@ -1,4 +1,5 @@
 import type { Topology } from '../../numa/topology.ts';
+import type { KnownDamon } from './known-damon.ts';
 
 /** What became of looking at a file: its trimmed text, that it is not there, or why it cannot be read. */
 export type Fact =
@@ -47,13 +48,15 @@ export interface NodeZones {
   readonly otherBytes: number;
 }
 
+/** Who looks: the daemon at itself, or a command at the host. */
+export type Looker = 'daemon' | 'command';
+
 /** All that the doctor knows of a host. */
-export interface HostFacts {
+export interface HostFacts extends KnownDamon {
+  readonly looker: Looker;
   readonly files: Readonly<Record<FactName, Fact>>;
   /** Undefined: they could not be looked at. */
   readonly kdamonds: readonly KdamondFact[] | undefined;
-  /** Pids of kdamonds that tierd runs. */
-  readonly ownKdamondPids: readonly number[];
   /** Text: why it could not be made out. */
   readonly topology: Topology | string;
   readonly zones: readonly NodeZones[];

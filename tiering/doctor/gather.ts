@@ -8,8 +8,9 @@ import { isGone, SysFsError } from '../../numa/sysfs.ts';
 import type { Topology } from '../../numa/topology.ts';
 import { parseZoneinfo } from '../../numa/zoneinfo.ts';
 import { DamonAdmin } from '../damon/admin.ts';
-import type { DaxFact, Fact, FactName, HostFacts, KdamondFact, NodeZones } from './facts.ts';
+import type { DaxFact, Fact, FactName, HostFacts, KdamondFact, Looker, NodeZones } from './facts.ts';
 import { FACT_FILES } from './facts.ts';
+import type { KnownDamon } from './known-damon.ts';
 
 const PAGE_BYTES = 4096;
 const CXL_DEVICES = '/sys/bus/cxl/devices';
@@ -18,9 +19,9 @@ const DAX_DEVICES = '/sys/bus/dax/devices';
 /**
  * Looks at a host. Never fails for want of privileges: what cannot be seen is a fact of its own. Writes nothing.
  *
- * @param ownKdamondPids those of a daemon that runs
+ * @param known of DAMON, which cannot be looked at without knowing who tierd is, or without writing
  */
-export async function gatherFacts(sysfs: SysFs, ownKdamondPids: readonly number[]): Promise<HostFacts> {
+export async function gatherFacts(sysfs: SysFs, known: KnownDamon, looker: Looker): Promise<HostFacts> {
   const regions = await orElse(readCxlRegions(sysfs), []);
   const used = new Set(regions.flatMap(({ devices }) => devices.map(({ name }) => name)));
   const names = await orElse(sysfs.list(CXL_DEVICES), []);
@@ -34,9 +35,10 @@ export async function gatherFacts(sysfs: SysFs, ownKdamondPids: readonly number[
     orElse(offlineBlocks(sysfs), new Map()),
   ]);
   return {
+    ...known,
+    looker,
     files,
     kdamonds,
-    ownKdamondPids,
     topology,
     zones,
     unusedCxlDevices: names.filter((name) => /^mem\d+$/.test(name) && !used.has(name)),

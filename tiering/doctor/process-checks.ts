@@ -1,4 +1,4 @@
-import type { Fact, HostFacts } from './facts.ts';
+import type { Fact, HostFacts, Looker } from './facts.ts';
 import type { Finding } from './finding.ts';
 import { evidenceOf, unseen } from './reading.ts';
 
@@ -11,23 +11,34 @@ const CAPABILITIES = [
 ] as const;
 
 /** What this process, and the daemon if started like it, may do. */
-export function processChecks({ files }: HostFacts): readonly Finding[] {
-  return [capabilities(files.ownStatus), cgroups(files.cgroupControllers)];
+export function processChecks({ files, looker }: HostFacts): readonly Finding[] {
+  return [capabilities(files.ownStatus, looker), cgroups(files.cgroupControllers)];
 }
 
-function capabilities(status: Fact): Finding {
+function capabilities(status: Fact, looker: Looker): Finding {
   const id = 'capabilities';
   const effective = status.state === 'value' ? /^CapEff:\s*([0-9a-f]+)$/m.exec(status.text)?.[1] : undefined;
   if (effective === undefined) return unseen(id, 'what this process may do', [status]);
   const evidence = [{ file: `${status.file} (CapEff)`, value: effective }];
   const missing = CAPABILITIES.filter(({ bit }) => ((BigInt(`0x${effective}`) >> BigInt(bit)) & 1n) === 0n);
   if (missing.length === 0) {
-    return { id, severity: 'ok', title: 'This process may do all that the daemon has to', evidence };
+    const who = looker === 'daemon' ? 'The daemon may do all that it' : 'This process may do all that the daemon';
+    return { id, severity: 'ok', title: `${who} has to`, evidence };
+  }
+  const lacks = `lacks ${missing.map(({ name, why }) => `${name} (${why})`).join(', ')}`;
+  if (looker === 'daemon') {
+    return {
+      id,
+      severity: 'error',
+      title: `The daemon ${lacks}`,
+      evidence,
+      remedy: `systemctl edit tierd, with CapabilityBoundingSet=${CAPABILITIES.map(({ name }) => name).join(' ')} below [Service], then systemctl restart tierd`,
+    };
   }
   return {
     id,
     severity: 'unseen',
-    title: `This process lacks ${missing.map(({ name, why }) => `${name} (${why})`).join(', ')}`,
+    title: `This process ${lacks}`,
     evidence,
     remedy: 'the unit gives them to the daemon; for this look: sudo tierd doctor',
   };

@@ -5,13 +5,29 @@ import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { diagnosisText } from '../../../api/text/diagnosis-text.ts';
 import { HostSysFs } from '../../../numa/sysfs.ts';
+import type { ProbedFeatures } from '../../../tiering/damon/features.ts';
 import { conflictsOf, diagnose } from '../../../tiering/doctor/diagnose.ts';
 import type { Finding } from '../../../tiering/doctor/finding.ts';
 import { worstFirst, worstOf } from '../../../tiering/doctor/finding.ts';
 import { gatherFacts } from '../../../tiering/doctor/gather.ts';
-import { machine } from './machines.ts';
+import { knownFromReceipt } from '../../../tiering/doctor/known-damon.ts';
+import { ALL_FEATURES, machine } from './machines.ts';
 
 const recorded = (name: string) => new HostSysFs(fileURLToPath(new URL(`../../fixtures/${name}`, import.meta.url)));
+
+/** As a daemon has found them on Linux 7.3, or there about. */
+const features: ProbedFeatures = {
+  ...ALL_FEATURES,
+  complete: true,
+  actions: ['migrate_hot', 'migrate_cold', 'stat'],
+  filterTypes: ['memcg', 'young'],
+  goalMetrics: ['user_input', 'node_mem_used_bp'],
+  goalTuners: ['consist'],
+  commitsTargetNid: true,
+  triedRegions: true,
+};
+const withoutMigration = { ...features, migrateActions: false, actions: ['pageout', 'stat'] };
+const nothingKnown = { ownKdamondPids: [], features: undefined };
 
 const healthy = {
   files: {
@@ -61,7 +77,9 @@ function facts(files: Partial<Record<FileName, string | undefined>> = {}, others
       ownStatus: fact('ownStatus'),
     },
     kdamonds: [],
+    looker: 'command',
     ownKdamondPids: [],
+    features,
     topology: machine([
       { nodeId: 0, tier: 0, totalMiB: 1024 },
       { nodeId: 1, tier: 1, totalMiB: 1024 },
@@ -89,7 +107,15 @@ test.each<[string, Facts, string, string, string]>([
   ['DAMON_RECLAIM', facts({ damonReclaim: 'Y' }), 'damon-reclaim', 'error', 'echo N > /damonReclaim'],
   ['DAMON_LRU_SORT', facts({ damonLruSort: 'Y' }), 'damon-lru-sort', 'error', 'echo N > /damonLruSort'],
   ['DAMON_STAT', facts({ damonStat: 'Y' }), 'damon-stat', 'info', 'echo N > /damonStat'],
-  ['an older kernel', facts({ kernelRelease: '6.8.0-45-generic' }), 'kernel', 'info', ''],
+  ['no migrate actions', facts({}, { features: withoutMigration }), 'kernel', 'info', ''],
+  ['features that nobody tried', facts({}, { features: undefined }), 'kernel', 'unseen', 'systemctl start tierd'],
+  [
+    'a daemon without capabilities',
+    facts({ ownStatus: 'CapEff:\t0000000000800000' }, { looker: 'daemon' }),
+    'capabilities',
+    'error',
+    'CapabilityBoundingSet=CAP_SYS_ADMIN',
+  ],
   [
     'a kdamond of somebody else',
     facts({}, { kdamonds: [{ index: 3, pid: 77, operations: 'vaddr', actions: ['pageout'] }] }),
@@ -159,6 +185,35 @@ test("tierd's own kdamonds are not somebody else's", () => {
   expect(found(diagnose(facts({}, { kdamonds, ownKdamondPids: [77] })), 'kdamonds')?.severity).toBe('ok');
 });
 
+test.each(['4.19.0', '6.12.1', '7.3.0'])('the version %s says nothing of what DAMON can do', (kernelRelease) => {
+  const severity = (others: Partial<Facts>) => found(diagnose(facts({ kernelRelease }, others)), 'kernel')?.severity;
+  expect(severity({})).toBe('ok');
+  expect(severity({ features: withoutMigration })).toBe('info');
+  expect(severity({ features: undefined })).toBe('unseen');
+  expect(found(diagnose(facts({ kernelRelease, nrKdamonds: undefined })), 'kernel')).toBeUndefined();
+});
+
+test('what DAMON can do is listed', () => {
+  const listed = new Map(found(diagnose(facts()), 'kernel')?.evidence.map(({ file, value }) => [file, value]));
+  const scheme = '/sys/kernel/mm/damon/admin/kdamonds/N/contexts/0/schemes/N';
+  expect(Object.fromEntries(listed)).toEqual({
+    '/kernelRelease': '6.12.1',
+    [`${scheme}/action`]: 'migrate_hot, migrate_cold, stat',
+    [`${scheme}/filters`]: 'memcg, young',
+    [`${scheme}/quotas/goals/N/target_metric`]: 'user_input, node_mem_used_bp',
+    [`${scheme}/quotas/effective_bytes`]: '(there)',
+    [`${scheme}/tried_regions`]: '(there)',
+    '/sys/kernel/tracing/events/damon': 'damon_aggregated, damos_before_apply',
+  });
+});
+
+test('the daemon lacks what it lacks, by name', () => {
+  const lacking = facts({ ownStatus: 'CapEff:\t0000000000a00000' }, { looker: 'daemon' });
+  expect(found(diagnose(lacking), 'capabilities')?.title).toBe(
+    'The daemon lacks CAP_SYS_PTRACE (to see the memory of other processes), CAP_DAC_READ_SEARCH (to read the page maps of other users)',
+  );
+});
+
 test('CXL memory that the kernel may use for itself', () => {
   const topology = machine([
     { nodeId: 0, tier: 0, totalMiB: 1024 },
@@ -206,15 +261,29 @@ test('what works against tierd while it runs is told in its log', () => {
 
 describe('recorded hosts', () => {
   test('6.12 with a CXL expander: DAMON, two tiers', async () => {
-    const findings = diagnose(await gatherFacts(recorded('6.12-cxl'), []));
+    const findings = diagnose(await gatherFacts(recorded('6.12-cxl'), nothingKnown, 'command'));
     expect(found(findings, 'tiers')).toMatchObject({ severity: 'ok' });
     expect(found(findings, 'cxl-no-region')).toBeUndefined();
     expect(found(findings, 'offline-blocks')).toBeUndefined();
   });
 
   test('6.1 without DAMON', async () => {
-    const findings = diagnose(await gatherFacts(recorded('6.1-numa2'), []));
+    const findings = diagnose(await gatherFacts(recorded('6.1-numa2'), nothingKnown, 'command'));
     expect(found(findings, 'damon')).toMatchObject({ severity: 'error' });
+  });
+});
+
+describe('without a daemon', () => {
+  const none = undefined;
+
+  test('schemes that are there tell what DAMON can do', async () => {
+    const known = await knownFromReceipt(recorded('7.3-damon'), none);
+    expect(known).toMatchObject({ ownKdamondPids: [], features: { complete: false, migrateActions: true } });
+  });
+
+  test('without any scheme nothing is known', async () => {
+    expect(await knownFromReceipt(recorded('7.3-cxl'), none)).toEqual(nothingKnown);
+    expect(await knownFromReceipt(recorded('6.1-numa2'), none)).toEqual(nothingKnown);
   });
 });
 
@@ -238,7 +307,7 @@ describe('a host with CXL memory that is not used', () => {
     await mkdir(join(root, '/sys/bus/dax/drivers/device_dax'), { recursive: true });
     await mkdir(join(root, '/sys/bus/dax/devices/dax0.0'), { recursive: true });
     await symlink('../../drivers/device_dax', join(root, '/sys/bus/dax/devices/dax0.0/driver'));
-    const seen = await gatherFacts(new HostSysFs(root), []);
+    const seen = await gatherFacts(new HostSysFs(root), nothingKnown, 'command');
     expect(seen).toMatchObject({
       unusedCxlDevices: ['mem0'],
       uncommittedRegions: ['region0'],
