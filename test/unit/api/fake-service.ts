@@ -259,7 +259,10 @@ class FakeMigrations implements MigrationService {
 
   async cancel(id: number): Promise<MigrationJob | undefined> {
     const job = this.jobs.get(id);
-    return job && { ...job, state: 'cancelled' };
+    if (job === undefined) return undefined;
+    const cancelled = { ...job, state: 'cancelled' } as const;
+    this.jobs.set(id, cancelled);
+    return cancelled;
   }
 }
 

@@ -30,8 +30,14 @@ const words = fc.oneof(
     'a'.repeat(5000),
   ),
 );
+const ids = fc.oneof(
+  fc.nat({ max: 40 }).map(String),
+  fc.constantFrom('0', '-1', '1.5', '01', '1e0', '9007199254740993', '%31', '1%00', '0x1', ' 1', '+1'),
+);
 const path = fc.oneof(
   { weight: 8, arbitrary: fc.constantFrom(...paths).map((known) => known.replace(':id', '1')) },
+  // Migrations that there are, and numbers that look like theirs.
+  { weight: 1, arbitrary: ids.map((id) => `/v1/migrations/${id}`) },
   { weight: 2, arbitrary: fc.tuple(fc.constantFrom(...paths), words).map(([known, id]) => known.replace(':id', id)) },
   { weight: 2, arbitrary: words.map((word) => `/v1/${word}`) },
   {
@@ -73,6 +79,7 @@ const keys = fc.constantFrom(
   'from',
   'to',
   'cgroup',
+  'weights',
   '__proto__',
   'constructor',
   '',
@@ -81,7 +88,43 @@ const values = fc.oneof(
   fc.constantFrom(0.5, 0.9, -1, 1e308, null, true, 'auto', [], {}, [1, 2], { include: ['/a'] }, { minAccessRate: 0.5 }),
   fc.jsonValue({ maxDepth: 2 }),
 );
+const nodeIds = fc.constantFrom('0', '1', '01', '-1', '9999', '10000', 'x', '', '__proto__', 'constructor');
+const weights = fc.oneof(
+  fc.constantFrom('kernel', 'recommended', 'auto', '', null, {}, []),
+  fc.dictionary(
+    nodeIds,
+    fc.oneof(fc.constantFrom(1, 255, 3, 0, 256, -1, 1.5, '1', null), fc.jsonValue({ maxDepth: 1 })),
+    {
+      maxKeys: 4,
+    },
+  ),
+);
+const cgroups = fc.oneof(
+  fc.constantFrom('/', '/system.slice', '/a/b', 'a', '/..', '/a/../b', '/a\0', '/a\n', '', null, 1, '/'.repeat(5000)),
+  fc.string({ unit: 'binary', maxLength: 20 }).map((name) => `/${name}`),
+);
+const order = fc.record(
+  {
+    pid: fc.constantFrom(1, 4711, 0, -1, 1.5, 1e9, '1', null),
+    cgroup: cgroups,
+    from: fc.constantFrom(1, 0, [1], [0, 1], [], 7, 'x', null),
+    to: fc.constantFrom(0, 1, 7, '0', null),
+    maxBytesPerSecond: fc.constantFrom(2 ** 20, 2 ** 30, 1, 0, -1, 1e300, '1'),
+  },
+  { requiredKeys: ['from', 'to'] },
+);
 const body = fc.oneof(
+  { weight: 1, arbitrary: weights.map((value) => JSON.stringify({ weights: value })) },
+  {
+    weight: 2,
+    arbitrary: fc
+      .oneof(
+        fc.constantFrom({ pid: 321, from: 1, to: 0 }, { cgroup: '/a', from: [1], to: 0, maxBytesPerSecond: 2 ** 20 }),
+        order,
+        order.map(({ pid: _, maxBytesPerSecond: __, ...rest }) => rest),
+      )
+      .map((value) => JSON.stringify(value)),
+  },
   { weight: 4, arbitrary: fc.dictionary(keys, values, { maxKeys: 3 }).map((value) => JSON.stringify(value)) },
   { weight: 1, arbitrary: fc.jsonValue().map((value) => JSON.stringify(value)) },
   { weight: 1, arbitrary: words },
@@ -115,23 +158,34 @@ function encode(text: string): string {
 test(`${REQUESTS} requests, valid, malformed and hostile: no 5xx, and a 4xx changes nothing`, async () => {
   const { api, service, saved } = harness();
   const counts = new Map<number, number>();
+  const changed = new Set<string>();
+  const stateOf = () => ({
+    policy: service.policy(),
+    paused: service.pausedSince(),
+    saved: saved.length,
+    migrations: service.migrations.list(),
+    interleaved: service.interleave.orders.length,
+  });
   for (const { method, path: url, query: search, body: payload, headers: sent } of fc.sample(request, {
     numRuns: REQUESTS,
     seed: 42,
   })) {
-    const [policy, paused, savedBefore] = [service.policy(), service.pausedSince(), saved.length];
+    const before = stateOf();
     const hasBody = !['GET', 'HEAD', 'OPTIONS'].includes(method);
     const options: InjectOptions = { method, url: `${url}${search}`, headers: sent, ...(hasBody && { payload }) };
     const { statusCode } = await api.inject(options);
     counts.set(statusCode, (counts.get(statusCode) ?? 0) + 1);
     expect(statusCode, JSON.stringify(options).slice(0, 500)).toBeLessThan(500);
     if (statusCode >= 400) {
-      expect(service.policy()).toBe(policy);
-      expect(service.pausedSince()).toBe(paused);
-      expect(saved.length).toBe(savedBefore);
+      expect(stateOf(), JSON.stringify(options).slice(0, 500)).toEqual(before);
+    } else if (statusCode < 300 && hasBody) {
+      changed.add(`${method} ${url.replace(/^(\/v1\/migrations)\/.*/, '$1/:id')}`);
     }
   }
   // Of each kind enough: what is always refused at the door tests nothing behind it.
   for (const status of [200, 400, 404, 405, 415, 422]) expect(counts.get(status) ?? 0).toBeGreaterThan(20);
+  for (const name of ['PATCH /v1/policy', 'PATCH /v1/interleave', 'POST /v1/migrations', 'DELETE /v1/migrations/:id']) {
+    expect([...changed]).toContain(name);
+  }
   expect(Object.prototype).not.toHaveProperty('fastUtilization');
 }, 180_000);
