@@ -16,10 +16,10 @@ import { measureNativeCost } from './native-cost.ts';
 import { timeNativeAnswers } from './native-latency.ts';
 import type { BenchOptions, Kernel, Part } from './options.ts';
 import { GUEST_PARTS, parseOptions, USAGE } from './options.ts';
-import { assertLoopFree, compareNativeScans, comparePageWork } from './page-work.ts';
+import { heldLoop, compareNativeScans, comparePageWork } from './page-work.ts';
 import { comparePlacement, PLACEMENTS } from './placement.ts';
 import { report } from './report.ts';
-import { timeAnswers } from './rest-latency.ts';
+import { timeAnswers, tooSlow } from './rest-latency.ts';
 import type { BenchResults } from './results.ts';
 import { removeScratch, scratchDirectory } from './scratch.ts';
 import { timeNativeSnapshots } from './snapshot-time.ts';
@@ -60,10 +60,12 @@ class Bench {
     await this.#part('native', async () => {
       this.results.nativeCost.push(await measureNativeCost(progress));
       this.results.snapshots.push(...(await timeNativeSnapshots(progress)));
-      this.results.restLatency.push(...(await timeNativeAnswers(progress)));
+      const answers = await timeNativeAnswers(progress);
+      this.results.restLatency.push(...answers);
+      this.results.failures.push(...tooSlow(answers).map((what) => `native, while memory moves: ${what}`));
       const scans = await compareNativeScans(progress);
       this.results.pageWork.push(...scans);
-      assertLoopFree(scans);
+      this.results.failures.push(...heldLoop(scans));
     });
     if (!GUEST_PARTS.some((part) => this.#options.parts.has(part))) return;
     const build = scratchDirectory();

@@ -8,6 +8,9 @@ import { removeScratch, scratchDirectory } from './scratch.ts';
 
 const FIXTURE = join(import.meta.dirname, '../fixtures/7.3-numa2');
 const TRACING = '/sys/kernel/tracing';
+/** Of weighted interleaving, as this kernel has them at its start; the recorded guest has no folder of them. */
+const WEIGHTS = { auto: 'true', node0: '1', node1: '1' };
+const WEIGHTS_FOLDER = '/sys/kernel/mm/mempolicy/weighted_interleave';
 const DAMON_FOLDERS = ['/sys/kernel/mm/damon', '/sys/module/damon_stat', '/proc/sys/kernel/random'];
 const KDAMOND_NAME = /^\/proc\/\d+\/comm$/;
 const UPDATE_STATS = 'update_schemes_stats';
@@ -25,6 +28,10 @@ export class FakeKernel implements SysFs {
     this.root = scratchDirectory();
     cpSync(FIXTURE, this.root, { recursive: true, verbatimSymlinks: true });
     mkdirSync(join(this.root, TRACING, 'instances'), { recursive: true });
+    mkdirSync(join(this.root, WEIGHTS_FOLDER), { recursive: true });
+    for (const [name, text] of Object.entries(WEIGHTS)) {
+      writeFileSync(join(this.root, WEIGHTS_FOLDER, name), `${text}\n`);
+    }
     this.#scratch = new HostSysFs(this.root);
   }
 

@@ -14,7 +14,12 @@ const EVERY_MS = 50;
 /** Between a target that sends most memory down, and one that brings it back. */
 const TARGETS = [0.2, 0.95];
 const TARGET_FOR_MS = 8_000;
+/** What a client may count on, on hardware. */
+export const P99_LIMIT_MS = 100;
 const LEFT_OUT = ['/v1/events', '/v1/migrations/:id'];
+
+/** In place of a path. */
+const ALL = 'all';
 
 const isTimes = compileCheck(Type.Record(Type.String(), Type.Array(Type.Number())));
 
@@ -69,8 +74,17 @@ export function latencyResults(
   const times = isTimes(JSON.parse(said));
   if (!times.ok) throw new Error('rest-work printed something else than times');
   const rows = Object.entries(times.value);
-  const all = ['all', rows.flatMap(([, each]) => each)] as const;
+  const all = [ALL, rows.flatMap(([, each]) => each)] as const;
   return [...rows, all].map(([path, took]) => ({ ...where, path, ...distribution(took) }));
+}
+
+/** Of each resource that is slower than a client may count on: a sentence. */
+export function tooSlow(results: readonly RestLatencyResult[]): readonly string[] {
+  return results
+    .filter(({ path, p99Ms }) => path !== ALL && !(p99Ms <= P99_LIMIT_MS))
+    .map(
+      ({ path, p99Ms }) => `GET ${path}: its 99th percentile is ${p99Ms.toFixed(1)} ms, more than ${P99_LIMIT_MS} ms`,
+    );
 }
 
 /** Median, 99th percentile and maximum, in the unit of the values. */

@@ -3,7 +3,8 @@ import { TraceParser } from '../../../tiering/damon/trace-parser.ts';
 import { parseOptions } from '../../bench/options.ts';
 import { cpuTimeOf, kibOf } from '../../bench/proc-text.ts';
 import { report, table } from '../../bench/report.ts';
-import type { BenchResults, PlacementResult } from '../../bench/results.ts';
+import { tooSlow } from '../../bench/rest-latency.ts';
+import type { BenchResults, PlacementResult, RestLatencyResult } from '../../bench/results.ts';
 import { aggregationText, syntheticRegions } from '../../bench/trace-text.ts';
 
 const MIB = 2 ** 20;
@@ -79,6 +80,33 @@ describe('the report', () => {
     });
     expect(text).toMatch(/engine, 1000 regions, settled +\| +1\.57 \|/);
     expect(text).toMatch(/tune\(\) +\| 0\.026 \|/);
+  });
+});
+
+describe('answers of the REST API', () => {
+  const answered = (path: string, p99Ms: number): RestLatencyResult => ({
+    kernel: 'simulated',
+    engine: 'damos',
+    path,
+    requests: 200,
+    medianMs: 1,
+    p99Ms,
+    maxMs: p99Ms,
+    migratedBytes: 60 * MIB,
+    seconds: 60,
+  });
+
+  test('the resource that is too slow is named, whatever all of them together are', () => {
+    expect(tooSlow([answered('/v1/status', 100), answered('/metrics', 100.2), answered('all', 300)])).toEqual([
+      'GET /metrics: its 99th percentile is 100.2 ms, more than 100 ms',
+    ]);
+    expect(tooSlow([answered('/v1/status', Number.NaN)])).toHaveLength(1);
+  });
+
+  test('are told resource by resource, and that emulated CPUs have no limit', () => {
+    const text = report({ ...NOTHING, restLatency: [answered('/v1/interleave', 3.25)] });
+    expect(text).toMatch(/\| \/v1\/interleave, damos, simulated +\| +200 \| +1\.0 \| +3\.3 \| +3\.3 \| +1\.0 \|/);
+    expect(text).toContain('emulated');
   });
 });
 
