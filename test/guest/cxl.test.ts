@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { doctorTests } from './doctor-tests.ts';
 import { eventually } from './eventually.ts';
 import type { Guest } from './guest.ts';
 import { hotShareOf, mib, sampleNow, slowNode } from './scenarios.ts';
@@ -85,6 +86,8 @@ for (const kernel of ['6.12', '7.3']) {
       await stage.clear();
       expect(await service.property('Result')).toBe('success');
     });
+
+    doctorTests(() => guest);
   });
 
   describe(`tierd when CXL memory can be removed only half, ${kernel}`, () => {

@@ -26,7 +26,10 @@ function devices({ unusedCxlDevices, uncommittedRegions }: HostFacts): readonly 
   return [...unused, ...uncommitted];
 }
 
-function dax({ daxDevices }: HostFacts): readonly Finding[] {
+function dax({ daxDevices, files: { autoOnline } }: HostFacts): readonly Finding[] {
+  // Where the kernel brings new memory online by itself, daxctl refuses to do it too.
+  const isAutomatic = autoOnline.state === 'value' && autoOnline.text.startsWith('online');
+  const onlining = isAutomatic ? ' --no-online --force' : '';
   return daxDevices
     .filter(({ driver }) => driver !== 'kmem')
     .map(({ name, driver }) => ({
@@ -37,7 +40,7 @@ function dax({ daxDevices }: HostFacts): readonly Finding[] {
           ? `No driver has ${name}: its memory is not used`
           : `${name} is a device of its own (${driver}), not system RAM: only programs that open it have its memory`,
       evidence: [{ file: `/sys/bus/dax/devices/${name}/driver`, value: driver ?? '(none)' }],
-      remedy: `modprobe kmem && daxctl reconfigure-device --mode=system-ram ${name}`,
+      remedy: `modprobe kmem && daxctl reconfigure-device --mode=system-ram${onlining} ${name}`,
     }));
 }
 
@@ -49,12 +52,7 @@ function blocks({ offlineBlocks }: HostFacts): readonly Finding[] {
     evidence: indexes
       .slice(0, 3)
       .map((index) => ({ file: `/sys/devices/system/memory/memory${index}/state`, value: 'offline' })),
-    remedy: `for b in ${indexes
-      .map((index) => `memory${index}`)
-      .slice(0, 3)
-      .join(
-        ' ',
-      )}${indexes.length > 3 ? ' ...' : ''}; do echo online_movable > /sys/devices/system/memory/$b/state; done`,
+    remedy: `for state in $(grep -lx offline /sys/devices/system/node/node${nodeId}/memory*/state); do echo online_movable > $state; done`,
   }));
 }
 

@@ -91,5 +91,10 @@ function moduleFindings({ files }: HostFacts): readonly Finding[] {
           },
         ]
       : [];
-  return [...acting, ...stat];
+  const hidden = [files.damonReclaim, files.damonLruSort, files.damonStat].filter(
+    ({ state }) => state === 'unreadable',
+  );
+  const unknown =
+    hidden.length === 0 ? [] : [unseen('damon-modules', 'whether a part of the kernel runs DAMON', hidden)];
+  return [...acting, ...stat, ...unknown];
 }

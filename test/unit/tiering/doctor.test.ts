@@ -155,6 +155,13 @@ test.each<[string, Facts, string, string, string]>([
     facts({}, { daxDevices: [{ name: 'dax0.0', driver: 'device_dax' }] }),
     'dax-mode',
     'warning',
+    'daxctl reconfigure-device --mode=system-ram --no-online --force dax0.0',
+  ],
+  [
+    'devdax mode where new memory waits to be brought online',
+    facts({ autoOnline: 'offline' }, { daxDevices: [{ name: 'dax0.0', driver: 'device_dax' }] }),
+    'dax-mode',
+    'warning',
     'daxctl reconfigure-device --mode=system-ram dax0.0',
   ],
   [
@@ -169,7 +176,7 @@ test.each<[string, Facts, string, string, string]>([
     facts({}, { offlineBlocks: new Map([[1, [32, 33]]]) }),
     'offline-blocks',
     'warning',
-    'online_movable',
+    'grep -lx offline /sys/devices/system/node/node1/memory*/state',
   ],
   ['cgroups of version 1', facts({ cgroupControllers: undefined }), 'cgroups', 'info', 'unified_cgroup_hierarchy'],
   ['cgroups without the memory controller', facts({ cgroupControllers: 'cpu io' }), 'cgroups', 'info', 'cgroup_enable'],
@@ -235,8 +242,9 @@ test('CXL memory that the kernel may use for itself', () => {
 test('what a user may not see is not called well', () => {
   const denied = (file: string) => ({ state: 'unreadable', file, errno: 'EACCES' }) as const;
   const seen = facts({ ownStatus: 'CapEff:\t0000000000000000' }, { kdamonds: undefined });
-  const findings = diagnose({ ...seen, files: { ...seen.files, nrKdamonds: denied('/n'), damonEvents: denied('/e') } });
-  for (const id of ['damon', 'kdamonds', 'trace', 'capabilities']) {
+  const hidden = { nrKdamonds: denied('/n'), damonEvents: denied('/e'), damonReclaim: denied('/r') };
+  const findings = diagnose({ ...seen, files: { ...seen.files, ...hidden } });
+  for (const id of ['damon', 'kdamonds', 'trace', 'damon-modules', 'capabilities']) {
     expect(found(findings, id)).toMatchObject({
       severity: 'unseen',
       remedy: expect.stringContaining('sudo tierd doctor'),
