@@ -39,6 +39,11 @@ export const EXIT_STATUSES: readonly ExitStatus[] = [
   { codes: [69], errors: ['TIERD_DAEMON_UNREACHABLE'], meaning: 'A command found no daemon on the socket.' },
   { codes: [73], errors: ['TIERD_STATE_DIRECTORY'], meaning: 'The state directory cannot be written.' },
   { codes: [74], errors: ['TIERD_API_SOCKET'], meaning: "The API's socket cannot be opened." },
+  {
+    codes: [75],
+    errors: ['TIERD_NOT_AT_WORK'],
+    meaning: '`tierd status --check`: the daemon answers, and is not at work; the message says why.',
+  },
   { codes: [77], errors: ['TIERD_DAEMON_FORBIDDEN'], meaning: 'The socket is for root and the group `tierd`.' },
   {
     codes: [78],

@@ -12,6 +12,8 @@ export interface ClientRequest {
   readonly follow?: boolean;
   /** Undefined: that of the configuration file, or the default. */
   readonly socket?: string;
+  /** Of the status: fail unless the daemon is at work. */
+  readonly check?: boolean;
   /** What to print of the answer to a change, rather than all of it. */
   readonly show?: 'policy-change' | 'preview';
 }

@@ -4,6 +4,7 @@ import type { Config } from '../config-schema.ts';
 import { EXIT_OK } from '../exit-codes.ts';
 import { answerText } from './answer-text.ts';
 import { ask, follow } from './ask.ts';
+import { stateAtWork } from './at-work.ts';
 import type { ClientRequest } from './client-request.ts';
 import { DaemonUnreachableError, RequestRefusedError } from './errors.ts';
 import { EventData } from './event-data.ts';
@@ -22,14 +23,14 @@ export interface ClientIo {
   readonly signal?: AbortSignal;
 }
 
-/** Asks the running daemon and prints its answer. Resolves with the exit code; rejects as ask() does. */
+/** Asks the running daemon and prints its answer. Resolves with the exit code; rejects as ask() does, and with NotAtWorkError. */
 export async function askDaemon(request: ClientRequest, io: ClientIo): Promise<number> {
   const socket = request.socket ?? (await configured()).api.socket;
   if (request.watch === true) await watch(request, socket, io);
   else if (request.follow === true) await print(request, socket, io);
   else {
     const answer = await ask(request, socket);
-    io.write(answerText(request, answer));
+    io.write(request.check === true ? `${stateAtWork(answer)}\n` : answerText(request, answer));
     if (answer.warning !== undefined) io.warn(`warning: ${answer.warning}\n`);
   }
   return EXIT_OK;

@@ -21,6 +21,16 @@ export class DaemonForbiddenError extends Error {
   }
 }
 
+/** The daemon answers, and is not at work. */
+export class NotAtWorkError extends Error {
+  readonly code = 'TIERD_NOT_AT_WORK';
+
+  constructor(state: string, problem: string | undefined) {
+    super(`tierd is not at work: ${state}${problem === undefined ? '' : `, ${problem}`}`);
+    this.name = 'NotAtWorkError';
+  }
+}
+
 /** The daemon answers with a problem. */
 export class RequestRefusedError extends Error {
   readonly code = 'TIERD_REQUEST_REFUSED';

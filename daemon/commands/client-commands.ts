@@ -23,6 +23,7 @@ interface Given {
   readonly sort?: string;
   readonly dryRun?: true;
   readonly sources?: true;
+  readonly check?: true;
 }
 
 /** What each answer can be asked for as. */
@@ -72,7 +73,19 @@ export function addClientCommands(program: Program, choose: Choose): void {
 
   reader(program, 'status', 'what the daemon does, node by node, and why')
     .option('--watch', 'again every second, until interrupted')
-    .action(get('/v1/status'));
+    .addOption(
+      new Option('--check', 'only the state; exit code 75 unless it is moving, settled or paused').conflicts([
+        'watch',
+        'columns',
+      ]),
+    )
+    .action(
+      asking(({ check }) => ({
+        method: 'GET',
+        path: '/v1/status',
+        ...(check === true && { as: 'json' as const, check }),
+      })),
+    );
   reader(program, 'topology', 'memory nodes, tiers, CXL devices and migration paths').action(get('/v1/topology'));
   reader(program, 'schemes', 'the kdamonds and schemes that tierd runs').action(get('/v1/schemes'));
   reader(program, 'snapshot', 'every region of memory with its access rate and age')

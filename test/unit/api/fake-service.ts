@@ -300,6 +300,8 @@ class FakeInterleave {
 
 /** An engine without a kernel: answers from constants and remembers the policies it was given. */
 export class FakeService implements TieringService {
+  /** What its status has in place of what it always has. */
+  statusChanges: Partial<Status> = {};
   readonly applied: Policy[] = [];
   /** What the next setPolicy rejects with. */
   refusal: Error | undefined;
@@ -315,7 +317,7 @@ export class FakeService implements TieringService {
   #pausedSince: Date | undefined;
 
   status(): Status {
-    return STATUS;
+    return { ...STATUS, ...this.statusChanges };
   }
 
   topology(): Topology {

@@ -51,6 +51,24 @@ describe('the command line', () => {
     },
   );
 
+  test.each(['moving', 'settled', 'paused'] as const)(
+    'status --check prints the state of one at work: %s',
+    async (state) => {
+      daemon.service.statusChanges = { state };
+      expect(await tierd('status', '--check')).toBe(`${state}\n`);
+    },
+  );
+
+  test.each(['starting', 'degraded', 'aside', 'stopped'] as const)(
+    'status --check fails for one that is %s',
+    async (state) => {
+      daemon.service.statusChanges = { state, problem: 'DAMON is in use by damo' };
+      const refused = await tierd('status', '--check').catch((error: unknown) => error);
+      expect(String(refused)).toContain(`not at work: ${state}, DAMON is in use by damo`);
+      expect(exitCodeOf(refused)).toBe(75);
+    },
+  );
+
   test('policy set changes it and prints what holds now', async () => {
     expect(await tierd('policy', 'set', 'fastUtilization=0.8', 'promotion.minAccessRate=0.5')).toBe(
       'fastUtilization: 0.8\npromotion.minAccessRate: 0.5\n',

@@ -1,8 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
-import { parse, parseAllDocuments } from 'yaml';
+import { parse } from 'yaml';
 import { METRICS } from '../../../api/metrics/definitions.ts';
-import { parseConfig } from '../../../daemon/config.ts';
 
 const read = (path: string): string => readFileSync(new URL(`../../../${path}`, import.meta.url), 'utf8');
 const known = new Set([...METRICS.map(({ name }) => name), 'tierd_http_request_duration_seconds']);
@@ -30,17 +29,6 @@ test('every metric of the alert rules exists', () => {
   const rules = groups.flatMap(({ rules: inGroup }: { rules: { expr: string }[] }) => inGroup);
   expect(rules.length).toBeGreaterThan(5);
   for (const { expr } of rules) for (const name of metricsIn(expr)) expect(known).toContain(name);
-});
-
-test('the configuration of the DaemonSet is one', () => {
-  const documents = parseAllDocuments(read('examples/kubernetes/daemonset.yaml'), { merge: true });
-  const objects = documents.map((document) => document.toJS());
-  expect(documents.flatMap(({ errors }) => errors)).toEqual([]);
-  expect(objects.map(({ kind }) => kind)).toEqual(['Namespace', 'ConfigMap', 'DaemonSet']);
-  expect(parseConfig(objects[1].data['tierd.yaml'], 'tierd.yaml')).toMatchObject({ waitForDamon: true });
-  const { containers, volumes } = objects[2].spec.template.spec;
-  const mounted = containers[0].volumeMounts.map(({ name }: { name: string }) => name);
-  expect(mounted).toEqual(volumes.map(({ name }: { name: string }) => name));
 });
 
 test('the README has a row for every metric', () => {
