@@ -2,6 +2,8 @@ import { request } from 'node:http';
 import type { Static, TSchema } from 'typebox';
 import { compileCheck } from '../../api/schema/check.ts';
 import { formatViolation } from '../../api/schema/violation.ts';
+import type { HistoryBody } from '../../api/views/history-view.ts';
+import { HistorySchema } from '../../api/views/history-view.ts';
 import type { MigrationBody } from '../../api/views/migration-view.ts';
 import { MigrationSchema } from '../../api/views/migration-view.ts';
 import type { SchemesBody } from '../../api/views/schemes-view.ts';
@@ -38,6 +40,7 @@ export const asTopology = reader(TopologySchema);
 const asPolicy = reader(PolicySchema);
 const asSchemes = reader(SchemesSchema);
 const asSnapshot = reader(SnapshotSchema);
+const asHistory = reader(HistorySchema);
 const asMigration = reader(MigrationSchema);
 const asProcesses = reader(ProcessesSchema);
 const asCgroups = reader(CgroupsSchema);
@@ -68,6 +71,11 @@ export class ApiClient {
 
   async snapshot(): Promise<SnapshotBody> {
     return asSnapshot(await this.send('GET', '/v1/snapshot'));
+  }
+
+  /** `query` such as `sinceSeconds=60&stepSeconds=1`. */
+  async history(query: string): Promise<HistoryBody> {
+    return asHistory(await this.send('GET', `/v1/history?${query}`));
   }
 
   async patchPolicy(patch: object): Promise<Policy> {

@@ -1,5 +1,6 @@
 import { expect, it } from 'vitest';
 import { eventually } from './eventually.ts';
+import { restAtWorkTests } from './rest-at-work-tests.ts';
 import { fastNode, slowNode } from './scenarios.ts';
 import type { Stage } from './stage.ts';
 
@@ -61,4 +62,6 @@ export function restTests(currentStage: () => Stage): void {
       expect(await api.policy()).toEqual(before);
     });
   });
+
+  restAtWorkTests(currentStage);
 }

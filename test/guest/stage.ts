@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { ApiClient } from './api-client.ts';
 import type { Guest } from './guest.ts';
 import { nodeMemory } from './guest-memory.ts';
 import type { Measurement, MeasureOptions, Scenario } from './scenarios.ts';
@@ -35,6 +36,12 @@ export class Stage {
 
   get workloads(): readonly Workload[] {
     return this.#workloads;
+  }
+
+  /** The API of the daemon at work. */
+  get api(): ApiClient {
+    if (this.#tierd === undefined) throw new Error('no daemon was started');
+    return this.#tierd.api;
   }
 
   /** Puts a scenario's memory in place. */
