@@ -45,16 +45,23 @@ async function readMachine(sysfs: SysFs, onlineNodeIds: readonly number[]): Prom
   const possible = await sysfs.readIfPresent(`${nodeRoot}/possible`);
   const cpus = await readCpus(sysfs, onlineNodeIds);
   const nodes = await readNodes(sysfs, onlineNodeIds, cpus);
+  // After the blocks: a block's System RAM is listed before it goes online and until it is offline.
+  const [zoneinfo, physicalMap, cxlRegions, daxDevices, kernelTiers] = await Promise.all([
+    sysfs.read('/proc/zoneinfo'),
+    readPhysicalMap(sysfs),
+    readCxlRegions(sysfs),
+    readDaxDevices(sysfs),
+    readKernelTiers(sysfs),
+  ]);
   return {
     nodes,
     possibleNodeIds: possible === undefined ? onlineNodeIds : parseList(possible, `${nodeRoot}/possible`),
     cpuNodeIds: [...cpus].filter(([, list]) => list.length > 0).map(([nodeId]) => nodeId),
-    zones: parseZoneinfo(await sysfs.read('/proc/zoneinfo'), '/proc/zoneinfo'),
-    // After the blocks: a block's System RAM is listed before it goes online and until it is offline.
-    physicalMap: await readPhysicalMap(sysfs),
-    cxlRegions: await readCxlRegions(sysfs),
-    daxDevices: await readDaxDevices(sysfs),
-    kernelTiers: await readKernelTiers(sysfs),
+    zones: parseZoneinfo(zoneinfo, '/proc/zoneinfo'),
+    physicalMap,
+    cxlRegions,
+    daxDevices,
+    kernelTiers,
   };
 }
 

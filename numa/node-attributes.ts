@@ -46,10 +46,12 @@ export async function readPerformance(sysfs: SysFs, nodeId: number): Promise<Nod
       const text = await sysfs.readIfPresent(`${folder}/${name}`);
       return (text === undefined || text === '' ? 0 : parseDecimal(text, `${folder}/${name}`)) || undefined;
     };
-    const readLatencyNs = await figure('read_latency');
-    const writeLatencyNs = await figure('write_latency');
-    const readBandwidthMiBps = await figure('read_bandwidth');
-    const writeBandwidthMiBps = await figure('write_bandwidth');
+    const [readLatencyNs, writeLatencyNs, readBandwidthMiBps, writeBandwidthMiBps] = await Promise.all([
+      figure('read_latency'),
+      figure('write_latency'),
+      figure('read_bandwidth'),
+      figure('write_bandwidth'),
+    ]);
     if ((readLatencyNs ?? writeLatencyNs ?? readBandwidthMiBps ?? writeBandwidthMiBps) === undefined) continue;
     const initiatorNodeIds = (await sysfs.list(folder))
       .flatMap((name) => /^node(\d+)$/.exec(name)?.[1] ?? [])
