@@ -37,7 +37,11 @@ export const EXIT_STATUSES: readonly ExitStatus[] = [
     meaning: 'The daemon refused what a command asked for; the message says why.',
   },
   { codes: [69], errors: ['TIERD_DAEMON_UNREACHABLE'], meaning: 'A command found no daemon on the socket.' },
-  { codes: [73], errors: ['TIERD_STATE_DIRECTORY'], meaning: 'The state directory cannot be written.' },
+  {
+    codes: [73],
+    errors: ['TIERD_STATE_DIRECTORY'],
+    meaning: 'The state directory cannot be written. A full disk may be mended: the unit tries again.',
+  },
   { codes: [74], errors: ['TIERD_API_SOCKET'], meaning: "The API's socket cannot be opened." },
   {
     codes: [75],

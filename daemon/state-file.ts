@@ -1,5 +1,4 @@
-import { constants } from 'node:fs';
-import { access, mkdir, open, readFile, rename, rm } from 'node:fs/promises';
+import { mkdir, open, readFile, rename, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { Receipt } from '../tiering/damon/receipt.ts';
 import { parseReceipt, serializeReceipt } from '../tiering/damon/receipt.ts';
@@ -10,11 +9,13 @@ const RECEIPT = 'damon-receipt.json';
 const FILE_MODE = 0o600;
 const DIRECTORY_MODE = 0o750;
 
-/** Makes the state directory when missing. Throws StateDirectoryError when it cannot be written. */
+/**
+ * Makes the state directory when missing. Throws StateDirectoryError when that is not possible. One that cannot be written is told by the first save: a daemon
+ * that goes on with its kdamonds after a crash can do without.
+ */
 export async function openStateDirectory(directory: string): Promise<void> {
   try {
     await mkdir(directory, { recursive: true, mode: DIRECTORY_MODE });
-    await access(directory, constants.W_OK | constants.X_OK);
   } catch (error) {
     throw new StateDirectoryError(directory, error);
   }

@@ -12,6 +12,7 @@ import { DamonDriver } from './damon/driver.ts';
 import { ExclusiveModuleError, ForeignKdamondError } from './damon/errors.ts';
 import type { ProbedFeatures } from './damon/features.ts';
 import type { Receipt } from './damon/receipt.ts';
+import { ReceiptKeeper } from './damon/receipt-keeper.ts';
 import { DamosEngine } from './damos-engine.ts';
 import { DecisionClock } from './decision-clock.ts';
 import { DecisionLog, policyChanges } from './decision-log.ts';
@@ -99,6 +100,7 @@ export async function createTiering(options: TieringOptions): Promise<TieringRun
 class Controller implements TieringRuntime {
   readonly #options: TieringOptions;
   readonly #logger: Logger;
+  readonly #receipts: ReceiptKeeper;
   readonly #driver: DamonDriver;
   readonly #observer: Observer;
   readonly #fleet: KdamondFleet;
@@ -144,9 +146,10 @@ class Controller implements TieringRuntime {
     this.#logger = options.logger;
     this.#policy = options.policy;
     this.#pausedSince = options.pausedSince;
+    this.#receipts = new ReceiptKeeper(options.saveReceipt, options.logger);
     this.#driver = new DamonDriver({
       sysfs: options.sysfs,
-      saveReceipt: options.saveReceipt,
+      saveReceipt: (receipt, urgency) => this.#receipts.save(receipt, urgency),
       mayStopDamonStat: options.switchOffDamonStat,
       ...(options.featureMask && { featureMask: options.featureMask }),
     });
@@ -232,6 +235,7 @@ class Controller implements TieringRuntime {
     return {
       state: this.#state(),
       ...(problem !== undefined && { problem }),
+      ...(this.#receipts.problem !== undefined && { receiptProblem: this.#receipts.problem }),
       engine: this.#engine?.engine.name ?? this.#options.engine,
       dryRun: this.#policy.dryRun,
       ...(this.#pausedSince && { pausedSince: this.#pausedSince.toISOString() }),

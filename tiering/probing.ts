@@ -77,7 +77,7 @@ export class Probing {
         this.#remember({ ...result, nodeBytes });
       }
       for (const { nodeId, reason } of report.skipped) this.#logger.warn({ nodeId }, `node not measured: ${reason}`);
-      await this.#parts.save([...this.#remembered.values()]);
+      await this.#save();
       return report;
     } finally {
       this.#running = false;
@@ -105,6 +105,16 @@ export class Probing {
       return topology;
     }
     return discover();
+  }
+
+  /** Figures that a full disk does not take count all the same, until the daemon ends. */
+  async #save(): Promise<void> {
+    try {
+      await this.#parts.save([...this.#remembered.values()]);
+    } catch (error) {
+      const reason = error instanceof Error ? error.message : String(error);
+      this.#logger.warn({ reason }, 'what was measured is not saved, and is forgotten at the end');
+    }
   }
 
   #remember(probe: RememberedProbe): void {

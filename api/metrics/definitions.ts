@@ -121,6 +121,9 @@ export const METRICS: readonly MetricDefinition[] = [
   gauge('tierd_settings_saved', '1 while what was set over REST would survive a restart.', ({ isSaved }) =>
     Number(isSaved),
   ),
+  gauge('tierd_receipt_saved', '1 while tierd would know its own kdamonds again after a crash.', ({ service }) =>
+    Number(service.status().receiptProblem === undefined),
+  ),
   gauge(
     'tierd_paused_since_seconds',
     'When promotion and demotion were paused, as Unix time; 0: they are not.',

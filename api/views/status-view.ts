@@ -29,6 +29,11 @@ export const StatusSchema = Type.Object({
   version: Type.String({ description: 'Version of tierd.' }),
   state: Type.Enum([...ENGINE_STATES]),
   problem: Type.Optional(Type.String({ description: 'What keeps the engine from working, and the way out.' })),
+  receiptProblem: Type.Optional(
+    Type.String({
+      description: 'Why what is known of the running kdamonds is not on disk, and what a crash would mean meanwhile.',
+    }),
+  ),
   engine: Type.String(),
   dryRun: Type.Boolean(),
   pausedSince: Type.Optional(Type.String({ description: 'ISO 8601; since when nothing moves, by order.' })),

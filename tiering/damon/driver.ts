@@ -10,15 +10,24 @@ import type { ProbedFeatures } from './features.ts';
 import { maskFeatures, probeFeatures } from './features.ts';
 import { DAMON_STAT_ENABLED, findOwnKdamonds, refuseExclusiveModules, refuseForeignKdamonds } from './ownership.ts';
 import type { Receipt, ReceiptKdamond } from './receipt.ts';
+import type { SaveReceipt, SaveUrgency } from './receipt-keeper.ts';
 import type { FileWrite } from './tree.ts';
-import { initialRegions, kdamondWrites, makesChildren, noteWritten, pendingWrites, watchedRanges } from './tree.ts';
+import {
+  initialRegions,
+  isInReceipt,
+  kdamondWrites,
+  makesChildren,
+  noteWritten,
+  pendingWrites,
+  watchedRanges,
+} from './tree.ts';
 import type { RestoreFailure, TreeRecord } from './tree-record.ts';
 import { recordTree, restoreTree } from './tree-record.ts';
 
 export interface DamonDriverOptions extends AdminOptions {
   readonly sysfs: SysFs;
-  /** Persists the receipt durably before it resolves; undefined: nothing of ours is left in the kernel, forget it. */
-  readonly saveReceipt: (receipt: Receipt | undefined) => Promise<void>;
+  /** Once kdamonds run, one that cannot be saved must not stand in their way: only the saves before DAMON is touched ask for `durably`. */
+  readonly saveReceipt: SaveReceipt;
   /** May DAMON_STAT be switched off while tierd runs? Default true; it is switched on again at stop. */
   readonly mayStopDamonStat?: boolean;
   /** Kdamond directories made beyond those started, for nodes that are hot-plugged: none can be made while a kdamond runs. */
@@ -121,7 +130,8 @@ export class DamonDriver {
   /**
    * Makes sure that DAMON is free or ours, and finds out what it can do. With the receipt of an earlier process of this boot,
    * its kdamonds are adopted without a restart, and what had died is started again. Changes nothing that a receipt does not
-   * describe. Throws DamonUnavailableError, ForeignKdamondError, ExclusiveModuleError, DamonBusyError, SysFsError.
+   * describe. Throws DamonUnavailableError, ForeignKdamondError, ExclusiveModuleError, DamonBusyError, SysFsError, and what saving
+   * the receipt throws, with nothing changed.
    */
   prepare(previous?: Receipt): Promise<Prepared> {
     return this.#run(() => this.#prepare(previous));
@@ -247,7 +257,13 @@ export class DamonDriver {
     this.#originalDamonStat = receipt?.originalDamonStat ?? (await this.#sysfs.readIfPresent(DAMON_STAT_ENABLED));
     this.#directories = stillOurs ? receipt.directories : 0;
     this.#slots.clear();
-    await this.#saveReceipt();
+    try {
+      await this.#saveReceipt('durably');
+    } catch (error) {
+      // Nothing was changed, so there is nothing to put back.
+      this.#originalTree = undefined;
+      throw error;
+    }
     this.#features = await probeFeatures(this.#sysfs, {
       ...this.#options,
       scratchAllowed: true,
@@ -293,7 +309,7 @@ export class DamonDriver {
     await refuseExclusiveModules(this.#sysfs, this.#options.mayStopDamonStat ?? true);
     this.#directories = desired.length + (this.#options.spareSlots ?? DEFAULT_SPARE_SLOTS);
     this.#slots.clear();
-    await this.#saveReceipt();
+    await this.#saveReceipt('durably');
     await this.#stopDamonStat();
     await this.#admin.write('nr_kdamonds', String(this.#directories));
     try {
@@ -392,8 +408,7 @@ export class DamonDriver {
     }
     slot.desired = desired;
     slot.uncommitted = false;
-    // Budgets change every tick; a receipt that knows them is worth no disk write.
-    if (writes.some((write) => !write.path.endsWith('/quotas/bytes'))) await this.#saveReceipt();
+    if (writes.some(({ path }) => isInReceipt(path))) await this.#saveReceipt();
     return { writes: writes.length, restarted: false };
   }
 
@@ -513,14 +528,14 @@ export class DamonDriver {
     throw new KdamondDiedError(slot.index, slot.desired.nodeId, during);
   }
 
-  async #saveReceipt(): Promise<void> {
+  async #saveReceipt(urgency: SaveUrgency = 'soon'): Promise<void> {
     if (this.#originalTree === undefined) return;
     const kdamonds: ReceiptKdamond[] = [...this.#slots.values()].map(({ index, pid, desired, dead }) => ({
       index,
       pid: dead ? 0 : pid,
       desired,
     }));
-    await this.#options.saveReceipt({
+    const receipt: Receipt = {
       version: 1,
       bootId: this.#bootId,
       directories: this.#directories,
@@ -528,7 +543,8 @@ export class DamonDriver {
       originalTree: this.#originalTree,
       ...(this.#originalDamonStat === undefined ? {} : { originalDamonStat: this.#originalDamonStat }),
       ...(this.#features === undefined ? {} : { features: this.#features }),
-    });
+    };
+    await this.#options.saveReceipt(receipt, urgency);
   }
 }
 

@@ -191,6 +191,17 @@ export function makesChildren(path: string): boolean {
   return path.slice(path.lastIndexOf('/') + 1).startsWith('nr_');
 }
 
+/** Values that a commit changes and nobody needs after a crash: they are read from the files again, and the first commit sets them. */
+const NOT_IN_RECEIPT = ['/monitoring_attrs/', '/access_pattern/', '/apply_interval_us', '/quotas/'];
+
+/**
+ * Does a receipt have to know of a change to this file? Of ranges, actions, targets and filters, yes: a kdamond that died is started again from it. Intervals,
+ * patterns and budgets change every other tick and are worth no disk write.
+ */
+export function isInReceipt(path: string): boolean {
+  return !NOT_IN_RECEIPT.some((part) => path.includes(part));
+}
+
 /**
  * The writes that turn files holding `written` into `wanted`, in order. When a `nr_*` file changes, everything below it is
  * written again, because writing it empties its children; where it does not change, it is left alone for the same reason.

@@ -87,6 +87,22 @@ describe('text', () => {
     }
   });
 
+  test('of the status says what a crash would lose', async () => {
+    const { api, service } = harness();
+    const status = service.status();
+    const receiptProblem = 'ENOSPC; until it is saved: own kdamonds would be foreign';
+    service.status = () => ({
+      ...status,
+      state: 'starting',
+
+      receiptProblem,
+    });
+    const { body } = await api.inject('/v1/status?format=text');
+    expect(body).toContain('\nreceipt not saved: ENOSPC; until');
+    expect((await api.inject('/v1/status')).json()).toMatchObject({ receiptProblem });
+    expect((await api.inject('/metrics')).body).toContain('\ntierd_receipt_saved 0\n');
+  });
+
   test('is never wider than 100 columns, whatever the addresses', () => {
     const region = { start: 2 ** 51, end: 2 ** 52 - 4096, nrAccesses: 19, age: 1e7 };
     const snapshot: NodeSnapshot = { ...largeSnapshot(0), nodeId: 1023, regions: [region] };

@@ -55,6 +55,7 @@ describe('the sample configuration', () => {
 test('the unit does not restart what a restart does not mend', async () => {
   const unit = await read('systemd/tierd.service');
   const listed = /^RestartPreventExitStatus=(.*)$/m.exec(unit)?.[1]?.split(' ').map(Number);
-  const codes = ['USAGE', 'STATE_DIRECTORY', 'CONFIG', 'DAMON_FOREIGN', 'DAMON_UNSUPPORTED', 'ALREADY_RUNNING'];
+  // No tiers, and no room for the receipt, are missing: both may come.
+  const codes = ['USAGE', 'CONFIG', 'DAMON_FOREIGN', 'DAMON_UNSUPPORTED', 'ALREADY_RUNNING'];
   expect(listed).toEqual(codes.map((code) => exitCodeOf(Object.assign(new Error(), { code: `TIERD_${code}` }))));
 });

@@ -341,6 +341,57 @@ describe('after tierd was killed', () => {
   });
 });
 
+describe('the receipt', () => {
+  /** Every save fails that does not have to be on disk first, or all of them. */
+  function onFullDisk(damon: FakeDamon, full: { durably: boolean; soon: boolean }) {
+    return daemon(damon, {
+      saveReceipt: async (_, urgency = 'soon') => {
+        if (full[urgency]) throw new Error('ENOSPC: no space left on device');
+      },
+    });
+  }
+
+  test('that cannot be saved before the first change ends the start, with nothing written now or at the end', async () => {
+    const damon = new FakeDamon('7.3');
+    const { driver } = onFullDisk(damon, { durably: true, soon: true });
+    await expect(driver.prepare()).rejects.toThrow('ENOSPC');
+    expect(await driver.stop()).toEqual([]);
+    expect(damon.writes).toEqual([]);
+  });
+
+  test('is asked for as soon as can be, not at once, from the first kdamond on', async () => {
+    const urgencies: string[] = [];
+    const { driver } = daemon(new FakeDamon('6.12'), {
+      saveReceipt: async (_, urgency = 'soon') => void urgencies.push(urgency),
+    });
+    await driver.prepare();
+    await driver.start([kdamond(0)]);
+    await driver.apply(0, kdamond(0, { schemes: [scheme({ action: 'stat' })] }));
+    await driver.stop();
+    const last = urgencies.lastIndexOf('durably');
+    expect(urgencies[0]).toBe('durably');
+    expect(urgencies.slice(last + 1).length).toBeGreaterThanOrEqual(4);
+  });
+
+  test('of an earlier process is enough to go on with its kdamonds, though no new one can be saved', async () => {
+    const { damon, disk } = await started('7.3');
+    const { driver } = onFullDisk(damon, { durably: true, soon: false });
+    const { adopted } = await driver.prepare(parseReceipt(disk.text));
+    expect(adopted).toHaveLength(2);
+  });
+
+  test('is written again for what a kdamond is, not for intervals, patterns and budgets', async () => {
+    const { driver, disk } = await started('7.3');
+    const before = disk.saves;
+    const pattern = { ...scheme().pattern, age: { min: 1, max: 2 } };
+    await driver.apply(0, kdamond(0, { samplingIntervalUs: 40_000, schemes: [withBudget(scheme({ pattern }), 1)] }));
+    expect(disk.saves).toBe(before);
+    await driver.apply(0, kdamond(0, { schemes: [scheme({ action: 'stat' })] }));
+    expect(disk.saves).toBe(before + 1);
+    expect(parseReceipt(disk.text).kdamonds[0]?.desired.schemes[0]?.action).toBe('stat');
+  });
+});
+
 describe('nodes that come and go', () => {
   test('use the spare directories without disturbing the others', async () => {
     const { driver, damon } = await started('7.3');

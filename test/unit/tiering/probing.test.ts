@@ -25,7 +25,13 @@ const measure: Measure = async ({ nodeId }) => ({
 const atOnce: Quietly = (work) => work();
 const never = new AbortController().signal;
 
-function probing(sysfs: SysFs, over: { measure?: Measure; stored?: readonly RememberedProbe[] } = {}) {
+interface Over {
+  readonly measure?: Measure;
+  readonly stored?: readonly RememberedProbe[];
+  readonly save?: () => Promise<void>;
+}
+
+function probing(sysfs: SysFs, over: Over = {}) {
   const log: string[] = [];
   const note = (_: object, message: string) => void log.push(message);
   const logger = { debug: note, info: note, warn: note, error: note };
@@ -33,7 +39,7 @@ function probing(sysfs: SysFs, over: { measure?: Measure; stored?: readonly Reme
   const parts = {
     measure: over.measure ?? measure,
     load: async () => over.stored,
-    save: async (probes: readonly RememberedProbe[]) => void saved.push(probes),
+    save: over.save ?? (async (probes: readonly RememberedProbe[]) => void saved.push(probes)),
   };
   return { probing: new Probing(sysfs, parts, logger), saved, log, logger };
 }
@@ -101,6 +107,14 @@ test('when measuring fails, the topology is what it was', async () => {
   });
   expect((await probe.discover(() => discoverTopology(sysfs), never)).tiers).toHaveLength(1);
   expect(log.at(-1)).toBe('the memory nodes could not be measured');
+});
+
+test('figures that cannot be saved count all the same', async () => {
+  const { sysfs } = await buildTree(MACHINE);
+  const { probing: probe, log } = probing(sysfs, { save: () => Promise.reject(new Error('ENOSPC')) });
+  expect((await probe.probe(atOnce, never)).nodes).toHaveLength(2);
+  expect((await discoverTopology(sysfs, { measured: probe.measured })).tiers).toHaveLength(2);
+  expect(log.at(-1)).toMatch(/^what was measured is not saved/);
 });
 
 test('a watcher that is told to read again tells of it, once', async () => {
