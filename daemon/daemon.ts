@@ -9,7 +9,8 @@ import type { Ending, EndingWatch } from './ending.ts';
 import { EXIT_OK, EXIT_UNEXPECTED } from './exit-codes.ts';
 import { giveBackMemory } from './give-back-memory.ts';
 import type { Notifier } from './notify.ts';
-import { startWatchdog } from './watchdog.ts';
+import { tellStartStatus } from './start-status.ts';
+import { startWatchdog, watchdogEveryMs } from './watchdog.ts';
 
 export interface DaemonParts {
   readonly runtime: TieringRuntime;
@@ -59,13 +60,20 @@ export async function runDaemon(parts: DaemonParts): Promise<number> {
 /** Rejects when the engine cannot start, and never resolves: only a reason to end does. */
 async function startUp({ runtime, reload, logger, notifier, socket, watch }: DaemonParts): Promise<never> {
   giveBackMemory();
-  await runtime.start();
-  await runtime.ready;
+  const startStatus = tellStartStatus({ service: runtime, notifier });
+  void watch.first.then(() => startStatus.stop());
+  try {
+    await runtime.start();
+    await runtime.ready;
+  } finally {
+    startStatus.stop();
+  }
   giveBackMemory();
   const { nodes } = runtime.status();
   logger.info({ socket, nodes: nodes.length }, 'ready');
   await notifier.ready(`watching ${nodes.length} memory nodes`);
-  const watchdog = startWatchdog({ service: runtime, notifier, nowMs: monotonicMs });
+  const everyMs = watchdogEveryMs(process.env);
+  const watchdog = startWatchdog({ service: runtime, notifier, nowMs: monotonicMs, everyMs });
   void watch.first.then(() => watchdog.stop());
   const reloads = new Serial();
   watch.onHangup(() => void reloads.run(reload));

@@ -1,5 +1,6 @@
 import { execFile } from 'node:child_process';
 import type { Logger } from '../tiering/logger.ts';
+import { Serial } from '../tiering/serial.ts';
 
 /** A word to the service manager (sd_notify). */
 export interface Notifier {
@@ -22,14 +23,17 @@ const TIMEOUT_MS = 5000;
  * Without NOTIFY_SOCKET nobody wants to know.
  */
 export function createNotifier(environment: NodeJS.ProcessEnv, logger: Logger): Notifier {
-  const send = (...args: string[]): Promise<void> => {
-    if (environment.NOTIFY_SOCKET === undefined) return Promise.resolve();
-    return new Promise((resolve) => {
+  // A word must not overtake the one before: the last status would be an old one.
+  const words = new Serial();
+  const notify = (args: readonly string[]): Promise<void> =>
+    new Promise((resolve) => {
       execFile('systemd-notify', args, { env: environment, timeout: TIMEOUT_MS }, (error) => {
         if (error !== null) logger.warn({ reason: error.message }, 'systemd was not told: systemd-notify failed');
         resolve();
       });
     });
+  const send = async (...args: string[]): Promise<void> => {
+    if (environment.NOTIFY_SOCKET !== undefined) await words.run(() => notify(args));
   };
   return {
     ready: (status) => send('--ready', `--status=${status}`),

@@ -1,8 +1,10 @@
 import type { Heartbeat, Status, TieringService } from '../tiering/service.ts';
 import type { Notifier } from './notify.ts';
 
-/** Well below the unit's WatchdogSec, so that one late word does no harm. */
-const EVERY_MS = 20_000;
+/** Also without a watchdog: the status line is to be of now. */
+const AT_LEAST_EVERY_MS = 20_000;
+/** So many words in the time in which systemd waits for one, so that a late one does no harm. */
+const WORDS_PER_WATCHDOG = 4;
 /** A kdamond that copies to a slow device answers late; a loop that has not ended a tick for so long stands still. */
 const STUCK_AFTER_MS = 60_000;
 
@@ -11,18 +13,34 @@ export interface WatchdogOptions {
   readonly notifier: Pick<Notifier, 'alive' | 'status'>;
   /** CLOCK_MONOTONIC in milliseconds. */
   readonly nowMs: () => number;
+  readonly everyMs: number;
+}
+
+/** How often to tell that the daemon is alive: several times in the unit's WatchdogSec, which systemd says in WATCHDOG_USEC (sd_watchdog_enabled(3)). */
+export function watchdogEveryMs({ WATCHDOG_USEC: limitUs = '' }: NodeJS.ProcessEnv): number {
+  const limitMs = Number(limitUs) / 1000;
+  return limitMs > 0 ? Math.min(AT_LEAST_EVERY_MS, limitMs / WORDS_PER_WATCHDOG) : AT_LEAST_EVERY_MS;
 }
 
 /**
- * Tells the service manager every 20 s that the control loop goes on, and what it does. A loop that stands still is not told to be alive, so that systemd
+ * Tells the service manager time and again that the control loop goes on, and what it does. A loop that stands still is not told to be alive, so that systemd
  * restarts the daemon, which then goes on with its kdamonds.
  */
-export function startWatchdog({ service, notifier, nowMs }: WatchdogOptions): { stop(): void } {
-  const timer = setInterval(() => {
+export function startWatchdog({ service, notifier, nowMs, everyMs }: WatchdogOptions): { stop(): void } {
+  const tell = (): Promise<void> => {
     const text = statusLine(service.status());
-    if (isStuck(service.heartbeat(), nowMs())) void notifier.status(`the control loop stands still; ${text}`);
-    else void notifier.alive(text);
-  }, EVERY_MS);
+    if (!isStuck(service.heartbeat(), nowMs())) return notifier.alive(text);
+    return notifier.status(`the control loop stands still; ${text}`);
+  };
+  let telling = false;
+  const timer = setInterval(() => {
+    // A word that takes long is not followed by a queue of others.
+    if (telling) return;
+    telling = true;
+    void tell().finally(() => {
+      telling = false;
+    });
+  }, everyMs);
   timer.unref();
   return { stop: () => clearInterval(timer) };
 }

@@ -128,6 +128,8 @@ class Controller implements TieringRuntime {
   #hotBytesWaiting = 0;
   #pingPongBytes = 0;
   #problem: string | undefined;
+  /** While it starts. */
+  #waitingFor: string | undefined;
   #pausedSince: Date | undefined;
   #heartbeat: Heartbeat = { ticks: 0, decisions: 0, lastTickAtMs: undefined, lastDecisionMs: undefined };
   #stopped = false;
@@ -236,6 +238,7 @@ class Controller implements TieringRuntime {
       state: this.#state(),
       ...(problem !== undefined && { problem }),
       ...(this.#receipts.problem !== undefined && { receiptProblem: this.#receipts.problem }),
+      ...(this.#waitingFor !== undefined && { waitingFor: this.#waitingFor }),
       engine: this.#engine?.engine.name ?? this.#options.engine,
       dryRun: this.#policy.dryRun,
       ...(this.#pausedSince && { pausedSince: this.#pausedSince.toISOString() }),
@@ -388,11 +391,14 @@ class Controller implements TieringRuntime {
   async #prepare() {
     for (let waiting = false; ; waiting = true) {
       try {
-        return await this.#driver.prepare(await this.#options.loadReceipt());
+        const prepared = await this.#driver.prepare(await this.#options.loadReceipt());
+        this.#waitingFor = undefined;
+        return prepared;
       } catch (error) {
         const inUse = error instanceof ForeignKdamondError || error instanceof ExclusiveModuleError;
         if (!inUse || !this.#options.waitForDamon) throw error;
         if (!waiting) this.#logger.warn({}, `waiting for DAMON: ${error.message}`);
+        this.#waitingFor = `DAMON: ${error.holder}`;
         await sleep(WAIT_FOR_DAMON_MS, undefined, { signal: this.#abort.signal });
       }
     }

@@ -76,6 +76,8 @@ export interface Status {
   readonly state: EngineState;
   /** What keeps the engine from working, and the way out. */
   readonly problem?: string;
+  /** While starting: what it waits for, beside the first snapshot. */
+  readonly waitingFor?: string;
   /** Why what is known of the running kdamonds is not on disk, and what a crash would mean meanwhile. */
   readonly receiptProblem?: string;
   /** What moves memory; `auto` until that is decided. */

@@ -29,6 +29,9 @@ export const StatusSchema = Type.Object({
   version: Type.String({ description: 'Version of tierd.' }),
   state: Type.Enum([...ENGINE_STATES]),
   problem: Type.Optional(Type.String({ description: 'What keeps the engine from working, and the way out.' })),
+  waitingFor: Type.Optional(
+    Type.String({ description: 'While starting: what it waits for, beside the first snapshot.' }),
+  ),
   receiptProblem: Type.Optional(
     Type.String({
       description: 'Why what is known of the running kdamonds is not on disk, and what a crash would mean meanwhile.',

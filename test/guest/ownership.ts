@@ -39,7 +39,9 @@ export function ownershipTests(currentStage: () => Stage, hasDamonStat: boolean)
         const line = await waiting.waitForLog(({ message }) => message.startsWith('waiting for DAMON'), 60_000);
         expect(line.message).toContain(`pid ${pid}`);
         await sleep(5_000);
-        expect((await waiting.api.status()).state).toBe('starting');
+        const { state, waitingFor } = await waiting.api.status();
+        expect(state).toBe('starting');
+        expect(waitingFor).toContain(`DAMON: kdamond 0 (pid ${pid}, paddr, schemes stat, migrate_cold`);
         expect(await damonTree(guest)).toEqual(before);
         await switchKdamond(guest, 'off');
         const freed = await damonTree(guest);

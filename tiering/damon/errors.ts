@@ -80,16 +80,20 @@ export interface ForeignKdamond {
 export class ForeignKdamondError extends Error {
   readonly code = 'TIERD_DAMON_FOREIGN';
   readonly kdamonds: readonly ForeignKdamond[];
+  /** Who has DAMON, in a few words. */
+  readonly holder: string;
 
   constructor(kdamonds: readonly ForeignKdamond[]) {
+    const holder = kdamonds.map(describeForeign).join('; ');
     const commands = kdamonds.map(({ index }) => `echo off > /sys/kernel/mm/damon/admin/kdamonds/${index}/state`);
     super(
-      `DAMON is in use by something else: ${kdamonds.map(describeForeign).join('; ')}. ` +
+      `DAMON is in use by something else: ${holder}. ` +
         `Stop the tool that runs it (for example \`damo stop\`), or free it by hand (${commands.join('; ')}), ` +
         'or set `waitForDamon: true` to wait until it is free',
     );
     this.name = 'ForeignKdamondError';
     this.kdamonds = kdamonds;
+    this.holder = holder;
   }
 }
 
@@ -107,11 +111,15 @@ export class ExclusiveModuleError extends Error {
   readonly code = 'TIERD_DAMON_EXCLUSIVE';
   /** Parameter files that are on. */
   readonly parameters: readonly string[];
+  /** Who has DAMON, in a few words. */
+  readonly holder: string;
 
   constructor(parameters: readonly string[], hint: string) {
-    super(`a kernel module holds DAMON exclusively: ${parameters.map((path) => `${path} is Y`).join(', ')}. ${hint}`);
+    const holder = parameters.map((path) => `${path} is Y`).join(', ');
+    super(`a kernel module holds DAMON exclusively: ${holder}. ${hint}`);
     this.name = 'ExclusiveModuleError';
     this.parameters = parameters;
+    this.holder = holder;
   }
 }
 

@@ -87,18 +87,18 @@ describe('text', () => {
     }
   });
 
-  test('of the status says what a crash would lose', async () => {
+  test('of the status says what a start waits for, and what a crash would lose', async () => {
     const { api, service } = harness();
     const status = service.status();
     const receiptProblem = 'ENOSPC; until it is saved: own kdamonds would be foreign';
     service.status = () => ({
       ...status,
       state: 'starting',
-
+      waitingFor: 'DAMON: kdamond 0 (pid 7) runs',
       receiptProblem,
     });
     const { body } = await api.inject('/v1/status?format=text');
-    expect(body).toContain('\nreceipt not saved: ENOSPC; until');
+    expect(body).toContain('\nwaiting for DAMON: kdamond 0 (pid 7) runs\nreceipt not saved: ENOSPC; until');
     expect((await api.inject('/v1/status')).json()).toMatchObject({ receiptProblem });
     expect((await api.inject('/metrics')).body).toContain('\ntierd_receipt_saved 0\n');
   });

@@ -36,3 +36,13 @@ test('goes on without systemd-notify', async () => {
   await alone.notifier.ready('x');
   expect(alone.warnings).toEqual(['systemd was not told: systemd-notify failed']);
 });
+
+test('words arrive in the order in which they were said', async () => {
+  const PATH = `${directory}:${process.env.PATH}`;
+  const { notifier: told } = notifier({ PATH, NOTIFY_SOCKET: '/run/order' });
+  await Promise.all([told.status('starting'), told.ready('at work'), told.alive('still')]);
+  const lines = (await readFile(join(directory, 'systemd-notify.log'), 'utf8')).split('\n');
+  expect(lines.filter((line) => line.startsWith('/run/order --status'))).toEqual(
+    ['starting', 'at work', 'still'].map((text) => `/run/order --status=${text}`),
+  );
+});
