@@ -71,6 +71,7 @@ async function stageSystem(root: string): Promise<void> {
   const unit = await readFile(join(ROOT, 'systemd/tierd.service'), 'utf8');
   await put(root, '/usr/lib/systemd/system/tierd.service', unit.replaceAll('/opt/tierd', PROGRAM));
   await put(root, '/usr/lib/sysusers.d/tierd.conf', await readFile(join(ROOT, 'systemd/tierd.sysusers.conf'), 'utf8'));
+  await put(root, '/usr/lib/tmpfiles.d/tierd.conf', await readFile(join(ROOT, 'systemd/tierd.tmpfiles.conf'), 'utf8'));
   await put(root, '/usr/share/bash-completion/completions/tierd', completion('bash'));
   await put(root, '/usr/share/fish/vendor_completions.d/tierd.fish', completion('fish'));
 }

@@ -12,7 +12,7 @@ if [ ! -f "$dist/tierd.js" ]; then
   exit 1
 fi
 
-install -d -m 0755 "$root/opt/tierd" "$root/etc/tierd" "$root/etc/systemd/system" "$root/usr/lib/sysusers.d"
+install -d -m 0755 "$root/opt/tierd" "$root/etc/tierd" "$root/etc/systemd/system" "$root/usr/lib/sysusers.d" "$root/usr/lib/tmpfiles.d"
 install -m 0644 "$dist/tierd.js" "$dist/package.json" "$root/opt/tierd/"
 # koffi, for what needs system calls: of the architecture that the build was made on.
 rm -rf "$root/opt/tierd/node_modules"
@@ -23,11 +23,13 @@ chmod 0755 "$root/usr/local/bin/tierd"
 install -D -m 0644 "$dist/tierd.8" "$root/usr/local/share/man/man8/tierd.8"
 install -m 0644 "$here/tierd.service" "$root/etc/systemd/system/tierd.service"
 install -m 0644 "$here/tierd.sysusers.conf" "$root/usr/lib/sysusers.d/tierd.conf"
+install -m 0644 "$here/tierd.tmpfiles.conf" "$root/usr/lib/tmpfiles.d/tierd.conf"
 if [ ! -e "$root/etc/tierd/tierd.yaml" ]; then
   install -m 0644 "$dist/tierd.yaml" "$root/etc/tierd/tierd.yaml"
 fi
 
 if [ -z "$root" ]; then
   systemd-sysusers tierd.conf
+  systemd-tmpfiles --create tierd.conf
   if [ -d /run/systemd/system ]; then systemctl daemon-reload; fi
 fi

@@ -31,6 +31,20 @@ test('every metric of the alert rules exists', () => {
   for (const { expr } of rules) for (const name of metricsIn(expr)) expect(known).toContain(name);
 });
 
+test('the drop-in for TCP is the one of the README, and lifts all that keeps the unit from the loopback', () => {
+  const settings = read('examples/systemd/tcp.conf').replaceAll(/^#.*\n/gm, '');
+  expect(read('README.md')).toContain(`\n\`\`\`\n${settings}\`\`\`\n`);
+  const unit = read('systemd/tierd.service');
+  for (const [obstacle, lifted] of [
+    ['PrivateNetwork=yes', 'PrivateNetwork=no'],
+    ['RestrictAddressFamilies=AF_UNIX', 'RestrictAddressFamilies=AF_UNIX AF_INET'],
+    ['IPAddressDeny=any', 'IPAddressAllow=localhost'],
+  ] as const) {
+    expect(unit.split('\n')).toContain(obstacle);
+    expect(settings.split('\n')).toContain(lifted);
+  }
+});
+
 test('the README has a row for every metric', () => {
   const rows = [...read('README.md').matchAll(/^\| `((?:tierd|process)_\w+)`/gm)].map(([, name]) => name);
   expect(rows.sort()).toEqual([...known].sort());

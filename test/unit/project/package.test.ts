@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -23,6 +23,8 @@ test('the package has what a host needs, owned by root, and nothing of developme
     './usr/lib/tierd/node_modules/@koromix/koffi-linux-x64/linux_x64/koffi.node',
     './usr/lib/systemd/system/tierd.service',
     './usr/lib/sysusers.d/tierd.conf',
+    './usr/lib/tmpfiles.d/tierd.conf',
+    './usr/share/doc/tierd/examples/systemd/tcp.conf',
     './etc/tierd/tierd.yaml',
     './usr/share/man/man8/tierd.8.gz',
     './usr/share/bash-completion/completions/tierd',
@@ -31,6 +33,15 @@ test('the package has what a host needs, owned by root, and nothing of developme
   }
   expect(files.filter((file) => /vitest|typescript|\.ts$|musl|tierd\.8$/.test(file))).toEqual([]);
   expect(listing.split('\n').filter((line) => line !== '' && !line.includes(' root/root '))).toEqual([]);
+});
+
+test('its scripts are for a plain shell, and are run by dpkg', () => {
+  dpkg('-e', path, join(directory, 'control'));
+  for (const name of ['postinst', 'prerm', 'postrm']) {
+    const script = join(directory, 'control', name);
+    expect(statSync(script).mode & 0o777).toBe(0o755);
+    execFileSync('sh', ['-n', script]);
+  }
 });
 
 test("the package depends on Debian's nodejs, keeps the configuration, and names its version", () => {
