@@ -1,4 +1,5 @@
 import { hotShareGoalTests } from './hot-share-tests.ts';
+import { interleaveTests } from './interleave-tests.ts';
 import { ownershipTests } from './ownership.ts';
 import { restTests } from './rest.ts';
 import { scenarioTests } from './scenario-tests.ts';
@@ -9,4 +10,5 @@ onTwoNodes('tierd on 7.3', '7.3', (stage) => {
   ownershipTests(stage, true);
   restTests(stage);
   hotShareGoalTests(stage);
+  interleaveTests(stage);
 });

@@ -1,5 +1,6 @@
 import { expect, it } from 'vitest';
 import { eventually } from './eventually.ts';
+import { setAndGiveBackWeights } from './interleave-tests.ts';
 import { fastNode, hotShareOf, mib, sampleNow, scenarios, slowNode } from './scenarios.ts';
 import type { Stage } from './stage.ts';
 import { TierdService } from './tierd-in-guest.ts';
@@ -75,13 +76,7 @@ export function serviceTests(stage: () => Stage): void {
       expect(holders.length).toBeGreaterThan(0);
       expect(Math.max(...holders.map(({ hotOnSlowBytes = 0 }) => hotOnSlowBytes))).toBeGreaterThanOrEqual(80 * mib);
 
-      const weights = 'cat /sys/kernel/mm/mempolicy/weighted_interleave/node0';
-      const before = await guest.check(weights);
-      await guest.check('tierd interleave set 0=3 1=1');
-      expect((await guest.check(weights)).trim()).toBe('3');
-      expect(await guest.check('tierd interleave get')).toMatch(/^ *0 +3/m);
-      await guest.check('tierd interleave set kernel');
-      expect(await guest.check(weights)).toBe(before);
+      await setAndGiveBackWeights(guest, 'tierd');
 
       expect((await tierd.api.send('GET', '/v1/diagnosis')).status).toBe(200);
       expect(await tierd.complaints()).toEqual([]);
