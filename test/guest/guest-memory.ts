@@ -26,6 +26,13 @@ export async function nodeMemory(guest: Guest, nodeId: number): Promise<NodeMemo
   };
 }
 
+/** How many pages of its own a process has on a node, without private mappings of files: most of their pages are the files'. */
+export async function anonymousPages(guest: Guest, pid: number): Promise<(nodeId: number) => number> {
+  const areas = await guest.check(`grep ' anon=' /proc/${pid}/numa_maps | grep -v ' file='`);
+  return (nodeId) =>
+    [...areas.matchAll(new RegExp(`\\bN${nodeId}=(\\d+)`, 'g'))].reduce((sum, [, pages]) => sum + Number(pages), 0);
+}
+
 /** A node's free memory over time. */
 export class FreeMemoryWatch {
   readonly #process: GuestProcess;

@@ -5,6 +5,7 @@ import { ownershipTests } from './ownership.ts';
 import { olderKernelTests, pageTests, probeTests } from './page-tests.ts';
 import { restTests } from './rest.ts';
 import { scenarioTests } from './scenario-tests.ts';
+import { serviceLifeTests } from './service-life-tests.ts';
 import { serviceTests } from './service-tests.ts';
 import { onTwoNodes } from './two-nodes.ts';
 
@@ -24,4 +25,5 @@ onTwoNodes('tierd on 6.12', '6.12', (stage) => {
   });
 
   serviceTests(stage);
+  serviceLifeTests(stage);
 });

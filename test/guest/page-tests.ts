@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, it } from 'vitest';
 import { cpuOf, pidOf } from '../bench/guest-cpu.ts';
 import { eventually } from './eventually.ts';
-import { counters } from './guest-memory.ts';
+import { anonymousPages, counters } from './guest-memory.ts';
 import { fastNode, hotShareOf, mib, sampleNow, scenarios, slowNode } from './scenarios.ts';
 import type { Stage } from './stage.ts';
 import type { LogEntry } from './tierd-in-guest.ts';
@@ -175,13 +175,7 @@ export function probeTests(stage: () => Stage): void {
       expect(nodes.map(({ speedSource }) => speedSource)).toEqual(['hmat', 'hmat']);
       expect((await guest.check('ls /var/lib/tierd')).split('\n')).toContain('probe.json');
 
-      // Without private mappings of files: most of their pages are the files'.
-      const anonymous = await guest.check(`grep -h ' anon=' /proc/${await pidOf(tierd)}/numa_maps | grep -v ' file='`);
-      const pagesOn = (node: number) =>
-        [...anonymous.matchAll(new RegExp(`\\bN${node}=(\\d+)`, 'g'))].reduce(
-          (sum, [, pages]) => sum + Number(pages),
-          0,
-        );
+      const pagesOn = await anonymousPages(guest, Number(await pidOf(tierd)));
       console.log(
         `${guest.kernel} own memory: ${pagesOn(fastNode)} pages on the fast node, ${pagesOn(slowNode)} on the slow one`,
       );

@@ -7,6 +7,7 @@ import type { TopologyBody } from '../../api/views/topology-view.ts';
 import { bundleInto, ROOT } from '../../scripts/bundle.ts';
 import { ApiClient, asTopology } from './api-client.ts';
 import { messageOf } from './errors.ts';
+import { eventually } from './eventually.ts';
 import type { BootOptions, ForwardedSocket, Guest } from './guest.ts';
 import { bootGuest } from './guest.ts';
 import type { GuestProcess } from './guest-process.ts';
@@ -14,6 +15,7 @@ import { tail } from './host-process.ts';
 import { installWorkload } from './workload/workload.ts';
 
 const socket = '/run/tierd/tierd.sock';
+const dropIns = '/etc/systemd/system/tierd.service.d';
 
 /** As the unit starts it. */
 const nodeCommand = 'MALLOC_ARENA_MAX=1 node --max-semi-space-size=1 --v8-pool-size=1 /opt/tierd/tierd.js';
@@ -226,12 +228,17 @@ export class TierdService extends Tierd {
     this.#socket = forwarded;
   }
 
-  /** Installs it with its own script, unless that was done, as on a host that the build was copied to, and starts it. systemd waits until it is ready. */
-  static async start(guest: Guest): Promise<TierdService> {
+  /** Installs it with its own script, unless that was done, as on a host that the build was copied to. */
+  static async install(guest: Guest): Promise<TierdService> {
     await guest.check(
       'if mountpoint -q /opt/tierd; then cp -r /opt/tierd /root/tierd-dist && umount /opt/tierd && sh /root/tierd-dist/systemd/install.sh && systemctl enable tierd; fi',
     );
-    const service = new TierdService(guest, await guest.forwardSocket(socket));
+    return new TierdService(guest, await guest.forwardSocket(socket));
+  }
+
+  /** Installs it and starts it. systemd waits until it is ready. */
+  static async start(guest: Guest): Promise<TierdService> {
+    const service = await TierdService.install(guest);
     try {
       await guest.check('systemctl start tierd', { timeoutMs: 120_000 });
     } catch (error) {
@@ -263,6 +270,37 @@ export class TierdService extends Tierd {
     }
   }
 
+  /** What the newest process of the daemon has logged. */
+  async logSinceStart(): Promise<readonly LogEntry[]> {
+    const log = await this.log();
+    return log.slice(log.findLastIndex(({ message }) => message.startsWith('tierd starts')));
+  }
+
+  /** Replaces its configuration file, and forgets what was set over REST. */
+  async configure(config: object): Promise<void> {
+    // JSON is YAML too.
+    const command = 'mkdir -p /etc/tierd && cat >/etc/tierd/tierd.yaml && rm -f /var/lib/tierd/settings.json';
+    await this.guest.check(command, { stdin: `${JSON.stringify(config)}\n` });
+  }
+
+  /** Adds settings to the unit. */
+  async dropIn(name: string, text: string): Promise<void> {
+    const command = `mkdir -p ${dropIns} && cat >${dropIns}/${name}.conf && systemctl daemon-reload`;
+    await this.guest.check(command, { stdin: text });
+  }
+
+  async removeDropIn(name: string): Promise<void> {
+    await this.guest.check(`rm -f ${dropIns}/${name}.conf && systemctl daemon-reload`);
+  }
+
+  /** Waits until systemd has started another process in place of this one, and that is ready. */
+  async waitForSuccessor(pid: string): Promise<void> {
+    await eventually('another process is at work', 120_000, async () => {
+      const now = await this.property('MainPID');
+      return now !== pid && now !== '0' && (await this.property('ActiveState')) === 'active';
+    });
+  }
+
   /** A property of the unit, as `systemctl show` says. */
   async property(name: string): Promise<string> {
     return (await this.guest.check(`systemctl show -P ${name} tierd`)).trim();
@@ -270,6 +308,11 @@ export class TierdService extends Tierd {
 
   async stop(): Promise<void> {
     await this.guest.check('systemctl stop tierd');
+    await this.close();
+  }
+
+  /** Ends the way to its API; the daemon goes on. */
+  async close(): Promise<void> {
     await this.#socket.close();
   }
 }
