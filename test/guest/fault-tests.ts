@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, it } from 'vitest';
-import { kdamondPids, switchKdamond } from './damon-by-hand.ts';
+import { kdamondPids, killKdamondByCommit, switchKdamond } from './damon-by-hand.ts';
 import { eventually } from './eventually.ts';
 import { hotShareOf, mib, sampleNow, slowNode } from './scenarios.ts';
 import type { Stage } from './stage.ts';
@@ -9,6 +9,11 @@ import { TierdService } from './tierd-in-guest.ts';
 
 const stateDirectory = '/var/lib/tierd';
 const hot = { name: 'fault', title: '', processes: [{ name: 'fault', hot: [{ mib: 100, node: slowNode }] }] };
+
+interface Told {
+  readonly fastUtilization: number;
+  readonly samplingIntervalMs: number;
+}
 
 /** What goes wrong under a running daemon, and that it goes on. */
 export function faultTests(stage: () => Stage): void {
@@ -21,12 +26,39 @@ export function faultTests(stage: () => Stage): void {
     await stage().clearWorkloads();
   };
 
+  /** Changes that the kernel has to take, the second of them with a receipt to save. */
+  const commits = async (tierd: TierdProcess) => {
+    for (const body of [{ monitoring: { samplingIntervalMs: 40 } }, { dryRun: true }, { dryRun: false }]) {
+      expect((await tierd.api.send('PATCH', '/v1/policy', { body })).status).toBe(200);
+    }
+    expect((await tierd.api.policy()).monitoring.samplingIntervalMs).toBe(40);
+  };
+
   it('a kdamond that somebody switches off is switched on again', async () => {
     const tierd = await stage().startTierd();
     await stage().explain(async () => {
       await switchKdamond(stage().guest, 'off');
       expect(await kdamondPids(stage().guest)).toHaveLength(1);
       await eventually('both watch again', 90_000, async () => (await kdamondPids(stage().guest)).length === 2);
+      await atWork(tierd);
+      await promotes();
+      expect(tierd.exited).toBe(false);
+    });
+  }, 400_000);
+
+  it('a kdamond that dies, switched off by nobody, is started again, and the others go on', async () => {
+    const { guest } = stage();
+    const tierd = await stage().startTierd();
+    await stage().explain(async () => {
+      const [first, second] = await kdamondPids(guest);
+      await killKdamondByCommit(guest, 0);
+      await eventually('both watch again', 90_000, async () => {
+        const pids = await kdamondPids(guest);
+        return pids.length === 2 && !pids.includes(first ?? 0) && pids.includes(second ?? 0);
+      });
+      expect(await tierd.complaints()).toContainEqual(
+        expect.stringMatching(/kdamond 0 .*(is off|went off during commit)/),
+      );
       await atWork(tierd);
       await promotes();
       expect(tierd.exited).toBe(false);
@@ -64,10 +96,19 @@ export function faultTests(stage: () => Stage): void {
         );
         expect(told).toMatch(/^HTTP\/1.1 200 /);
         expect(told).toMatch(/^tierd-warning: in force, but not saved: ENOSPC/im);
-        expect((await tierd.api.status()).settingsProblem).toContain('ENOSPC');
+        await commits(tierd);
+        const { settingsProblem, receiptProblem } = await tierd.api.status();
+        expect(settingsProblem).toContain('ENOSPC');
+        expect(receiptProblem).toMatch(/ENOSPC.*somebody else's/);
+        await promotes();
         await guest.check(`rm ${stateDirectory}/filler`);
-        await eventually('it is saved', 60_000, async () => (await tierd.api.status()).settingsProblem === undefined);
+        await eventually('all is saved', 90_000, async () => {
+          const status = await tierd.api.status();
+          return status.settingsProblem === undefined && status.receiptProblem === undefined;
+        });
         expect(await guest.check(`cat ${stateDirectory}/settings.json`)).toContain('"fastUtilization": 0.8');
+        const complaints = await tierd.complaints();
+        expect(complaints.filter((text) => text.includes('the receipt of what runs in DAMON'))).toHaveLength(1);
       });
       await tierd.stop();
     } finally {
@@ -84,11 +125,24 @@ export function faultTests(stage: () => Stage): void {
       await stage().explain(async () => {
         await guest.check(`mount -o remount,ro ${stateDirectory}`);
         await tierd.api.patchPolicy({ fastUtilization: 0.8 });
-        expect((await tierd.api.status()).settingsProblem).toContain('EROFS');
+        await commits(tierd);
+        const { settingsProblem, receiptProblem } = await tierd.api.status();
+        expect(settingsProblem).toContain('EROFS');
+        expect(receiptProblem).toContain('EROFS');
+        await promotes();
         await atWork(tierd);
-        await guest.check(`mount -o remount,rw ${stateDirectory}`);
+        // Killed it is started again on the same disk, and knows its kdamonds by the receipt that is there.
+        const pids = await kdamondPids(guest);
+        await tierd.kill();
+        const next = await stage().startTierd({}, '', { keepsSettings: true });
+        await atWork(next);
+        expect(await kdamondPids(guest)).toEqual(pids);
+        await next.stop();
+        expect(await kdamondPids(guest)).toEqual([]);
+        const refused = await stage().launchTierd({}, '', { keepsSettings: true });
+        expect(await refused.exitCode()).toBe(73);
+        expect((await guest.check('cat /sys/kernel/mm/damon/admin/kdamonds/nr_kdamonds')).trim()).toBe('0');
       });
-      await tierd.stop();
     } finally {
       await stage().clear();
       await guest.check(`umount ${stateDirectory}`);
@@ -126,31 +180,43 @@ export function faultTests(stage: () => Stage): void {
     });
   }, 400_000);
 
-  it('killed in the middle of changes it goes on with what it was told last', async () => {
+  it('killed in the middle of a commit it goes on with what it was told last', async () => {
     const { guest } = stage();
     const first = await stage().startTierd();
     const pids = await kdamondPids(guest);
-    const told: number[] = [];
+    const asked: Told[] = [];
+    const answered: Told[] = [];
     const telling = (async () => {
-      for (let share = 0.5; share < 0.9; share += 0.01) {
-        const fastUtilization = Math.round(share * 100) / 100;
-        const answer = await first.api.send('PATCH', '/v1/policy', { body: { fastUtilization } });
-        if (answer.status === 200) told.push(fastUtilization);
+      for (let step = 0; step < 200; step += 1) {
+        // The sampling interval is one that the kernel has to take, unlike a target while nothing needs to move.
+        const told = { fastUtilization: 0.5 + step / 500, samplingIntervalMs: step % 2 === 0 ? 40 : 50 };
+        asked.push(told);
+        const { fastUtilization, samplingIntervalMs } = told;
+        const body = { fastUtilization, monitoring: { samplingIntervalMs } };
+        if ((await first.api.send('PATCH', '/v1/policy', { body })).status === 200) answered.push(told);
       }
     })().catch(() => undefined);
-    await sleep(1_500);
+    await eventually('some changes are through', 60_000, () => answered.length >= 3);
     await first.kill();
     await telling;
+    // One was on its way to the kernel.
+    expect(asked.length).toBe(answered.length + 1);
     const saved = await guest.check(`cat ${stateDirectory}/settings.json`);
-    const { policy }: { policy: { fastUtilization: number } } = JSON.parse(saved);
-    // The last change may have been saved and not been answered any more; none that was answered is lost.
-    expect(policy.fastUtilization).toBeGreaterThanOrEqual(told.at(-1) ?? 0);
+    const { policy }: { policy: { fastUtilization: number; monitoring: { samplingIntervalMs: number } } } =
+      JSON.parse(saved);
+    const last = { fastUtilization: policy.fastUtilization, samplingIntervalMs: policy.monitoring.samplingIntervalMs };
+    // The change under way may have been saved and not been answered any more; none that was answered is lost.
+    expect([answered.at(-1), asked.at(-1)]).toContainEqual(last);
 
     const second = await stage().startTierd({}, '', { keepsSettings: true });
     await stage().explain(async () => {
       await atWork(second);
       expect(await kdamondPids(guest)).toEqual(pids);
-      expect((await second.api.policy()).fastUtilization).toBe(policy.fastUtilization);
+      expect((await second.api.policy()).fastUtilization).toBe(last.fastUtilization);
+      const interval = await guest.check(
+        'cat /sys/kernel/mm/damon/admin/kdamonds/[01]/contexts/0/monitoring_attrs/intervals/sample_us',
+      );
+      expect(interval.trim().split('\n')).toEqual(new Array(2).fill(String(last.samplingIntervalMs * 1000)));
       await second.stop();
       expect(await kdamondPids(guest)).toEqual([]);
     });
@@ -164,10 +230,7 @@ export function faultTests(stage: () => Stage): void {
       const pids = await kdamondPids(guest);
       const pid = await service.property('MainPID');
       await guest.check(`echo 1000 >/proc/${pid}/oom_score_adj && echo f >/proc/sysrq-trigger`);
-      await eventually('another process is at work', 120_000, async () => {
-        const now = await service.property('MainPID');
-        return now !== pid && now !== '0' && (await service.property('ActiveState')) === 'active';
-      });
+      await service.waitForSuccessor(pid);
       expect(await service.property('NRestarts')).toBe('1');
       expect(await kdamondPids(guest)).toEqual(pids);
     });
