@@ -80,21 +80,28 @@ export interface ForeignKdamond {
 export class ForeignKdamondError extends Error {
   readonly code = 'TIERD_DAMON_FOREIGN';
   readonly kdamonds: readonly ForeignKdamond[];
-  /** Who has DAMON, in a few words. */
+  /** Who has DAMON, short enough for a status line. */
   readonly holder: string;
 
   constructor(kdamonds: readonly ForeignKdamond[]) {
-    const holder = kdamonds.map(describeForeign).join('; ');
     const commands = kdamonds.map(({ index }) => `echo off > /sys/kernel/mm/damon/admin/kdamonds/${index}/state`);
     super(
-      `DAMON is in use by something else: ${holder}. ` +
+      `DAMON is in use by something else: ${kdamonds.map(describeForeign).join('; ')}. ` +
         `Stop the tool that runs it (for example \`damo stop\`), or free it by hand (${commands.join('; ')}), ` +
         'or set `waitForDamon: true` to wait until it is free',
     );
     this.name = 'ForeignKdamondError';
     this.kdamonds = kdamonds;
-    this.holder = holder;
+    const [first, ...others] = kdamonds;
+    const more = others.length === 0 ? '' : ` and ${others.length} more`;
+    this.holder = first === undefined ? 'unknown kdamonds' : `${nameForeign(first)}${more}`;
   }
+}
+
+function nameForeign({ index, pid, operations, actions }: ForeignKdamond): string {
+  const kinds = [...new Set(actions)];
+  const schemes = kinds.length === 0 ? 'no schemes' : `schemes ${kinds.join(', ')}`;
+  return `kdamond ${index} (pid ${pid}, ${operations}, ${schemes})`;
 }
 
 function describeForeign(kdamond: ForeignKdamond): string {
@@ -111,15 +118,15 @@ export class ExclusiveModuleError extends Error {
   readonly code = 'TIERD_DAMON_EXCLUSIVE';
   /** Parameter files that are on. */
   readonly parameters: readonly string[];
-  /** Who has DAMON, in a few words. */
+  /** Who has DAMON, short enough for a status line. */
   readonly holder: string;
 
   constructor(parameters: readonly string[], hint: string) {
-    const holder = parameters.map((path) => `${path} is Y`).join(', ');
-    super(`a kernel module holds DAMON exclusively: ${holder}. ${hint}`);
+    super(`a kernel module holds DAMON exclusively: ${parameters.map((path) => `${path} is Y`).join(', ')}. ${hint}`);
     this.name = 'ExclusiveModuleError';
     this.parameters = parameters;
-    this.holder = holder;
+    const modules = parameters.map((path) => path.replace(/^\/sys\/module\/(\w+)\/.*$/, '$1'));
+    this.holder = `kernel module ${modules.join(', ')}`;
   }
 }
 
