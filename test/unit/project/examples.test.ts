@@ -32,7 +32,8 @@ test('every metric of the alert rules exists', () => {
 });
 
 test('the drop-in for TCP is the one of the README, and lifts all that keeps the unit from the loopback', () => {
-  const settings = read('examples/systemd/tcp.conf').replaceAll(/^#.*\n/gm, '');
+  const dropIn = read('examples/systemd/tcp.conf');
+  const settings = dropIn.replaceAll(/^#.*\n/gm, '');
   expect(read('README.md')).toContain(`\n\`\`\`\n${settings}\`\`\`\n`);
   const unit = read('systemd/tierd.service');
   for (const [obstacle, lifted] of [
@@ -43,6 +44,8 @@ test('the drop-in for TCP is the one of the README, and lifts all that keeps the
     expect(unit.split('\n')).toContain(obstacle);
     expect(settings.split('\n')).toContain(lifted);
   }
+  const [, config = ''] = /^# .*tierd\.yaml: (.*)$/m.exec(dropIn) ?? [];
+  expect(parseConfig(config, 'tierd.yaml').api).toMatchObject({ tcpPort: 8642, tokenFile: '/etc/tierd/token' });
 });
 
 test('the README has a row for every metric', () => {
