@@ -179,6 +179,13 @@ export class TierdProcess extends Tierd {
     return this.#process.exited;
   }
 
+  /** In the guest, as its first log line tells. */
+  get pid(): number {
+    const start: unknown = JSON.parse(this.#process.lines[0] ?? '{}');
+    if (typeof start !== 'object' || start === null || !('pid' in start)) throw new Error('tierd has not told its pid');
+    return Number(start.pid);
+  }
+
   /** Waits for its end; gives the exit code. */
   async exitCode(timeoutMs = 60_000): Promise<number> {
     const late = sleep(timeoutMs, undefined, { ref: false });
@@ -189,10 +196,7 @@ export class TierdProcess extends Tierd {
   }
 
   async signal(name: 'TERM' | 'KILL' | 'STOP' | 'CONT'): Promise<void> {
-    const { lines } = this.#process;
-    const start: unknown = JSON.parse(lines[0] ?? '{}');
-    if (typeof start !== 'object' || start === null || !('pid' in start)) throw new Error('tierd has not told its pid');
-    await this.guest.check(`kill -${name} ${Number(start.pid)}`);
+    await this.guest.check(`kill -${name} ${this.pid}`);
   }
 
   async stop(): Promise<void> {
