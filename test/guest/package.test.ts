@@ -1,4 +1,5 @@
-import { mkdtemp, rm } from 'node:fs/promises';
+import { execFileSync } from 'node:child_process';
+import { appendFile, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -21,6 +22,7 @@ describe('the Debian package', () => {
     for (const version of [older, newer]) {
       packages.push(await buildDebianPackage({ architecture: 'amd64', directory, version }));
     }
+    await changeConfiguration(packages[0] ?? '');
     guest = await bootGuest({ kernel: '6.12', topology: 'numa2' });
     for (const path of packages) await guest.copyIn(path, `/root/${basename(path)}`);
   }, 1_800_000);
@@ -30,8 +32,12 @@ describe('the Debian package', () => {
     await rm(directory, { recursive: true, force: true });
   });
 
+  /** As unattended upgrades do: an edited configuration file stays, without a question. */
   const apt = (command: string) =>
-    guest.check(`DEBIAN_FRONTEND=noninteractive apt-get -y -q ${command} 2>&1`, { timeoutMs: 180_000 });
+    guest.check(
+      `DEBIAN_FRONTEND=noninteractive apt-get -y -q -o Dpkg::Options::=--force-confdef -o Dpkg::Options::=--force-confold ${command} 2>&1`,
+      { timeoutMs: 180_000 },
+    );
   const status = async (): Promise<{ version: string; state: string }> =>
     JSON.parse((await guest.run('tierd status --json')).stdout || '{"version":"","state":""}');
   const kdamondPids = async (): Promise<readonly number[]> => {
@@ -40,6 +46,8 @@ describe('the Debian package', () => {
     );
     return kdamonds.map(({ pid }) => pid);
   };
+  const mainPid = async () => (await guest.check('systemctl show -P MainPID tierd')).trim();
+  const policy = () => guest.check('tierd policy get');
   const runs = (version: string) =>
     eventually(`${version} is at work`, 120_000, async () => {
       const { version: found, state } = await status();
@@ -54,22 +62,45 @@ describe('the Debian package', () => {
     expect(await guest.check('tierd completion bash')).toContain('complete -F _tierd tierd');
   }, 300_000);
 
-  it('is upgraded while it runs: the same kdamonds, and the policy that was set', async () => {
+  it('is upgraded while it runs: the same kdamonds, the policy that was set, and the configuration that was edited', async () => {
+    await guest.check('echo "headroomMiB: 77" >>/etc/tierd/tierd.yaml');
     await guest.check('tierd policy set fastUtilization=0.8');
     const before = await kdamondPids();
     expect(before.length).toBeGreaterThan(0);
     await apt(`install /root/tierd_${newer}_amd64.deb`);
     await runs(newer);
     expect(await kdamondPids()).toEqual(before);
-    expect(await guest.check('tierd policy get')).toMatch(/^fastUtilization +0\.8 +REST$/m);
+    expect(await policy()).toMatch(/^fastUtilization +0\.8 +REST$/m);
+    expect(await policy()).toMatch(/^headroomMiB +77 +file$/m);
+    // What the package would have written lies beside it.
+    expect(await guest.check('cat /etc/tierd/tierd.yaml.dpkg-dist')).not.toContain('headroomMiB: 77');
   }, 300_000);
 
-  it('is removed with DAMON as it was, and purged without a trace', async () => {
+  it('is installed over itself: another process goes on with the same kdamonds', async () => {
+    const before = await kdamondPids();
+    const pid = await mainPid();
+    await apt(`install --reinstall /root/tierd_${newer}_amd64.deb`);
+    await eventually('another process is there', 120_000, async () => !['0', pid].includes(await mainPid()));
+    await runs(newer);
+    expect(await kdamondPids()).toEqual(before);
+    expect(await policy()).toMatch(/^fastUtilization +0\.8 +REST$/m);
+    expect(await policy()).toMatch(/^headroomMiB +77 +file$/m);
+  }, 300_000);
+
+  it('is removed with DAMON as it was, and comes back with what was set', async () => {
     await apt('remove tierd');
     expect((await guest.run('systemctl is-active tierd')).exitCode).not.toBe(0);
     expect((await guest.check('cat /sys/kernel/mm/damon/admin/kdamonds/nr_kdamonds')).trim()).toBe('0');
-    await guest.check('test -e /etc/tierd/tierd.yaml');
+    await apt(`install /root/tierd_${newer}_amd64.deb`);
+    await runs(newer);
+    expect((await guest.check('systemctl is-enabled tierd')).trim()).toBe('enabled');
+    expect(await policy()).toMatch(/^fastUtilization +0\.8 +REST$/m);
+    expect(await policy()).toMatch(/^headroomMiB +77 +file$/m);
+  }, 300_000);
+
+  it('is purged without a trace', async () => {
     await apt('purge tierd');
+    expect((await guest.check('cat /sys/kernel/mm/damon/admin/kdamonds/nr_kdamonds')).trim()).toBe('0');
     // /opt/tierd is the guest image's own: other tests mount their build there.
     const left = await guest.check(
       `find / -xdev \\( -path /opt -o -path /proc -o -path /sys -o -path /root -o -path /var/log \\) -prune -o -name '*tierd*' -print`,
@@ -79,3 +110,11 @@ describe('the Debian package', () => {
     expect((await guest.run('getent group tierd')).exitCode).toBe(2);
   }, 300_000);
 });
+
+/** Gives a package another configuration file than its successor has. */
+async function changeConfiguration(path: string): Promise<void> {
+  const unpacked = `${path}.unpacked`;
+  execFileSync('dpkg-deb', ['-R', path, unpacked]);
+  await appendFile(join(unpacked, 'etc/tierd/tierd.yaml'), '# An older file.\n');
+  execFileSync('dpkg-deb', ['--root-owner-group', '-Znone', '-b', unpacked, path], { stdio: 'ignore' });
+}
