@@ -6,7 +6,7 @@ import type { Progress } from '../guest/progress.ts';
 import { scenarios } from '../guest/scenarios.ts';
 import type { Stage } from '../guest/stage.ts';
 import type { TierdProcess } from '../guest/tierd-in-guest.ts';
-import { cpuOf, kdamondPids, pidOf } from './guest-cpu.ts';
+import { cpuOf, kdamondPids } from './guest-cpu.ts';
 import { IDLE_NODE } from './native-cost.ts';
 import { kibOf, NO_TIME } from './proc-text.ts';
 import type { DaemonCostResult, SnapshotResult } from './results.ts';
@@ -76,7 +76,7 @@ async function regionsOf(tierd: TierdProcess): Promise<number> {
 }
 
 async function costOf(guest: Guest, tierd: TierdProcess): Promise<DaemonCostResult> {
-  const pid = await pidOf(tierd);
+  const pid = String(tierd.pid);
   const kdamonds = await kdamondPids(guest);
   const idle = guest.spawn(`echo $$; exec node -e '${IDLE_NODE}'`);
   try {

@@ -4,7 +4,7 @@ import type { Progress } from '../guest/progress.ts';
 import type { Scenario } from '../guest/scenarios.ts';
 import { formatMeasurement, measure } from '../guest/scenarios.ts';
 import type { Stage } from '../guest/stage.ts';
-import { cpuOf, kdamondPids, pidOf } from './guest-cpu.ts';
+import { cpuOf, kdamondPids } from './guest-cpu.ts';
 import { middleOf } from './middle.ts';
 import type { EngineCostResult } from './results.ts';
 
@@ -46,7 +46,7 @@ async function runOnce(stage: Stage, scenario: Scenario, engine: EngineName, pro
     let before = await cpuOf(guest, pids);
     const start = async (): Promise<number> => {
       const tierd = await stage.startTierd({ engine });
-      pids = [await pidOf(tierd), ...(await kdamondPids(guest))];
+      pids = [String(tierd.pid), ...(await kdamondPids(guest))];
       before = await cpuOf(guest, pids);
       return tierd.readyTime;
     };

@@ -1,14 +1,6 @@
 import type { Guest } from '../guest/guest.ts';
-import type { TierdProcess } from '../guest/tierd-in-guest.ts';
 import type { CpuTime } from './proc-text.ts';
 import { cpuTimeOf } from './proc-text.ts';
-
-/** The daemon's pid in its guest: what it tells first has it. */
-export async function pidOf(tierd: TierdProcess): Promise<string> {
-  const pid = /"pid":(\d+)/.exec((await tierd.log())[0]?.text ?? '')?.[1];
-  if (pid === undefined) throw new Error('the daemon has not told its pid');
-  return pid;
-}
 
 export async function kdamondPids(guest: Guest): Promise<readonly string[]> {
   return (await guest.check(`pgrep -x 'kdamond\\.[0-9]+'`)).trim().split('\n');

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, it } from 'vitest';
-import { cpuOf, pidOf } from '../bench/guest-cpu.ts';
+import { cpuOf } from '../bench/guest-cpu.ts';
 import { eventually } from './eventually.ts';
 import { anonymousPages, counters } from './guest-memory.ts';
 import { fastNode, hotShareOf, mib, sampleNow, scenarios, slowNode } from './scenarios.ts';
@@ -91,7 +91,7 @@ export function pageTests(stage: () => Stage): void {
     const tierd = await stage().startTierd({ engine, monitoring, movePages: { maxCpuShare: 0.2 } });
     const hotShare = () => hotShareOf(sampleNow(stage().workloads));
     await stage().explain(async () => {
-      const pids = [await pidOf(tierd)];
+      const pids = [String(tierd.pid)];
       await eventually('memory moves', 60_000, () => hotShare() > 0.02);
       const before = { ...(await cpuOf(guest, pids)), hotShare: hotShare() };
       const deadline = Date.now() + 20_000;
@@ -175,7 +175,7 @@ export function probeTests(stage: () => Stage): void {
       expect(nodes.map(({ speedSource }) => speedSource)).toEqual(['hmat', 'hmat']);
       expect((await guest.check('ls /var/lib/tierd')).split('\n')).toContain('probe.json');
 
-      const pagesOn = await anonymousPages(guest, Number(await pidOf(tierd)));
+      const pagesOn = await anonymousPages(guest, tierd.pid);
       console.log(
         `${guest.kernel} own memory: ${pagesOn(fastNode)} pages on the fast node, ${pagesOn(slowNode)} on the slow one`,
       );
