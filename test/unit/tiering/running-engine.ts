@@ -1,5 +1,5 @@
 import { createWriteStream } from 'node:fs';
-import type { TieringRuntime } from '../../../tiering/controller.ts';
+import type { TieringOptions, TieringRuntime } from '../../../tiering/controller.ts';
 import { createTiering } from '../../../tiering/controller.ts';
 import type { RecordedEvent } from '../../../tiering/events/event.ts';
 import { maxNrAccesses } from '../../../tiering/plan.ts';
@@ -14,6 +14,28 @@ export const POLICY: Policy = {
 };
 /** FakeDamon's first kdamond; the others follow. */
 const FIRST_PID = 100;
+
+/** An engine over a kernel that is made up, which has not been started. */
+export function engineOver(kernel: FakeKernel, options: Partial<TieringOptions> = {}): Promise<TieringRuntime> {
+  const log = () => undefined;
+  return createTiering({
+    sysfs: kernel,
+    engine: 'damos',
+    policy: POLICY,
+    waitForDamon: false,
+    switchOffDamonStat: true,
+    logger: { debug: log, info: log, warn: log, error: log },
+    loadReceipt: async () => undefined,
+    saveReceipt: async () => undefined,
+    probing: {
+      measure: () => Promise.reject(new Error('this kernel is made up')),
+      load: async () => undefined,
+      save: async () => undefined,
+    },
+    ownMemory: 'any',
+    ...options,
+  });
+}
 
 /** The engine at work over a kernel that is made up, whose slow node is hot to a fifth. */
 export class RunningEngine {
@@ -37,23 +59,7 @@ export class RunningEngine {
   /** Resolves when every node has been seen once. */
   static async start(policy: Policy = POLICY): Promise<RunningEngine> {
     const kernel = new FakeKernel();
-    const log = () => undefined;
-    const runtime = await createTiering({
-      sysfs: kernel,
-      engine: 'damos',
-      policy,
-      waitForDamon: false,
-      switchOffDamonStat: true,
-      logger: { debug: log, info: log, warn: log, error: log },
-      loadReceipt: async () => undefined,
-      saveReceipt: async () => undefined,
-      probing: {
-        measure: () => Promise.reject(new Error('this kernel is made up')),
-        load: async () => undefined,
-        save: async () => undefined,
-      },
-      ownMemory: 'any',
-    });
+    const runtime = await engineOver(kernel, { policy });
     await runtime.start();
     const engine = new RunningEngine(kernel, runtime);
     await runtime.ready;
