@@ -62,7 +62,7 @@ export function serviceLifeTests(stage: () => Stage): void {
     }
   }, 240_000);
 
-  it('that hangs is killed by the watchdog and started again, and goes on with its kdamonds', async () => {
+  it('when it hangs it is killed by the watchdog and started again, and goes on with its kdamonds', async () => {
     const { guest } = stage();
     const service = await TierdService.install(guest);
     await service.configure({});
