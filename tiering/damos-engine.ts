@@ -1,6 +1,7 @@
 import type { DamonDriver } from './damon/driver.ts';
 import type { ProbedFeatures } from './damon/features.ts';
 import { requireMigration } from './damon/features.ts';
+import type { EffectiveQuotas } from './effective-quotas.ts';
 import type { Engine } from './engine.ts';
 import { describeLeftOut } from './filter-limit.ts';
 import type { Flow } from './flow-ledger.ts';
@@ -17,7 +18,7 @@ const MOVING_FOR_MS = 15_000;
 
 export interface DamosEngineOptions {
   readonly driver: Pick<DamonDriver, 'kdamonds'>;
-  readonly observer: Pick<Observer, 'schemeFlows'>;
+  readonly observer: Pick<Observer, 'schemeFlows'> & { readonly effectiveQuotas: Pick<EffectiveQuotas, 'look'> };
   readonly fleet: Pick<KdamondFleet, 'bring'>;
   readonly logger: Logger;
   readonly nowMs: () => number;

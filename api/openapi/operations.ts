@@ -11,9 +11,9 @@ export interface Operation {
   readonly summary: string;
   /** Also answers as text for a terminal. */
   readonly hasText?: boolean;
-  /** What the body is. The operation checks it itself, so that what is wrong is named key by key. */
   /** Of answers with 2xx, by name in lower case. */
   readonly headers?: readonly HeaderName[];
+  /** What the body is. The operation checks it itself, so that what is wrong is named key by key. */
   readonly body?: { readonly schema: object; readonly mediaTypes: readonly string[]; readonly description: string };
 }
 

@@ -34,6 +34,7 @@ export function schemesText({ kdamonds }: SchemesBody, columns = DEFAULT_COLUMNS
       columns,
     ),
     '',
+    ...goalLines(kdamonds),
     ...effectiveLines(kdamonds),
   ];
   return `${lines.join('\n')}\n`;
@@ -43,6 +44,16 @@ function kdamondLine(kdamond: Kdamond): string {
   const { index, pid, nodeId, samplingIntervalUs, aggregationIntervalUs, nrRegions, minRegions, maxRegions } = kdamond;
   const intervals = `every ${samplingIntervalUs / 1000} ms, ${aggregationIntervalUs / 1000} ms an aggregation`;
   return `kdamond ${index} (pid ${pid}) watches node ${nodeId}: ${intervals}, ${nrRegions} regions (${minRegions} to ${maxRegions})`;
+}
+
+function goalLines(kdamonds: readonly Kdamond[]): string[] {
+  return kdamonds.flatMap(({ nodeId, schemes }) =>
+    schemes.flatMap(({ name, quota: { goal } }) =>
+      goal === undefined
+        ? []
+        : `goal of node ${nodeId}, ${name}: nothing moves once ${goal.targetBp / 100} % of what matches is on node ${goal.nodeId}`,
+    ),
+  );
 }
 
 /** Where the kernel has another quota than it was asked for; a column for it would not fit. */

@@ -16,7 +16,7 @@ import { measureNativeCost } from './native-cost.ts';
 import { timeNativeAnswers } from './native-latency.ts';
 import type { BenchOptions, Kernel, Part } from './options.ts';
 import { GUEST_PARTS, parseOptions, USAGE } from './options.ts';
-import { heldLoop, compareNativeScans, comparePageWork } from './page-work.ts';
+import { compareNativeScans, comparePageWork, heldLoop } from './page-work.ts';
 import { comparePlacement, PLACEMENTS } from './placement.ts';
 import { report } from './report.ts';
 import { timeAnswers, tooSlow } from './rest-latency.ts';

@@ -43,7 +43,9 @@ describe('the same work by tierd and by C', () => {
   test('an event loop that was held for more than 20 ms is a failure', () => {
     const result = pageWorkResult('this machine', work, tierd, peer);
     expect(heldLoop([result])).toEqual([]);
-    expect(heldLoop([result, { ...result, tierdLoopDelayMs: 21 }])).toEqual([expect.stringContaining('late by 21.0 ms')]);
+    expect(heldLoop([result, { ...result, tierdLoopDelayMs: 21 }])).toEqual([
+      expect.stringContaining('late by 21.0 ms'),
+    ]);
   });
 
   test('rounds come as one line of JSON', () => {

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { parse } from 'yaml';
 import { METRICS } from '../../../api/metrics/definitions.ts';
+import { parseConfig } from '../../../daemon/config.ts';
 
 const read = (path: string): string => readFileSync(new URL(`../../../${path}`, import.meta.url), 'utf8');
 const known = new Set([...METRICS.map(({ name }) => name), 'tierd_http_request_duration_seconds']);

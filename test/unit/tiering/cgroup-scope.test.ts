@@ -26,7 +26,7 @@ test('the engine damos says once what its filters leave out, and again when that
   const quiet = () => undefined;
   const engine = new DamosEngine({
     driver: { kdamonds: [] },
-    observer: { schemeFlows: async () => new Map() },
+    observer: { schemeFlows: async () => new Map(), effectiveQuotas: { look: async () => undefined } },
     fleet: { bring: async () => undefined },
     logger: { debug: quiet, info: quiet, warn: (_, message) => warnings.push(message), error: quiet },
     nowMs: () => 0,
