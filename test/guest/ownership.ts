@@ -14,6 +14,21 @@ import {
 import { eventually } from './eventually.ts';
 import type { Stage } from './stage.ts';
 
+/** A kernel module that holds DAMON for itself (on by default from 6.17). */
+export function damonStatTests(currentStage: () => Stage, hasDamonStat: boolean): void {
+  it(`${hasDamonStat ? 'switches DAMON_STAT off while it runs, and on again' : 'does without DAMON_STAT'}`, async () => {
+    const stage = currentStage();
+    const state = hasDamonStat ? 'Y' : undefined;
+    expect(await damonStatState(stage.guest)).toBe(state);
+    const tierd = await stage.startTierd();
+    await stage.explain(async () => {
+      expect(await damonStatState(stage.guest)).toBe(hasDamonStat ? 'N' : undefined);
+      await tierd.stop();
+      expect(await damonStatState(stage.guest)).toBe(state);
+    });
+  });
+}
+
 /** Whose DAMON is it: what tierd leaves alone, takes, gives back and finds again. */
 export function ownershipTests(currentStage: () => Stage, hasDamonStat: boolean): void {
   it('leaves a kdamond alone that it did not start, and says whose it is', async () => {
@@ -56,18 +71,6 @@ export function ownershipTests(currentStage: () => Stage, hasDamonStat: boolean)
       await removeKdamonds(guest);
       await switchDamonStat(guest, statBefore === 'Y');
     }
-  });
-
-  it(`${hasDamonStat ? 'switches DAMON_STAT off while it runs, and on again' : 'does without DAMON_STAT'}`, async () => {
-    const stage = currentStage();
-    const state = hasDamonStat ? 'Y' : undefined;
-    expect(await damonStatState(stage.guest)).toBe(state);
-    const tierd = await stage.startTierd();
-    await stage.explain(async () => {
-      expect(await damonStatState(stage.guest)).toBe(hasDamonStat ? 'N' : undefined);
-      await tierd.stop();
-      expect(await damonStatState(stage.guest)).toBe(state);
-    });
   });
 
   it('goes on with its kdamonds after SIGKILL, through changes of policy, and leaves nothing after SIGTERM', async () => {

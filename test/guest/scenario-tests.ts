@@ -64,7 +64,11 @@ export function scenarioTests(stage: () => Stage, { label, config = {}, only }: 
   });
 
   it('shift: follows when hot and cold memory swap roles', async () => {
-    const measured = await stage().play(scenarios.shift, { untilHotShare: 0.9, timeoutMs: patience * 60_000 }, start);
+    const measured = await stage().play(
+      scenarios.shift,
+      { untilHotShare: 0.9, timeoutMs: patience * 60_000, watchMs: 1_000 },
+      start,
+    );
     await stage().explain(() => {
       expect(measured.secondsTo[90]).not.toBeNull();
       expect(measured.secondsTo[90]).toBeLessThanOrEqual(patience * 60);

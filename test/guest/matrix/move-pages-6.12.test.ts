@@ -2,7 +2,5 @@ import { scenarioTests } from '../scenario-tests.ts';
 import { onTwoNodes } from '../two-nodes.ts';
 
 onTwoNodes('engine move_pages on 6.12', '6.12', (stage) => {
-  // `full` and `target` are in npm test.
-  const only = ['room', 'many', 'shift', 'overcommit'] as const;
-  scenarioTests(stage, { label: '6.12 move_pages', config: { engine: 'move_pages' }, only });
+  scenarioTests(stage, { label: '6.12 move_pages', config: { engine: 'move_pages' } });
 });

@@ -1,0 +1,9 @@
+import { hotShareTests } from '../hot-share-tests.ts';
+import { scenarioTests } from '../scenario-tests.ts';
+import { onTwoNodes } from '../two-nodes.ts';
+
+onTwoNodes('tierd on 6.12', '6.12', (stage) => {
+  // The others are in npm test.
+  scenarioTests(stage, { label: '6.12', only: ['many', 'overcommit'] });
+  hotShareTests(stage);
+});
