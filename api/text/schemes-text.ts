@@ -2,6 +2,7 @@ import type { SchemesBody } from '../views/schemes-view.ts';
 import type { Column } from './columns.ts';
 import { DEFAULT_COLUMNS, formatColumns } from './columns.ts';
 import { formatBytes } from './units.ts';
+import { wrapped } from './wrap.ts';
 
 const COLUMNS: readonly Column[] = [
   { title: 'NODE', align: 'right' },
@@ -37,7 +38,7 @@ export function schemesText({ kdamonds }: SchemesBody, columns = DEFAULT_COLUMNS
     ...goalLines(kdamonds),
     ...effectiveLines(kdamonds),
   ];
-  return `${lines.join('\n')}\n`;
+  return wrapped(lines, columns);
 }
 
 function kdamondLine(kdamond: Kdamond): string {
@@ -46,6 +47,7 @@ function kdamondLine(kdamond: Kdamond): string {
   return `kdamond ${index} (pid ${pid}) watches node ${nodeId}: ${intervals}, ${nrRegions} regions (${minRegions} to ${maxRegions})`;
 }
 
+/** Where the kernel itself ends migrations. */
 function goalLines(kdamonds: readonly Kdamond[]): string[] {
   return kdamonds.flatMap(({ nodeId, schemes }) =>
     schemes.flatMap(({ name, quota: { goal } }) =>

@@ -8,6 +8,7 @@ import { SnapshotSchema } from '../../../api/views/snapshot-view.ts';
 import { StatusSchema } from '../../../api/views/status-view.ts';
 import { TopologySchema } from '../../../api/views/topology-view.ts';
 import { PolicySchema } from '../../../tiering/policy.ts';
+import type { SchemeView } from '../../../tiering/service.ts';
 import { largeSnapshot, MIB } from './fake-service.ts';
 import { harness } from './harness.ts';
 
@@ -70,6 +71,28 @@ describe('GET', () => {
     expect((await api.inject('/v1/schemes')).json().kdamonds[0].schemes[0]).not.toHaveProperty('effectiveQuotaBytes');
     expect(await text()).toContain('effective quotas: not told');
     expect((await api.inject('/metrics')).body).not.toContain('tierd_scheme_effective_quota_bytes{');
+  });
+
+  test("schemes have the kernel's goal, as JSON and text of at most 100 columns", async () => {
+    const { api, service } = harness();
+    const goal = { metric: 'node_eligible_mem_bp', nodeId: 0, targetBp: 5500 } as const;
+    const range = { start: 0, end: 2 ** 30 };
+    const withGoal = ({ scheme, ...view }: SchemeView): SchemeView => ({
+      ...view,
+      scheme: {
+        ...scheme,
+        name: `promote to node 0 from /${'long/'.repeat(20)}`,
+        quota: { ...scheme.quota, goal },
+        filters: [{ type: 'addr', range, matching: true, allow: false }],
+      },
+    });
+    const views = service.schemes().map((view) => ({ ...view, schemes: view.schemes.map(withGoal) }));
+    service.schemes = () => views;
+    const [kdamond] = (await api.inject('/v1/schemes')).json().kdamonds;
+    expect(kdamond.schemes[0]).toMatchObject({ quota: { goal }, filters: [{ type: 'addr', range }] });
+    const lines = (await api.inject('/v1/schemes?format=text')).body.split('\n');
+    expect(lines.join(' ')).toContain('nothing moves once 55 % of what matches is on node 0');
+    expect(Math.max(...lines.map((line) => line.length))).toBeLessThanOrEqual(100);
   });
 
   test('snapshot has rates, ages, temperatures and totals', async () => {
