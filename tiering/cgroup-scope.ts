@@ -1,7 +1,7 @@
 import { CGROUP_MOUNT, cgroupBelow, isCgroup } from '../numa/cgroups.ts';
 import type { SysFs } from '../numa/sysfs.ts';
-import type { CgroupScope } from './plan.ts';
 import type { Policy } from './policy.ts';
+import type { CgroupScope } from './scheme.ts';
 
 /**
  * The policy's cgroups with all that live below them now, since a memcg filter matches exactly one cgroup. Cgroups that do not exist are left out:

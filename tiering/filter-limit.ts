@@ -1,4 +1,4 @@
-import type { CgroupScope } from './plan.ts';
+import type { CgroupScope } from './scheme.ts';
 
 /** Filters of a kind in one scheme (or, where filters only reject, schemes of one direction): more would make every pass slow. */
 const MAX_MEMCG_FILTERS = 256;

@@ -5,6 +5,7 @@ import type { Policy } from './policy.ts';
 import type {
   AccessPattern,
   Bounds,
+  CgroupScope,
   DamonFeatures,
   DesiredKdamond,
   DesiredScheme,
@@ -42,12 +43,6 @@ const WATCHING: DesiredScheme = {
   quota: { bytes: 0, resetIntervalMs: 0, weights: WEIGHTS },
   filters: [],
 };
-
-/** Cgroups in scope with all below them, as memcg filters match exactly one cgroup each. */
-export interface CgroupScope {
-  readonly include: readonly string[];
-  readonly exclude: readonly string[];
-}
 
 export interface PlanInput {
   readonly topology: Topology;

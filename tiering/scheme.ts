@@ -47,6 +47,12 @@ export type SchemeFilter =
   | { readonly type: 'memcg'; readonly memcgPath: string; readonly matching: boolean; readonly allow: boolean }
   | { readonly type: 'addr'; readonly range: AddressRange; readonly matching: boolean; readonly allow: boolean };
 
+/** Cgroups in scope with all below them, as memcg filters match exactly one cgroup each. */
+export interface CgroupScope {
+  readonly include: readonly string[];
+  readonly exclude: readonly string[];
+}
+
 export interface DesiredScheme {
   readonly name: string;
   readonly action: SchemeAction;

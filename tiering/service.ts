@@ -2,6 +2,7 @@ import type { ProbeReport } from '../numa/probe/result.ts';
 import type { Topology } from '../numa/topology.ts';
 import type { Finding } from './doctor/finding.ts';
 import type { EngineName, PageAccounts } from './engine.ts';
+import type { EngineState } from './engine-state.ts';
 import type { EventLog } from './events/event-log.ts';
 import type { HistoryAnswer, HistoryQuery } from './history/history.ts';
 import type { Interleave } from './interleave/interleave.ts';
@@ -67,10 +68,6 @@ export interface PolicyPlans {
   readonly before: readonly DesiredKdamond[];
   readonly after: readonly DesiredKdamond[];
 }
-
-/** `degraded`: see `problem`; `aside`: DAMON is left to others, see `problem`; `paused`: by order; `moving`: some scheme may move memory; `settled`: none need. */
-export const ENGINE_STATES = ['starting', 'paused', 'moving', 'settled', 'degraded', 'aside', 'stopped'] as const;
-export type EngineState = (typeof ENGINE_STATES)[number];
 
 export interface Status {
   readonly state: EngineState;

@@ -1,6 +1,6 @@
+import { ENGINE_STATES } from '../../tiering/engine-state.ts';
 import { isPromotion } from '../../tiering/scheme.ts';
 import type { Status, TieringService } from '../../tiering/service.ts';
-import { ENGINE_STATES } from '../../tiering/service.ts';
 
 /** What metrics are made of: one look at the service. */
 export interface MetricsInput {

@@ -1,7 +1,7 @@
 import type { Static } from 'typebox';
 import Type from 'typebox';
+import { ENGINE_STATES } from '../../tiering/engine-state.ts';
 import type { TieringService } from '../../tiering/service.ts';
-import { ENGINE_STATES } from '../../tiering/service.ts';
 import type { Host } from '../host.ts';
 import { HostSchema } from '../host.ts';
 import type { OperatorSettings } from '../policy/operator-settings.ts';

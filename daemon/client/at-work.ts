@@ -1,6 +1,6 @@
 import { compileCheck } from '../../api/schema/check.ts';
 import { StatusSchema } from '../../api/views/status-view.ts';
-import type { EngineState } from '../../tiering/service.ts';
+import type { EngineState } from '../../tiering/engine-state.ts';
 import type { Answer } from './ask.ts';
 import { NotAtWorkError } from './errors.ts';
 

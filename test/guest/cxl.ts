@@ -1,12 +1,12 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { GuestError } from './errors.ts';
-import type { Guest } from './guest.ts';
+import type { CommandRunner } from './guest-process.ts';
 import { tail } from './host-process.ts';
 
 const modules = 'cxl_acpi cxl_pci cxl_mem cxl_port dax_cxl kmem device_dax';
 
 /** Makes a region of the guest's CXL memory device and waits until node 1 has its memory. */
-export async function bringUpCxlMemory(guest: Guest, onlineMovable: boolean): Promise<void> {
+export async function bringUpCxlMemory(guest: CommandRunner, onlineMovable: boolean): Promise<void> {
   if (onlineMovable) await guest.check('echo online_movable >/sys/devices/system/memory/auto_online_blocks');
   await guest.check(`modprobe -a ${modules}`, { timeoutMs: 120_000 });
   await waitFor(guest, 'test -e /sys/bus/cxl/devices/mem0 && test -e /sys/bus/cxl/devices/decoder0.0', 'the device');
@@ -22,7 +22,7 @@ export async function bringUpCxlMemory(guest: Guest, onlineMovable: boolean): Pr
   );
 }
 
-async function waitFor(guest: Guest, condition: string, what: string): Promise<void> {
+async function waitFor(guest: CommandRunner, condition: string, what: string): Promise<void> {
   const deadline = Date.now() + 120_000;
   while ((await guest.run(condition)).exitCode !== 0) {
     if (Date.now() > deadline) {

@@ -11,6 +11,19 @@ export interface CommandResult {
   readonly stderr: string;
 }
 
+export interface RunOptions {
+  /** Default 60 seconds; the command and all it started are killed at its end. */
+  readonly timeoutMs?: number;
+  /** Text for the command's standard input; none when not given. */
+  readonly stdin?: string;
+}
+
+/** What runs commands in a guest; `check` throws when one fails. */
+export interface CommandRunner {
+  run(command: string, options?: RunOptions): Promise<CommandResult>;
+  check(command: string, options?: RunOptions): Promise<string>;
+}
+
 /** A command running in the guest in the background. */
 export class GuestProcess implements AsyncIterable<string> {
   readonly command: string;

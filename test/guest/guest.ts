@@ -6,7 +6,7 @@ import type { Readable, Writable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { bringUpCxlMemory } from './cxl.ts';
 import { GuestError, messageOf } from './errors.ts';
-import type { CommandResult } from './guest-process.ts';
+import type { CommandResult, RunOptions } from './guest-process.ts';
 import { GuestProcess } from './guest-process.ts';
 import { ensureHostPackages } from './host-packages.ts';
 import { collect, runHost, shellQuote, tail } from './host-process.ts';
@@ -43,13 +43,6 @@ export interface BootOptions {
   readonly bootTimeoutMs?: number;
   /** Receives progress lines; stderr when not given. */
   readonly onProgress?: Progress;
-}
-
-export interface RunOptions {
-  /** Default 60 seconds; the command and all it started are killed at its end. */
-  readonly timeoutMs?: number;
-  /** Text for the command's standard input; none when not given. */
-  readonly stdin?: string;
 }
 
 /** A Unix socket of the guest, reachable here. */

@@ -1,21 +1,11 @@
-import { afterEach, expect, it } from 'vitest';
-import type { Guest } from './guest.ts';
-import { bootWithTierd, discoverInGuest, TierdProcess } from './tierd-in-guest.ts';
+import { expect } from 'vitest';
+import { itInOwnGuest } from './own-guest.ts';
+import { discoverInGuest, TierdProcess } from './tierd-in-guest.ts';
 
-let guest: Guest | undefined;
-
-afterEach(async () => {
-  await guest?.shutdown();
-  guest = undefined;
-});
-
-// Long, for the image may have to be built and another guest of this machine may have to end first.
-const limitMs = 1_800_000;
-
-it(
+itInOwnGuest(
   'without HMAT: how fast nodes are is known by distance only, until it is measured',
-  async () => {
-    guest = await bootWithTierd({ kernel: '6.12', topology: 'numa2-no-hmat' });
+  { kernel: '6.12', topology: 'numa2-no-hmat' },
+  async (guest) => {
     const tierd = await TierdProcess.start(guest);
     const told = async () => {
       const { nodes, tiers, paths } = await tierd.api.topology();
@@ -37,13 +27,12 @@ it(
     expect(await told()).toEqual({ ...before, sources: ['probe', 'probe'] });
     await tierd.stop();
   },
-  limitMs,
 );
 
-it(
+itInOwnGuest(
   'a kernel without DAMON: says so in one line; the topology is right all the same',
-  async () => {
-    guest = await bootWithTierd({ kernel: '6.1', topology: 'numa2' });
+  { kernel: '6.1', topology: 'numa2' },
+  async (guest) => {
     for (const engine of ['auto', 'move_pages']) {
       const tierd = await TierdProcess.launch(guest, { engine });
       expect(await tierd.exitCode()).toBe(82);
@@ -57,5 +46,4 @@ it(
       { nodeId: 1, promotionTarget: 0 },
     ]);
   },
-  limitMs,
 );

@@ -1,5 +1,5 @@
+import type { EngineState } from '../engine-state.ts';
 import type { MigrationState } from '../jobs/migration-job.ts';
-import type { EngineState } from '../service.ts';
 
 /** Something that happened, and what a program may want to know of it; `message` says it to people. */
 export type TieringEvent = { readonly message: string } & (

@@ -1,6 +1,6 @@
 import { cgroupProcesses, userProcesses } from '../../numa/page-maps/processes.ts';
 import type { SysFs } from '../../numa/sysfs.ts';
-import type { CgroupScope } from '../plan.ts';
+import type { CgroupScope } from '../scheme.ts';
 
 /** The processes whose memory may be moved; undefined: all. Memory goes with the process that maps it, not with the cgroup that it is charged to. */
 export async function processesInScope(sysfs: SysFs, scope: CgroupScope): Promise<ReadonlySet<number> | undefined> {

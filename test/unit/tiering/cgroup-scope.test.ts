@@ -1,8 +1,8 @@
 import { expect, test } from 'vitest';
 import { resolveScope } from '../../../tiering/cgroup-scope.ts';
 import { DamosEngine } from '../../../tiering/damos-engine.ts';
-import type { CgroupScope } from '../../../tiering/plan.ts';
 import { DEFAULT_POLICY } from '../../../tiering/policy.ts';
+import type { CgroupScope } from '../../../tiering/scheme.ts';
 import { makeEmptyTree } from '../numa/page-maps/proc-tree.ts';
 import { ALL_FEATURES, machine } from './machines.ts';
 

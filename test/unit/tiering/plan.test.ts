@@ -1,11 +1,11 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { describeLeftOut } from '../../../tiering/filter-limit.ts';
-import type { CgroupScope, PlanInput } from '../../../tiering/plan.ts';
+import type { PlanInput } from '../../../tiering/plan.ts';
 import { maxNrAccesses, plan } from '../../../tiering/plan.ts';
 import type { Policy } from '../../../tiering/policy.ts';
 import { DEFAULT_POLICY } from '../../../tiering/policy.ts';
-import type { DamonFeatures, DesiredKdamond } from '../../../tiering/scheme.ts';
+import type { CgroupScope, DamonFeatures, DesiredKdamond } from '../../../tiering/scheme.ts';
 import { isPromotion } from '../../../tiering/scheme.ts';
 import type { NodeOrders } from '../../../tiering/tuner/order.ts';
 import type { Reach } from '../../../tiering/tuner/reach.ts';
