@@ -107,9 +107,11 @@ export class KdamondFleet {
     onSwitchOff: OnSwitchOff,
     nowMs: number,
   ): Promise<string | undefined> {
-    if (this.#aside !== undefined || nowMs - this.#healthAtMs < HEALTH_EVERY_MS) return undefined;
-    this.#healthAtMs = nowMs;
     const { driver, observer, logger } = this.#options;
+    // What is known already must not wait, or it would be started again as a matter of course.
+    const isDue = driver.hasLost || nowMs - this.#healthAtMs >= HEALTH_EVERY_MS;
+    if (this.#aside !== undefined || !isDue) return undefined;
+    this.#healthAtMs = nowMs;
     const off = (await driver.alive()).filter(({ alive }) => !alive);
     const [first] = off;
     if (first === undefined) return undefined;

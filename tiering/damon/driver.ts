@@ -127,6 +127,11 @@ export class DamonDriver {
       .sort((a, b) => a.index - b.index);
   }
 
+  /** Whether a command has found a kdamond gone; alive() tells which. */
+  get hasLost(): boolean {
+    return [...this.#slots.values()].some(({ dead }) => dead);
+  }
+
   /**
    * Makes sure that DAMON is free or ours, and finds out what it can do. With the receipt of an earlier process of this boot,
    * its kdamonds are adopted without a restart, and what had died is started again. Changes nothing that a receipt does not
