@@ -2,6 +2,9 @@ import { it } from 'vitest';
 import type { Guest } from './guest.ts';
 import { bootWithTierd } from './tierd-in-guest.ts';
 
+/** Long, for the image may have to be built and another guest of this machine may have to end first. */
+const limitMs = 1_800_000;
+
 /** A test in a guest that is booted for it alone. */
 export function itInOwnGuest(
   title: string,
@@ -15,6 +18,5 @@ export function itInOwnGuest(
     } finally {
       await guest.shutdown();
     }
-  }, // Long, for the image may have to be built and another guest of this machine may have to end first.
-  1_800_000);
+  }, 1_800_000); // Long, for the image may have to be built and another guest of this machine may have to end first.
 }
