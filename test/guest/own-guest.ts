@@ -11,12 +11,16 @@ export function itInOwnGuest(
   options: Parameters<typeof bootWithTierd>[0],
   test: (guest: Guest) => Promise<void>,
 ): void {
-  it(title, async () => {
-    const guest = await bootWithTierd(options);
-    try {
-      await test(guest);
-    } finally {
-      await guest.shutdown();
-    }
-  }, 1_800_000); // Long, for the image may have to be built and another guest of this machine may have to end first.
+  it(
+    title,
+    async () => {
+      const guest = await bootWithTierd(options);
+      try {
+        await test(guest);
+      } finally {
+        await guest.shutdown();
+      }
+    },
+    limitMs,
+  );
 }
