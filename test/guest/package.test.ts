@@ -25,6 +25,8 @@ describe('the Debian package', () => {
     await changeConfiguration(packages[0] ?? '');
     guest = await bootGuest({ kernel: '6.12', topology: 'numa2' });
     for (const path of packages) await guest.copyIn(path, `/root/${basename(path)}`);
+    // As the image was built: nothing may start. A host says no such thing.
+    await guest.check('rm -f /usr/sbin/policy-rc.d');
   }, 1_800_000);
 
   afterAll(async () => {
