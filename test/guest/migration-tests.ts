@@ -67,6 +67,8 @@ async function placed(stage: Stage): Promise<{ api: ApiClient; pid: number }> {
     processes: [{ name: 'migration', cold, prefix }],
   });
   const { api } = await stage.startTierd({ engine: 'move_pages', dryRun: true });
+  // A start is work too, and long on an emulated machine: page maps are read, code is compiled.
+  await sleep(8_000);
   return { api, pid: workload?.latest.pid ?? 0 };
 }
 
