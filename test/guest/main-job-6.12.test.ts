@@ -10,7 +10,7 @@ import { onTwoNodes } from './two-nodes.ts';
 
 // What is not here for its time is in matrix/.
 onTwoNodes('tierd on 6.12', '6.12', (stage) => {
-  scenarioTests(stage, { label: '6.12', only: ['room', 'full', 'shift', 'target'] });
+  scenarioTests(stage, { label: '6.12', only: ['full', 'target'] });
   damonStatTests(stage, false);
   ownershipTests(stage, false);
   restTests(stage);

@@ -1,12 +1,10 @@
 import { hotShareGoalTests } from './hot-share-tests.ts';
 import { interleaveTests } from './interleave-tests.ts';
 import { damonStatTests } from './ownership.ts';
-import { scenarioTests } from './scenario-tests.ts';
 import { onTwoNodes } from './two-nodes.ts';
 
 // What this kernel has that 6.12 has not; all the rest is in matrix/.
 onTwoNodes('tierd on 7.3', '7.3', (stage) => {
-  scenarioTests(stage, { label: '7.3', only: ['full'] });
   damonStatTests(stage, true);
   hotShareGoalTests(stage);
   interleaveTests(stage);

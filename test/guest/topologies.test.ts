@@ -1,6 +1,6 @@
 import { expect } from 'vitest';
 import { itInOwnGuest } from './own-guest.ts';
-import { discoverInGuest, TierdProcess } from './tierd-in-guest.ts';
+import { TierdProcess } from './tierd-in-guest.ts';
 
 itInOwnGuest(
   'without HMAT: how fast nodes are is known by distance only, until it is measured',
@@ -26,24 +26,5 @@ itInOwnGuest(
     expect((await tierd.api.send('POST', '/v1/probe')).status).toBe(200);
     expect(await told()).toEqual({ ...before, sources: ['probe', 'probe'] });
     await tierd.stop();
-  },
-);
-
-itInOwnGuest(
-  'a kernel without DAMON: says so in one line; the topology is right all the same',
-  { kernel: '6.1', topology: 'numa2' },
-  async (guest) => {
-    for (const engine of ['auto', 'move_pages']) {
-      const tierd = await TierdProcess.launch(guest, { engine });
-      expect(await tierd.exitCode()).toBe(82);
-      expect(tierd.stderr).toMatch(/^tierd: .*DAMON.*\n$/);
-    }
-    const { tiers, tierSource, paths } = await discoverInGuest(guest);
-    expect(tiers.map(({ nodeIds }) => nodeIds)).toEqual([[0], [1]]);
-    expect(tierSource).toBe('derived');
-    expect(paths).toEqual([
-      { nodeId: 0, demotionTarget: 1 },
-      { nodeId: 1, promotionTarget: 0 },
-    ]);
   },
 );

@@ -4,6 +4,6 @@ import { onTwoNodes } from '../two-nodes.ts';
 
 onTwoNodes('tierd on 6.12', '6.12', (stage) => {
   // The others are in npm test.
-  scenarioTests(stage, { label: '6.12', only: ['many', 'overcommit'] });
+  scenarioTests(stage, { label: '6.12', only: ['room', 'many', 'shift', 'overcommit'] });
   hotShareTests(stage);
 });

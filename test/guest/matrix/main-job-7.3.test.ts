@@ -4,8 +4,7 @@ import { scenarioTests } from '../scenario-tests.ts';
 import { onTwoNodes } from '../two-nodes.ts';
 
 onTwoNodes('tierd on 7.3', '7.3', (stage) => {
-  // `full` is in npm test.
-  scenarioTests(stage, { label: '7.3', only: ['room', 'many', 'shift', 'overcommit', 'target'] });
+  scenarioTests(stage, { label: '7.3' });
   ownershipTests(stage, true);
   restTests(stage);
 });

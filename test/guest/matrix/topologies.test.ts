@@ -1,6 +1,6 @@
 import { expect } from 'vitest';
 import { itInOwnGuest } from '../own-guest.ts';
-import { TierdProcess } from '../tierd-in-guest.ts';
+import { discoverInGuest, TierdProcess } from '../tierd-in-guest.ts';
 
 itInOwnGuest(
   'two sockets: each pairs up with the expander of its own',
@@ -41,3 +41,22 @@ itInOwnGuest('three tiers: a chain', { kernel: '7.3', topology: 'three-tiers' },
   expect((await tierd.api.schemes()).kdamonds.map(({ nodeId }) => nodeId)).toEqual([0, 1, 2]);
   await tierd.stop();
 });
+
+itInOwnGuest(
+  'a kernel without DAMON: says so in one line; the topology is right all the same',
+  { kernel: '6.1', topology: 'numa2' },
+  async (guest) => {
+    for (const engine of ['auto', 'move_pages']) {
+      const tierd = await TierdProcess.launch(guest, { engine });
+      expect(await tierd.exitCode()).toBe(82);
+      expect(tierd.stderr).toMatch(/^tierd: .*DAMON.*\n$/);
+    }
+    const { tiers, tierSource, paths } = await discoverInGuest(guest);
+    expect(tiers.map(({ nodeIds }) => nodeIds)).toEqual([[0], [1]]);
+    expect(tierSource).toBe('derived');
+    expect(paths).toEqual([
+      { nodeId: 0, demotionTarget: 1 },
+      { nodeId: 1, promotionTarget: 0 },
+    ]);
+  },
+);
