@@ -8,15 +8,18 @@ export const MIN_BATCH_BYTES = 2 * MIB;
 
 const BATCHES_PER_SECOND = 4;
 
+/** Timers wake late, by a little each time. */
+const MADE_UP_MS = 1000 / BATCHES_PER_SECOND;
+
 /**
- * Keeps a migration to its bytes a second: small steps, so that it flows and can be stopped, and a wait after each. Time that
- * was lost is not made up for, which would be a burst. Pure: times are given, in milliseconds.
+ * Keeps a migration to its bytes a second: small steps, so that it flows and can be stopped, and a wait after each. Of time that
+ * was lost as much as a batch takes is made up for; more would be a burst. Pure: times are given, in milliseconds.
  */
 export class Pace {
   /** Most bytes to move in one batch. */
   readonly batchBytes: number;
   readonly #bytesPerMs: number;
-  #nextAtMs = 0;
+  #nextAtMs: number | undefined;
 
   constructor(maxBytesPerSecond: number) {
     const share = Math.floor(maxBytesPerSecond / BATCHES_PER_SECOND / MIN_BATCH_BYTES) * MIN_BATCH_BYTES;
@@ -26,11 +29,12 @@ export class Pace {
 
   /** How long to wait before the next batch. */
   waitMs(nowMs: number): number {
-    return Math.max(0, this.#nextAtMs - nowMs);
+    return Math.max(0, (this.#nextAtMs ?? nowMs) - nowMs);
   }
 
   /** A call that began at `startedAtMs` moved so many bytes; a batch can need several. */
   moved(bytes: number, startedAtMs: number): void {
-    this.#nextAtMs = Math.max(this.#nextAtMs, startedAtMs) + bytes / this.#bytesPerMs;
+    const dueAtMs = this.#nextAtMs ?? startedAtMs;
+    this.#nextAtMs = Math.max(dueAtMs, startedAtMs - MADE_UP_MS) + bytes / this.#bytesPerMs;
   }
 }

@@ -175,10 +175,17 @@ describe('the pace', () => {
     expect(pace.waitMs(1_010)).toBe(290);
   });
 
-  test('does not make up for lost time', () => {
+  test('makes up for a timer that was late', () => {
     const pace = new Pace(10 * MIB);
     pace.moved(2 * MIB, 0);
-    pace.moved(2 * MIB, 60_000);
-    expect(pace.waitMs(60_000)).toBe(200);
+    pace.moved(2 * MIB, 260);
+    expect(pace.waitMs(260)).toBe(140);
+  });
+
+  test('makes up for no more than a batch of lost time', () => {
+    const pace = new Pace(10 * MIB);
+    pace.moved(2 * MIB, 0);
+    pace.moved(3 * MIB, 60_000);
+    expect(pace.waitMs(60_000)).toBe(50);
   });
 });
