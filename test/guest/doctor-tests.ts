@@ -53,7 +53,8 @@ export function doctorTests(currentGuest: () => Guest): void {
     // As on a host: the disk of the build is for root.
     await guest.check('chmod a+rx /opt/tierd && chmod a+r /opt/tierd/tierd.js');
     const findings = await findingsOf(guest, asNobody);
-    for (const id of ['damon', 'kdamonds', 'trace', 'kernel', 'damon-modules', 'capabilities']) {
+    // That there are no kdamonds it does see: their folder is anybody's to list.
+    for (const id of ['damon', 'trace', 'kernel', 'damon-modules', 'capabilities']) {
       expect(findings.find((finding) => finding.id === id)).toMatchObject({
         severity: 'unseen',
         remedy: expect.stringContaining('sudo tierd doctor'),
