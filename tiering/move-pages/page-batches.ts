@@ -66,7 +66,11 @@ class PageQueue {
   async take(most: number): Promise<{ readonly byProcess: ReadonlyMap<number, Named>; readonly pages: number }> {
     const byProcess = new Map<number, Named>();
     let pages = 0;
-    for (let run = await this.#current(); run !== undefined && pages < most; run = await this.#current()) {
+    while (pages < most) {
+      const current = this.#current();
+      // To wait for what is there already would cost more than the run itself.
+      const run = current instanceof Promise ? await current : current;
+      if (run === undefined) break;
       const { pid, huge } = run;
       const weight = huge ? run.pages : 1;
       const end = run.startPage + run.pages;
