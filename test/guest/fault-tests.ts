@@ -69,7 +69,12 @@ export function faultTests(stage: () => Stage, { diesOfCommit }: { readonly dies
   it('a write that the kernel refuses is told, and it recovers by itself', async () => {
     const { guest } = stage();
     const tierd = await stage().startTierd();
-    await guest.check('mount -o remount,ro /sys');
+    // It is busy while the daemon writes to it.
+    await eventually(
+      '/sys is read-only',
+      30_000,
+      async () => (await guest.run('mount -o remount,ro /sys')).exitCode === 0,
+    );
     try {
       const refused = await tierd.api.send('PATCH', '/v1/policy', { body: { monitoring: { samplingIntervalMs: 40 } } });
       expect(refused.status).toBe(503);
