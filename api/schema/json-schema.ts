@@ -2,7 +2,7 @@
 export interface JsonSchema {
   /** What the value is, in words that finish "must be ...", where the keywords say it badly. */
   readonly title?: string;
-  /** A list: any of them. */
+  /** With several a value may be of each of these types. */
   readonly type?: string | readonly string[];
   readonly const?: unknown;
   readonly enum?: readonly unknown[];

@@ -1,4 +1,5 @@
 import type { Topology } from '../../numa/topology.ts';
+import type { TieringOptions, TieringRuntime } from '../../tiering/controller.ts';
 import { createTiering } from '../../tiering/controller.ts';
 import { maxNrAccesses } from '../../tiering/plan.ts';
 import { DEFAULT_POLICY } from '../../tiering/policy.ts';
@@ -19,13 +20,9 @@ export interface SimulatedLoad {
   readonly hotShare: number;
 }
 
-/** The real engine on this machine, at work over a kernel that is simulated in memory; ends it when the work is done. */
-export async function withSimulatedHost<T>(
-  load: SimulatedLoad,
-  work: (engine: TieringService) => Promise<T>,
-): Promise<T> {
-  const kernel = new FakeKernel();
-  const engine = await createTiering({
+/** An engine over a kernel that is made up, which has not been started: it says nothing, saves nothing and measures nothing. */
+export function tieringOver(kernel: FakeKernel, options: Partial<TieringOptions> = {}): Promise<TieringRuntime> {
+  return createTiering({
     sysfs: kernel,
     engine: 'damos',
     policy: DEFAULT_POLICY,
@@ -40,7 +37,17 @@ export async function withSimulatedHost<T>(
       save: async () => undefined,
     },
     ownMemory: 'any',
+    ...options,
   });
+}
+
+/** The real engine on this machine, at work over a kernel that is simulated in memory; ends it when the work is done. */
+export async function withSimulatedHost<T>(
+  load: SimulatedLoad,
+  work: (engine: TieringService) => Promise<T>,
+): Promise<T> {
+  const kernel = new FakeKernel();
+  const engine = await tieringOver(kernel);
   try {
     await engine.start();
     const feeder = startFeeder(feedFor(engine.topology(), kernel.tracePipe, load));

@@ -1,5 +1,6 @@
 import type { PageRun } from '../../numa/page-maps/page-maps.ts';
 import type { NodeSnapshot } from '../snapshot.ts';
+import { firstAbove } from './ascending.ts';
 import { withinBlocks } from './mixed-regions.ts';
 
 const PAGE_BYTES = 4096;
@@ -19,8 +20,8 @@ export class LastLook {
   readonly #options: LastLookOptions;
   #snapshot: NodeSnapshot | undefined;
   /** Frames of regions that have turned hot, ascending; ends are exclusive. */
-  #hotStarts: readonly number[] = [];
-  #hotEnds: readonly number[] = [];
+  #hotStarts = new Float64Array();
+  #hotEnds = new Float64Array();
   /** What has been kept back so far. */
   keptBytes = 0;
 
@@ -37,8 +38,8 @@ export class LastLook {
     const hot = snapshot.regions
       .filter(({ nrAccesses }) => nrAccesses > maxNrAccesses)
       .sort((a, b) => a.start - b.start);
-    this.#hotStarts = hot.map(({ start }) => Math.floor(start / PAGE_BYTES));
-    this.#hotEnds = hot.map(({ end }) => Math.ceil(end / PAGE_BYTES));
+    this.#hotStarts = Float64Array.from(hot, ({ start }) => Math.floor(start / PAGE_BYTES));
+    this.#hotEnds = Float64Array.from(hot, ({ end }) => Math.ceil(end / PAGE_BYTES));
   }
 
   /** What of the runs is not in hot regions, cut where blocks end; huge pages whole or not at all. In place of what is left out comes undefined. */
@@ -61,7 +62,7 @@ export class LastLook {
       huge,
     });
     let from = startFrame;
-    for (let region = this.#firstEndingAfter(startFrame); from < endFrame; region += 1) {
+    for (let region = firstAbove(this.#hotEnds, startFrame); from < endFrame; region += 1) {
       const hotStart = Math.max(from, this.#hotStarts[region] ?? endFrame);
       if (hotStart >= endFrame) break;
       const hotEnd = Math.min(endFrame, this.#hotEnds[region] ?? endFrame);
@@ -72,16 +73,5 @@ export class LastLook {
       from = hotEnd;
     }
     if (from < endFrame) yield part(from, endFrame);
-  }
-
-  #firstEndingAfter(frame: number): number {
-    let low = 0;
-    let high = this.#hotEnds.length;
-    while (low < high) {
-      const middle = (low + high) >>> 1;
-      if ((this.#hotEnds[middle] ?? 0) <= frame) low = middle + 1;
-      else high = middle;
-    }
-    return low;
   }
 }

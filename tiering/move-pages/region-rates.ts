@@ -1,4 +1,5 @@
 import type { NodeSnapshot } from '../snapshot.ts';
+import { firstAbove } from './ascending.ts';
 
 /** How often the page frames of a node were seen accessed, as far as its regions tell. */
 export class RegionRates {
@@ -21,7 +22,7 @@ export class RegionRates {
 
   /** The number of the region that a frame lies in; -1: none of this node's. */
   regionAt(frame: number): number {
-    const region = this.#firstAfter(frame) - 1;
+    const region = firstAbove(this.#starts, frame) - 1;
     return region >= 0 && frame < (this.#ends[region] ?? 0) ? region : -1;
   }
 
@@ -30,7 +31,11 @@ export class RegionRates {
     const end = startFrame + frames;
     let found = 0;
     let rates = 0;
-    for (let region = Math.max(0, this.#firstAfter(startFrame) - 1); region < this.#starts.length; region += 1) {
+    for (
+      let region = Math.max(0, firstAbove(this.#starts, startFrame) - 1);
+      region < this.#starts.length;
+      region += 1
+    ) {
       const from = Math.max(startFrame, this.#starts[region] ?? 0);
       if (from >= end) break;
       const inside = Math.max(0, Math.min(end, this.#ends[region] ?? 0) - from);
@@ -38,17 +43,5 @@ export class RegionRates {
       rates += inside * (this.#rates[region] ?? 0);
     }
     return { frames: found, rates };
-  }
-
-  /** The first region that starts behind a frame. */
-  #firstAfter(frame: number): number {
-    let low = 0;
-    let high = this.#starts.length;
-    while (low < high) {
-      const middle = (low + high) >>> 1;
-      if ((this.#starts[middle] ?? 0) <= frame) low = middle + 1;
-      else high = middle;
-    }
-    return low;
   }
 }

@@ -1,40 +1,20 @@
 import { createWriteStream } from 'node:fs';
 import type { TieringOptions, TieringRuntime } from '../../../tiering/controller.ts';
-import { createTiering } from '../../../tiering/controller.ts';
 import type { RecordedEvent } from '../../../tiering/events/event.ts';
 import { maxNrAccesses } from '../../../tiering/plan.ts';
 import type { Policy } from '../../../tiering/policy.ts';
 import { DEFAULT_POLICY } from '../../../tiering/policy.ts';
 import { FakeKernel } from '../../bench/fake-kernel.ts';
+import { FIRST_PID, tieringOver } from '../../bench/simulated-engine.ts';
 import { aggregationText, syntheticRegions } from '../../bench/trace-text.ts';
 
 export const POLICY: Policy = {
   ...DEFAULT_POLICY,
   monitoring: { ...DEFAULT_POLICY.monitoring, aggregationIntervalMs: 250 },
 };
-/** FakeDamon's first kdamond; the others follow. */
-const FIRST_PID = 100;
-
-/** An engine over a kernel that is made up, which has not been started. */
+/** An engine over a kernel that is made up, with a short aggregation: tests need not wait for long. */
 export function engineOver(kernel: FakeKernel, options: Partial<TieringOptions> = {}): Promise<TieringRuntime> {
-  const log = () => undefined;
-  return createTiering({
-    sysfs: kernel,
-    engine: 'damos',
-    policy: POLICY,
-    waitForDamon: false,
-    switchOffDamonStat: true,
-    logger: { debug: log, info: log, warn: log, error: log },
-    loadReceipt: async () => undefined,
-    saveReceipt: async () => undefined,
-    probing: {
-      measure: () => Promise.reject(new Error('this kernel is made up')),
-      load: async () => undefined,
-      save: async () => undefined,
-    },
-    ownMemory: 'any',
-    ...options,
-  });
+  return tieringOver(kernel, { policy: POLICY, ...options });
 }
 
 /** The engine at work over a kernel that is made up, whose slow node is hot to a fifth. */
