@@ -76,12 +76,16 @@ export async function switchKdamond(guest: Guest, state: 'on' | 'off'): Promise<
   await guest.check(`echo ${state} >${admin}/0/state`);
 }
 
-/** Bytes that a kdamond's first scheme may try now, by the kernel's own words. */
+/** Bytes that a kdamond's first scheme may try now, by the kernel's own words. A command of the daemon's may be under way (EBUSY). */
 export async function effectiveBytes(guest: Guest, kdamond: number): Promise<number> {
-  const ask = `echo update_schemes_effective_quotas >${kdamond}/state`;
-  return Number(
-    await guest.check(`cd ${admin} && ${ask} && cat ${kdamond}/contexts/0/schemes/0/quotas/effective_bytes`),
-  );
+  const bytes = await guest.check(`
+cd ${admin}/${kdamond}
+for _ in $(seq 100); do
+  echo update_schemes_effective_quotas >state && exec cat contexts/0/schemes/0/quotas/effective_bytes
+  sleep 0.1
+done
+exit 1`);
+  return Number(bytes);
 }
 
 export async function kdamondPids(guest: Guest): Promise<readonly number[]> {

@@ -5,6 +5,7 @@ import { eventually } from './eventually.ts';
 import { counters } from './guest-memory.ts';
 import { hotShareOf, mib, sampleNow, scenarios, slowNode } from './scenarios.ts';
 import type { Stage } from './stage.ts';
+import type { TierdProcess } from './tierd-in-guest.ts';
 
 /** Of hot memory that is half fast, as DAMON and the workload see it. */
 const isHalf = (share: number): boolean => share >= 0.4 && share <= 0.6;
@@ -49,17 +50,17 @@ export function hotShareGoalTests(stage: () => Stage): void {
       const slow = (await tierd.api.schemes()).kdamonds.find(({ nodeId }) => nodeId === slowNode);
       expect(slow?.schemes[0]?.quota.goal).toEqual({ metric: 'node_eligible_mem_bp', nodeId: 0, targetBp: 5500 });
       await eventually('promotion is under way', 60_000, () => share() >= 0.15);
-      await tierd.signal('STOP');
-      await eventually(
-        'the kernel lets nothing pass',
-        60_000,
-        async () => (await effectiveBytes(guest, slow?.index ?? -1)) === 0,
-      );
-      const stopped = share();
-      const before = await counters(guest);
-      await sleep(10_000);
-      const moved = (await counters(guest)).migratedBytes - before.migratedBytes;
-      await tierd.signal('CONT');
+      const { stopped, moved } = await whileStopped(tierd, async () => {
+        await eventually(
+          'the kernel lets nothing pass',
+          60_000,
+          async () => (await effectiveBytes(guest, slow?.index ?? -1)) === 0,
+        );
+        const stopped = share();
+        const before = await counters(guest);
+        await sleep(10_000);
+        return { stopped, moved: (await counters(guest)).migratedBytes - before.migratedBytes };
+      });
       await eventually('half of the hot memory is fast', 60_000, () => isHalf(share()));
       console.log(
         `${guest.kernel} hotShare 0.5: the kernel stops at ${stopped.toFixed(3)}, ${(moved / mib).toFixed(1)} MiB moved in the next 10 s; then ${share().toFixed(3)} with the daemon`,
@@ -71,4 +72,14 @@ export function hotShareGoalTests(stage: () => Stage): void {
       await eventually('all of it is fast', 60_000, () => share() >= 0.95);
     });
   });
+}
+
+/** What is seen while the daemon stands still; it goes on then, whatever was seen. */
+async function whileStopped<T>(tierd: TierdProcess, look: () => Promise<T>): Promise<T> {
+  await tierd.signal('STOP');
+  try {
+    return await look();
+  } finally {
+    await tierd.signal('CONT');
+  }
 }

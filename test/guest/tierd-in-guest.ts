@@ -201,8 +201,13 @@ export class TierdProcess extends Tierd {
 
   async stop(): Promise<void> {
     if (this.exited) return;
-    await this.signal('TERM');
-    const code = await this.exitCode();
+    // A test may have failed while it stood still.
+    await this.guest.check(`kill -TERM ${this.pid}; kill -CONT ${this.pid}`);
+    const code = await this.exitCode().catch(async (error: unknown) => {
+      // Else it would be in the way of each test after this one.
+      await this.kill();
+      throw error;
+    });
     if (code !== 0) throw new Error(`tierd ended with ${code}: ${this.stderr}\n${await this.describe()}`);
   }
 
