@@ -52,10 +52,11 @@ async function load(): Promise<MovePages> {
   const callOnce = async (request: MovePagesRequest, pages: Float64Array, statuses: Int32Array): Promise<void> => {
     const { pid, targetNodeId, moveAll = false } = request;
     // Shifting and storing both take numbers modulo 2^32.
-    pages.forEach((page, index) => {
-      addresses[2 * index] = page << PAGE_SHIFT;
-      addresses[2 * index + 1] = page / PAGES_PER_4_GIB;
-    });
+    for (let i = 0; i < pages.length; i++) {
+      const page = pages[i] ?? 0;
+      addresses[2 * i] = page << PAGE_SHIFT;
+      addresses[2 * i + 1] = page / PAGES_PER_4_GIB;
+    }
     if (targetNodeId !== undefined) targets.fill(targetNodeId, 0, pages.length);
     const nodes = targetNodeId === undefined ? null : targets;
     const flags = moveAll ? MPOL_MF_MOVE_ALL : MPOL_MF_MOVE;
