@@ -5,7 +5,8 @@ const damonStat = '/sys/module/damon_stat/parameters/enabled';
 
 /** Every file below DAMON's kdamonds folder with its content: settings, states and pids. */
 export async function damonTree(guest: Guest): Promise<readonly string[]> {
-  const files = await guest.check(`cd ${admin} && find . -type f -perm /444 -exec grep -H '' {} +`);
+  const find = untilTaken(`tree=$(find . -type f -perm /444 -exec grep -H '' {} +)`);
+  const files = await guest.check(`cd ${admin} && ${find} && echo "$tree"`);
   return files.trimEnd().split('\n').sort();
 }
 
@@ -71,25 +72,26 @@ export async function takeDamonOver(guest: Guest): Promise<boolean> {
   return (await guest.run(`${off} 2>/dev/null; ${makeScript}\necho on >${admin}/0/state`)).exitCode === 0;
 }
 
-/** Switches the kdamond made by hand on or off. */
+/** Switches the first kdamond, made by hand or not, on or off. */
 export async function switchKdamond(guest: Guest, state: 'on' | 'off'): Promise<void> {
-  await guest.check(`echo ${state} >${admin}/0/state`);
+  await guest.check(untilTaken(`echo ${state} >${admin}/0/state`));
 }
 
-/** Bytes that a kdamond's first scheme may try now, by the kernel's own words. A command of the daemon's may be under way (EBUSY). */
+/** Bytes that a kdamond's first scheme may try now, by the kernel's own words. */
 export async function effectiveBytes(guest: Guest, kdamond: number): Promise<number> {
-  const bytes = await guest.check(`
-cd ${admin}/${kdamond}
-for _ in $(seq 100); do
-  echo update_schemes_effective_quotas >state && exec cat contexts/0/schemes/0/quotas/effective_bytes
-  sleep 0.1
-done
-exit 1`);
-  return Number(bytes);
+  const ask = untilTaken(`echo update_schemes_effective_quotas >${admin}/${kdamond}/state`);
+  return Number(await guest.check(`${ask} && cat ${admin}/${kdamond}/contexts/0/schemes/0/quotas/effective_bytes`));
+}
+
+/** A command of the daemon's may be under way (EBUSY, also to who reads a pid): this one is tried for 10 s. */
+function untilTaken(command: string): string {
+  return `for try in $(seq 100); do ${command} && break; test $try -lt 100 && sleep 0.1; done`;
 }
 
 export async function kdamondPids(guest: Guest): Promise<readonly number[]> {
-  const { stdout } = await guest.run(`cat ${admin}/*/pid`);
+  const { stdout } = await guest.run(
+    `for file in ${admin}/*/pid; do test -e $file && ${untilTaken('{ cat $file || ! test -e $file; }')}; done`,
+  );
   return stdout
     .split('\n')
     .filter((line) => line !== '' && line !== '-1')

@@ -6,6 +6,7 @@ export type GuestErrorCode =
   | 'MIRROR_MISSING'
   | 'KERNEL_UNKNOWN'
   | 'IMAGE_BUILD_FAILED'
+  | 'EMULATOR_CRASHED'
   | 'BOOT_FAILED'
   | 'BOOT_TIMEOUT'
   | 'CONNECTION_LOST'

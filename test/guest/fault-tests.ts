@@ -16,6 +16,11 @@ const hot = { name: 'fault', title: '', processes: [{ name: 'fault', hot: [{ mib
 export function faultTests(stage: () => Stage, { diesOfCommit }: { readonly diesOfCommit: boolean }): void {
   const atWork = (tierd: TierdProcess) =>
     eventually('it is at work', 90_000, async () => ['moving', 'settled'].includes((await tierd.api.status()).state));
+  const firstIsAnother = (first = 0, second = 0) =>
+    eventually('both watch again', 90_000, async () => {
+      const pids = await kdamondPids(stage().guest);
+      return pids.length === 2 && !pids.includes(first) && pids.includes(second);
+    });
   /** New hot memory is promoted: all of the way from DAMON to the kernel's migration works. */
   const promotes = async () => {
     await stage().place(hot);
@@ -34,9 +39,10 @@ export function faultTests(stage: () => Stage, { diesOfCommit }: { readonly dies
   it('a kdamond that somebody switches off is switched on again', async () => {
     const tierd = await stage().startTierd();
     await stage().explain(async () => {
-      await switchKdamond(stage().guest, 'off');
-      expect(await kdamondPids(stage().guest)).toHaveLength(1);
-      await eventually('both watch again', 90_000, async () => (await kdamondPids(stage().guest)).length === 2);
+      const { guest } = stage();
+      const [first, second] = await kdamondPids(guest);
+      await switchKdamond(guest, 'off');
+      await firstIsAnother(first, second);
       await atWork(tierd);
       await promotes();
       expect(tierd.exited).toBe(false);
@@ -51,10 +57,7 @@ export function faultTests(stage: () => Stage, { diesOfCommit }: { readonly dies
       await stage().explain(async () => {
         const [first, second] = await kdamondPids(guest);
         await killKdamondByCommit(guest, 0);
-        await eventually('both watch again', 90_000, async () => {
-          const pids = await kdamondPids(guest);
-          return pids.length === 2 && !pids.includes(first ?? 0) && pids.includes(second ?? 0);
-        });
+        await firstIsAnother(first, second);
         expect(await tierd.complaints()).toContainEqual(
           expect.stringMatching(/kdamond 0 .*(is off|went off during commit)/),
         );

@@ -54,12 +54,22 @@ export interface ForwardedSocket {
 const defaultRunTimeoutMs = 60_000;
 const defaultBootTimeoutMs = 300_000;
 
-/** Boots a guest; builds its image and installs what this machine lacks first. */
+/** Boots a guest; builds its image and installs what this machine lacks first. Boots again, once, when QEMU itself crashes. */
 export async function bootGuest(options: BootOptions): Promise<Guest> {
   const progress = options.onProgress ?? progressToStderr;
   await ensureHostPackages(progress);
   const recipe = { kernel: options.kernel, extraPackages: options.extraPackages ?? [] };
   const image = await ensureImage(recipe, progress);
+  try {
+    return await bootImage(options, image, progress);
+  } catch (error) {
+    if (!(error instanceof GuestError && error.code === 'EMULATOR_CRASHED')) throw error;
+    progress(`${error.message}\nbooting again`);
+    return bootImage(options, image, progress);
+  }
+}
+
+async function bootImage(options: BootOptions, image: GuestImage, progress: Progress): Promise<Guest> {
   const directory = mkdtempSync(join(tmpdir(), 'tierd-guest-'));
   let guest: Guest;
   try {

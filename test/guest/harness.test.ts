@@ -17,6 +17,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { GuestError } from './errors.ts';
 import type { Guest } from './guest.ts';
 import { bootGuest } from './guest.ts';
+import { progressToStderr } from './progress.ts';
 import { hotShare, startWorkload } from './workload/workload.ts';
 
 const mib = 1024 * 1024;
@@ -39,16 +40,34 @@ function processRuns(pid: number): boolean {
   }
 }
 
+/** The QEMU that this process has started; its keeper is between them. */
+function ownQemuPid(): number {
+  const parentOf = (pid: number): number => Number(/\) \S (\d+)/.exec(readFileSync(`/proc/${pid}/stat`, 'utf8'))?.[1]);
+  for (const name of readdirSync(tmpdir())) {
+    const file = join(tmpdir(), name, 'qemu.pid');
+    if (!name.startsWith('tierd-guest-') || !existsSync(file)) continue;
+    const pid = Number(readFileSync(file, 'utf8'));
+    if (processRuns(pid) && parentOf(parentOf(pid)) === process.pid) return pid;
+  }
+  throw new Error('no QEMU of this process runs');
+}
+
 describe('a guest with two nodes', () => {
   let scratch: string;
   let guest: Guest;
   let qemuPid = 0;
+  const told: string[] = [];
 
   beforeAll(async () => {
     scratch = mkdtempSync(join(tmpdir(), 'harness-test-'));
     mkdirSync(join(scratch, 'build', 'sub'), { recursive: true });
     writeFileSync(join(scratch, 'build', 'sub', 'file'), 'from the build\n');
-    guest = await bootGuest({ kernel: '7.3', topology: 'numa2', buildDir: join(scratch, 'build') });
+    const onProgress = (line: string): void => {
+      progressToStderr(line);
+      if (line.startsWith('booting kernel') && told.length === 0) process.kill(ownQemuPid(), 'SIGABRT');
+      if (/crashed|again/.test(line)) told.push(line);
+    };
+    guest = await bootGuest({ kernel: '7.3', topology: 'numa2', buildDir: join(scratch, 'build'), onProgress });
     qemuPid = Number(readFileSync(join(guest.directory, 'qemu.pid'), 'utf8'));
     // Long, for the image may have to be built and another guest of this machine may have to end first.
   }, 1_800_000);
@@ -56,6 +75,10 @@ describe('a guest with two nodes', () => {
   afterAll(async () => {
     await guest?.shutdown();
     rmSync(scratch, { recursive: true, force: true });
+  });
+
+  it('was booted again after QEMU had crashed', () => {
+    expect(told).toEqual([expect.stringMatching(/^QEMU crashed while the guest booted[\s\S]*booting again$/)]);
   });
 
   it('runs the kernel that was asked for', async () => {

@@ -3,6 +3,7 @@ import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { createServer } from 'node:net';
+import { constants } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { GuestError } from './errors.ts';
@@ -21,6 +22,7 @@ import type { Progress } from './progress.ts';
  */
 const keeper = `
 directory=$1 lock=$2; shift 2
+ulimit -c 0
 exec 3<&0 9>>"$lock"
 until flock -w 1 9; do
   kill -0 "$PPID" 2>/dev/null || { rm -rf "$directory"; exit 1; }
@@ -39,6 +41,10 @@ exit $code
 `;
 
 const consoleLimit = 256 * 1024;
+/** As a shell says that a program ended by one of these: an assertion of its own, or a wrong memory access. */
+const crashCodes: readonly (number | null)[] = [constants.signals.SIGABRT, constants.signals.SIGSEGV].map(
+  (signal) => 128 + signal,
+);
 
 /** A running QEMU, its console kept in memory. */
 export class Qemu {
@@ -46,6 +52,7 @@ export class Qemu {
   readonly #directory: string;
   #console = '';
   #ended = false;
+  #crashed = false;
   readonly #exit: Promise<void>;
   readonly #watchers = new Set<() => void>();
 
@@ -81,7 +88,10 @@ export class Qemu {
     this.#keeper.stdin?.on('error', () => {});
     this.#exit = new Promise<void>((resolve) => {
       this.#keeper.once('error', () => resolve());
-      this.#keeper.once('close', () => resolve());
+      this.#keeper.once('close', (code) => {
+        this.#crashed = crashCodes.includes(code);
+        resolve();
+      });
     }).then(() => {
       this.#ended = true;
       this.#keeper.stdin?.destroy();
@@ -111,6 +121,7 @@ export class Qemu {
         `The guest did not boot within ${timeoutMs / 1000} s; if the machine is busy, give it longer with bootTimeoutMs.${log}`,
       );
     }
+    if (this.#crashed) throw new GuestError('EMULATOR_CRASHED', `QEMU crashed while the guest booted.${log}`);
     throw new GuestError('BOOT_FAILED', `The guest ${this.#ended ? 'ended' : 'panicked'} while booting.${log}`);
   }
 
