@@ -7,7 +7,6 @@ import { hostMovePages } from '../numa/syscalls/move-pages.ts';
 import type { SysFs } from '../numa/sysfs.ts';
 import type { Topology } from '../numa/topology.ts';
 import { resolveScope, sameScope } from './cgroup-scope.ts';
-
 import { DamonDriver } from './damon/driver.ts';
 import { ExclusiveModuleError, ForeignKdamondError } from './damon/errors.ts';
 import type { ProbedFeatures } from './damon/features.ts';
