@@ -101,7 +101,8 @@ export function pageTests(stage: () => Stage): void {
       return { share: (cpuSeconds(after) - cpuSeconds(before)) / seconds, seconds };
     };
     await stage().explain(async () => {
-      await eventually('memory moves', 60_000, () => hotShare() > 0.02);
+      // First Node compiles, beside the work and in its pauses, for seconds where CPUs are emulated.
+      await eventually('memory moves', 60_000, () => hotShare() > 0.15);
       const begun = hotShare();
       const moving = await shareOfCore(() => hotShare() >= 0.9);
       const came = hotShare() - begun;
