@@ -32,8 +32,8 @@ export interface RefreshOptions {
   readonly maxAgeMs: number;
   /** Time to work for, pauses included; one read (about a millisecond) may exceed it. */
   readonly budgetMs: number;
-  /** Called before every read: waits for as long as others shall have the processor. */
-  readonly pause?: (() => Promise<void>) | undefined;
+  /** Called before what was read is looked at: waits for as long as others shall have the processor. `underWay` ends when no other thread reads any more. */
+  readonly pause?: ((underWay: Promise<unknown>) => Promise<void>) | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -232,8 +232,8 @@ export class PageMaps {
     const space = this.#spaces.get(pid) ?? new AddressSpace(this.#store, pid, startTime);
     this.#spaces.set(pid, space);
     let stopped: SkipReason = 'memory';
-    const mayGoOn = async () => {
-      await pause?.();
+    const mayGoOn = async (underWay: Promise<unknown>) => {
+      await pause?.(underWay);
       if (isOver()) {
         stopped = 'budget';
         return false;

@@ -17,8 +17,8 @@ export type ReadEnd = 'done' | 'stopped' | 'gone';
 export interface ReadOptions {
   readonly nowMs: number;
   readonly maxAgeMs: number;
-  /** Asked before every read; false ends the reading. */
-  mayGoOn(): Promise<boolean>;
+  /** Asked before what was read is looked at, with what is still being read; false ends the reading. */
+  mayGoOn(underWay: Promise<unknown>): Promise<boolean>;
 }
 
 /** Windows that share a read of pagemap. */
@@ -157,7 +157,8 @@ export class ProcessReader {
     readAhead();
     try {
       for (let current = readings[0]; current !== undefined; current = readings[0]) {
-        if (!(await options.mayGoOn())) return 'stopped';
+        const underWay = Promise.allSettled(readings.map(({ read }) => read));
+        if (!(await options.mayGoOn(underWay))) return 'stopped';
         const { words, pages } = await current.read;
         const known = space.pages;
         readings.shift();

@@ -43,12 +43,18 @@ export class CpuAllowance {
     }
   }
 
-  /** Waits, as part of a work, until the debt is paid back or the signal comes. */
-  async pause(signal: AbortSignal): Promise<void> {
+  /**
+   * Waits, as part of a work, until the debt is paid back or the signal comes. `underWay`: what other threads still do for this work; it is waited for, and
+   * counted, before the pause begins.
+   */
+  async pause(signal: AbortSignal, underWay?: Promise<unknown>): Promise<void> {
+    this.#count();
+    if (this.#owedMs() < SHORTEST_PAUSE_MS) return;
+    await underWay;
     this.#count();
     this.#working -= 1;
     try {
-      for (let waitMs = this.#debtMs / this.#share; waitMs >= SHORTEST_PAUSE_MS; waitMs = this.#debtMs / this.#share) {
+      for (let waitMs = this.#owedMs(); waitMs >= SHORTEST_PAUSE_MS; waitMs = this.#owedMs()) {
         if (signal.aborted) return;
         await this.#options.sleep(waitMs, signal);
         this.#count();
@@ -57,6 +63,11 @@ export class CpuAllowance {
       this.#count();
       this.#working += 1;
     }
+  }
+
+  /** Time that pays the debt back. */
+  #owedMs(): number {
+    return this.#debtMs / this.#share;
   }
 
   #count(): void {

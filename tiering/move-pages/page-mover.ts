@@ -124,7 +124,7 @@ export class PageMover {
   /** Reads page maps that nobody waits for yet, for so long. Throws what PageMaps.refresh() throws. */
   async readAhead(budgetMs: number, maxCpuShare: number, signal: AbortSignal): Promise<void> {
     const { pageMaps, nowMs } = this.#options;
-    const pause = () => this.#allowance.pause(signal);
+    const pause = (underWay?: Promise<unknown>) => this.#allowance.pause(signal, underWay);
     await this.#allowance.during(maxCpuShare, () =>
       pageMaps.refresh({ wanted: [], nowMs: nowMs(), maxAgeMs: 0, budgetMs, pause, signal }),
     );
@@ -211,7 +211,7 @@ export class PageMover {
       nowMs: startedAtMs,
       maxAgeMs: MAPS_MAX_AGE_MS,
       budgetMs: MAPS_BUDGET_MS,
-      pause: () => this.#allowance.pause(signal),
+      pause: (underWay) => this.#allowance.pause(signal, underWay),
       signal,
     });
     this.#mapsReadAtMs = startedAtMs;

@@ -49,15 +49,15 @@ describe('page maps', () => {
     expect(maps.find(everywhere, new Set([11]))).toEqual([[11, 100, 6000, 5]]);
   });
 
-  test('may be made to wait before every read', async () => {
+  test('may be made to wait before every look at what was read, and tell what other threads still read', async () => {
     const tree = await makeEmptyTree();
     await writeProcess(tree, 10, [{ startPage: 0, frames: frames(5000, 20), pages: 10 * READ_PAGES }]);
-    let pauses = 0;
-    const pause = async () => {
-      pauses += 1;
+    const readsUnderWay: unknown[] = [];
+    const pause = async (underWay: Promise<unknown>) => {
+      readsUnderWay.push(await underWay);
     };
     expect(await new Maps(tree).refresh(0, { pause })).toMatchObject({ processesRead: 1 });
-    expect(pauses).toBe(10);
+    expect(readsUnderWay.map((reads) => Array.isArray(reads) && reads.length)).toEqual([...Array(9).fill(2), 1]);
   });
 
   test('read nothing again that is fresh', async () => {

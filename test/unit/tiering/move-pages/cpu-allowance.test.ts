@@ -30,6 +30,18 @@ describe('an allowance of processor time', () => {
     expect(clock.nowMs).toBeCloseTo(400);
   });
 
+  test('counts what other threads still do for the work before it waits', async () => {
+    const { allowance, clock, use } = makeAllowance();
+    await allowance.during(0.25, async () => {
+      use(100);
+      await allowance.pause(
+        never,
+        Promise.resolve().then(() => use(20)),
+      );
+    });
+    expect(clock.nowMs).toBeCloseTo(480);
+  });
+
   test('is remembered: who comes next waits for what an aborted work has used', async () => {
     const { allowance, clock, use } = makeAllowance();
     const abort = new AbortController();
