@@ -48,7 +48,8 @@ interface Work {
 const MIB = 2 ** 20;
 const PAGE_BYTES = 4096;
 const REPEATS = 3;
-const SCANS = { warmUp: 6, rounds: 6 };
+/** Where CPUs are emulated Node compiles for so many rounds. */
+const SCANS = { warmUp: 20, rounds: 6 };
 /** The kernel does nearly all of it: little to compile. */
 const MOVES = { warmUp: 2, rounds: 4 };
 const MOVED_MIB = 128;
