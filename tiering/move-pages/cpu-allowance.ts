@@ -2,6 +2,8 @@
 const SHORTEST_PAUSE_MS = 2;
 /** What was not used is kept for so long, and no longer: enough for reads and calls that are waited for in between. */
 const CREDIT_MS = 50;
+/** The kernel adds up what another thread uses at its ticks only: what a call has taken that has just returned shows after so long (HZ=100, the rarest). */
+const TICK_MS = 10;
 
 export interface CpuAllowanceOptions {
   /** CLOCK_MONOTONIC in milliseconds. */
@@ -51,6 +53,7 @@ export class CpuAllowance {
     this.#count();
     if (this.#owedMs() < SHORTEST_PAUSE_MS) return;
     await underWay;
+    await this.#options.sleep(TICK_MS, signal);
     this.#count();
     this.#working -= 1;
     try {

@@ -42,6 +42,26 @@ describe('an allowance of processor time', () => {
     expect(clock.nowMs).toBeCloseTo(480);
   });
 
+  test('counts what other threads have used by the tick at which the kernel adds it up', async () => {
+    const { clock } = makeAllowance();
+    let addedLaterMs = 8;
+    const late = new CpuAllowance({
+      nowMs: () => clock.nowMs,
+      cpuMs: () => clock.cpuMs,
+      sleep: async (ms) => {
+        clock.nowMs += ms;
+        clock.cpuMs += addedLaterMs;
+        addedLaterMs = 0;
+      },
+    });
+    await late.during(0.25, async () => {
+      clock.nowMs += 100;
+      clock.cpuMs += 92;
+      await late.pause(never);
+    });
+    expect(clock.nowMs).toBeCloseTo(400);
+  });
+
   test('is remembered: who comes next waits for what an aborted work has used', async () => {
     const { allowance, clock, use } = makeAllowance();
     const abort = new AbortController();
@@ -82,7 +102,8 @@ describe('an allowance of processor time', () => {
       use(10);
       await others.pause(never);
     });
-    expect(clock.nowMs).toBeCloseTo(600);
+    // But for a tick's 10 ms: who has used these cannot be told.
+    expect(clock.nowMs).toBeCloseTo(500 + (10 + 10) / 0.1);
   });
 
   test('holds for several works together', async () => {
