@@ -66,10 +66,13 @@ export async function makeKdamondByHand(guest: Guest): Promise<void> {
   await guest.check(makeScript);
 }
 
-/** Takes DAMON from whoever has it: switches all kdamonds off, makes one by hand and switches it on. False: the other one was quicker. */
+/**
+ * Takes DAMON from whoever has it: switches all kdamonds off, makes one by hand and switches it on. False: the other one was quicker. In between it lets those
+ * return whose commands have just ended: Linux 6.12 keeps them for up to 100 ms more, and hangs for good when their directory is removed meanwhile.
+ */
 export async function takeDamonOver(guest: Guest): Promise<boolean> {
   const off = `for kdamond in ${admin}/[0-9]*; do echo off >$kdamond/state; done`;
-  return (await guest.run(`${off} 2>/dev/null; ${makeScript}\necho on >${admin}/0/state`)).exitCode === 0;
+  return (await guest.run(`${off} 2>/dev/null; sleep 0.3; ${makeScript}\necho on >${admin}/0/state`)).exitCode === 0;
 }
 
 /** Switches the first kdamond, made by hand or not, on or off. */

@@ -1,5 +1,4 @@
 import { hotShareGoalTests } from './hot-share-tests.ts';
-import { interleaveTests } from './interleave-tests.ts';
 import { damonStatTests } from './ownership.ts';
 import { onTwoNodes } from './two-nodes.ts';
 
@@ -7,5 +6,4 @@ import { onTwoNodes } from './two-nodes.ts';
 onTwoNodes('tierd on 7.3', '7.3', (stage) => {
   damonStatTests(stage, true);
   hotShareGoalTests(stage);
-  interleaveTests(stage);
 });

@@ -1,3 +1,4 @@
+import { interleaveTests } from '../interleave-tests.ts';
 import { ownershipTests } from '../ownership.ts';
 import { restTests } from '../rest.ts';
 import { scenarioTests } from '../scenario-tests.ts';
@@ -7,4 +8,5 @@ onTwoNodes('tierd on 7.3', '7.3', (stage) => {
   scenarioTests(stage, { label: '7.3' });
   ownershipTests(stage, true);
   restTests(stage);
+  interleaveTests(stage);
 });
