@@ -18,7 +18,7 @@ export interface PageMapsOptions {
   readonly sysfs: SysFs;
   /** Default 4096. */
   readonly pageBytes?: number;
-  /** Memory for what is known, in bytes (ExtentStore says how much that is); default 64 MiB. One read (256 KiB) may exceed it. */
+  /** Memory for what is known, in bytes (ExtentStore says how much that is); default 64 MiB. One read (512 KiB) may exceed it. */
   readonly maxBytes?: number;
 }
 
@@ -30,7 +30,7 @@ export interface RefreshOptions {
   /** The clock by which ages are told. */
   readonly nowMs: number;
   readonly maxAgeMs: number;
-  /** Time to work for, pauses included; one read (about a millisecond) may exceed it. */
+  /** Time to work for, pauses included; one read (some milliseconds) may exceed it. */
   readonly budgetMs: number;
   /** Called before what was read is looked at: waits for as long as others shall have the processor. `underWay` ends when no other thread reads any more. */
   readonly pause?: ((underWay: Promise<unknown>) => Promise<void>) | undefined;

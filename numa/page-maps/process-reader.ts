@@ -91,7 +91,7 @@ export class ProcessReader {
     const pagemap = await PageFile.open(this.#sysfs.root, `/proc/${space.pid}/pagemap`);
     try {
       const areas = await this.#readAreas(path);
-      if ((await userProcess(this.#sysfs, space.pid))?.startTime !== space.startTime) return 'gone';
+      if (userProcess(this.#sysfs, space.pid)?.startTime !== space.startTime) return 'gone';
       space.setAreas(areas);
       // What moves from here on makes it dirty again.
       space.dirty = false;
@@ -250,7 +250,7 @@ export class ProcessReader {
 
   /** Puts the blocks into the store; false when it has no room. */
   async #keep(space: AddressSpace, changed: readonly FoundBlock[]): Promise<boolean> {
-    if (this.#pageBytes === 4096) {
+    if (changed.length > 0 && this.#pageBytes === 4096) {
       this.#hugePages ??= await HugePages.open(this.#sysfs.root);
       this.#hugePages.mark(this.#runs);
     }

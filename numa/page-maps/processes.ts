@@ -43,10 +43,10 @@ export function isExited(error: unknown): boolean {
 }
 
 /** The process, or undefined when there is none with memory under this pid. Throws SysFsError. */
-export async function userProcess(sysfs: SysFs, pid: number): Promise<UserProcess | undefined> {
+export function userProcess(sysfs: SysFs, pid: number): UserProcess | undefined {
   const path = `/proc/${pid}/stat`;
   try {
-    return parseStat(await sysfs.read(path), path);
+    return parseStat(sysfs.readNow(path), path);
   } catch (error) {
     if (isExited(error)) return undefined;
     throw error;
@@ -62,23 +62,13 @@ export async function userProcesses(sysfs: SysFs, pids?: ReadonlySet<number>): P
   const processes: UserProcess[] = [];
   let sliceMs = performance.now();
   for (const pid of candidates) {
-    const process = userProcessNow(sysfs, pid);
+    const process = userProcess(sysfs, pid);
     if (process !== undefined) processes.push(process);
     if (performance.now() - sliceMs < SLICE_MS) continue;
     await setImmediate();
     sliceMs = performance.now();
   }
   return processes;
-}
-
-function userProcessNow(sysfs: SysFs, pid: number): UserProcess | undefined {
-  const path = `/proc/${pid}/stat`;
-  try {
-    return parseStat(sysfs.readNow(path), path);
-  } catch (error) {
-    if (isExited(error)) return undefined;
-    throw error;
-  }
 }
 
 /** Pids in the cgroups themselves, not in those below them (cgroup-v2.rst, cgroup.procs). A cgroup that is gone has none. */

@@ -6,6 +6,7 @@ import { buildProgram } from '../guest/c-program.ts';
 import type { Guest } from '../guest/guest.ts';
 import { runHost } from '../guest/host-process.ts';
 import type { Progress } from '../guest/progress.ts';
+import { NODE_COMMAND } from '../guest/tierd-in-guest.ts';
 import { middleOf } from './middle.ts';
 import type { PageWorkResult } from './results.ts';
 import { endWithUs } from './scratch.ts';
@@ -48,8 +49,8 @@ interface Work {
 const MIB = 2 ** 20;
 const PAGE_BYTES = 4096;
 const REPEATS = 3;
-/** Where CPUs are emulated Node compiles for so many rounds. */
-const SCANS = { warmUp: 20, rounds: 6 };
+/** Where CPUs are emulated Node compiles for so many rounds; a daemon reads thousands of times. */
+const SCANS = { warmUp: 40, rounds: 20 };
 /** The kernel does nearly all of it: little to compile. */
 const MOVES = { warmUp: 2, rounds: 4 };
 const MOVED_MIB = 128;
@@ -68,7 +69,7 @@ export async function comparePageWork(guest: Guest, progress: Progress): Promise
   const place: Place = {
     where: `guest ${guest.kernel}`,
     peer: PEER_IN_GUEST,
-    pageWork: 'node /opt/tierd/page-work.js',
+    pageWork: `${NODE_COMMAND} /opt/tierd/page-work.js`,
     run: (command) => guest.check(command, PATIENCE),
   };
   const hold = async (

@@ -17,8 +17,8 @@ import { installWorkload } from './workload/workload.ts';
 const socket = '/run/tierd/tierd.sock';
 const dropIns = '/etc/systemd/system/tierd.service.d';
 
-/** As the unit starts it. */
-const nodeCommand = 'MALLOC_ARENA_MAX=1 node --max-semi-space-size=1 --v8-pool-size=1 /opt/tierd/tierd.js';
+/** As the unit starts it: the environment and Node with its options. */
+export const NODE_COMMAND = 'MALLOC_ARENA_MAX=1 node --max-semi-space-size=1 --v8-pool-size=1';
 
 /** Pino's level of a warning. */
 const warning = 40;
@@ -145,7 +145,11 @@ export class TierdProcess extends Tierd {
     const forget = keepsSettings ? 'true' : 'rm -f /var/lib/tierd/settings.json';
     await guest.check(`mkdir -p /etc/tierd && cat >${file} && ${forget}`, { stdin: JSON.stringify(config) });
     const forwarded = await guest.forwardSocket(socket);
-    return new TierdProcess(guest, guest.spawn(`${environment} ${nodeCommand} run --config ${file}`), forwarded);
+    return new TierdProcess(
+      guest,
+      guest.spawn(`${environment} ${NODE_COMMAND} /opt/tierd/tierd.js run --config ${file}`),
+      forwarded,
+    );
   }
 
   /** Starts it and waits until it is ready. */

@@ -86,16 +86,14 @@ export class ProcessMover {
     try {
       for (const batch of pageBatches(runs, SCAN_PAGES)) {
         if (this.#signal.aborted) return 'stopped';
-        const end = (await this.#isAlive(process)) ? await this.#moveBatch(process.pid, batch, busy) : 'exited';
+        const end = this.#isAlive(process) ? await this.#moveBatch(process.pid, batch, busy) : 'exited';
         if (end === 'exited') return this.#exited(expectedBytes, handledBefore);
         if (end !== 'finished') return end;
       }
       // A process that was gone before its memory could be read has none.
-      return runs.length > 0 || (await this.#isAlive(process))
-        ? 'finished'
-        : this.#exited(expectedBytes, handledBefore);
+      return runs.length > 0 || this.#isAlive(process) ? 'finished' : this.#exited(expectedBytes, handledBefore);
     } catch (error) {
-      if (await this.#exitExplains(error, process)) return this.#exited(expectedBytes, handledBefore);
+      if (this.#exitExplains(error, process)) return this.#exited(expectedBytes, handledBefore);
       throw error;
     }
   }
@@ -108,14 +106,14 @@ export class ProcessMover {
   }
 
   /** False once it has exited, even if another process has its pid. */
-  async #isAlive({ pid, startTime }: UserProcess): Promise<boolean> {
-    return (await userProcess(this.#effects.sysfs, pid))?.startTime === startTime;
+  #isAlive({ pid, startTime }: UserProcess): boolean {
+    return userProcess(this.#effects.sysfs, pid)?.startTime === startTime;
   }
 
   /** ESRCH, or EINVAL of a process that has given its memory back and waits for its parent. */
-  async #exitExplains(error: unknown, process: UserProcess): Promise<boolean> {
+  #exitExplains(error: unknown, process: UserProcess): boolean {
     if (!(error instanceof SyscallError)) return false;
-    return error.errno === 'ESRCH' || (error.errno === 'EINVAL' && !(await this.#isAlive(process)));
+    return error.errno === 'ESRCH' || (error.errno === 'EINVAL' && !this.#isAlive(process));
   }
 
   async #moveBatch(pid: number, batch: PageBatch, busy: PageRun[] | undefined): Promise<PartEnd> {

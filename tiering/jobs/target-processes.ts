@@ -13,7 +13,7 @@ const NAMES_SHOWN = 10;
  */
 export async function requireTarget(sysfs: SysFs, target: MigrationTarget): Promise<UserProcess | undefined> {
   if ('pid' in target) {
-    const process = await userProcess(sysfs, target.pid);
+    const process = userProcess(sysfs, target.pid);
     if (process !== undefined) return process;
     throw new MigrationTargetError('pid', target.pid, 'the id of a process that runs and has memory');
   }

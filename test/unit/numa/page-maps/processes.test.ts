@@ -29,7 +29,7 @@ test('processes are those with memory; one that is gone is none', async () => {
   await tree.write('/proc/meminfo/x', '');
   expect(await userProcesses(tree.sysfs)).toEqual([{ pid: 42, startTime: 5, residentPages: 10 }]);
   expect(await userProcesses(tree.sysfs, new Set([43, 44]))).toEqual([]);
-  expect(await userProcess(tree.sysfs, 44)).toBeUndefined();
+  expect(userProcess(tree.sysfs, 44)).toBeUndefined();
 });
 
 test('the processes of cgroups are those of each path given', async () => {
