@@ -49,8 +49,8 @@ interface Work {
 const MIB = 2 ** 20;
 const PAGE_BYTES = 4096;
 const REPEATS = 3;
-/** Where CPUs are emulated Node compiles for so many rounds; a daemon reads thousands of times. */
-const SCANS = { warmUp: 40, rounds: 20 };
+/** Where CPUs are emulated Node compiles for so many rounds, and now and then later: a daemon reads thousands of times. */
+const SCANS = { warmUp: 60, rounds: 40 };
 /** The kernel does nearly all of it: little to compile. */
 const MOVES = { warmUp: 2, rounds: 4 };
 const MOVED_MIB = 128;

@@ -50,7 +50,10 @@ async function move(pid: number, firstPage: number, count: number, rounds: numbe
   return times;
 }
 
-/** `again`: by page maps that know the process already, as at every tick but the first. */
+/**
+ * `again`: by page maps that know the process already, as at every tick but the first. What they know is looked up after the last round: that
+ * takes longer than reading.
+ */
 async function scan(pid: number, rounds: number, again: boolean): Promise<readonly Round[]> {
   const sysfs = new HostSysFs();
   const options = { wanted: [], pids: new Set([pid]), maxAgeMs: 0, budgetMs: Number.POSITIVE_INFINITY };
@@ -60,14 +63,14 @@ async function scan(pid: number, rounds: number, again: boolean): Promise<readon
     if (!again) pageMaps = new PageMaps({ sysfs });
     else if (round === 0) await pageMaps.refresh({ ...options, nowMs: -1 });
     const time = await timed(round, async () => {
-      const { skipped } = await pageMaps.refresh({ ...options, nowMs: round });
-      return skipped.length;
+      const { skipped, pagesScanned } = await pageMaps.refresh({ ...options, nowMs: round });
+      return skipped.length > 0 ? 0 : pagesScanned;
     });
-    let pages = 0;
-    for (const run of pageMaps.find(ALL_MEMORY, { maxBytes: Number.POSITIVE_INFINITY })) pages += run?.pages ?? 0;
-    times.push({ ...time, pages: time.pages > 0 ? 0 : pages });
+    times.push(time);
   }
-  return times;
+  let pages = 0;
+  for (const run of pageMaps.find(ALL_MEMORY, { maxBytes: Number.POSITIVE_INFINITY })) pages += run?.pages ?? 0;
+  return times.map((time) => ({ ...time, pages: Math.min(time.pages, pages) }));
 }
 
 const [verb, ...args] = process.argv.slice(2);
