@@ -4,7 +4,7 @@ import { open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { SysFsError } from '../sysfs.ts';
 
-/** Pages a read covers at most: 256 KiB, as much as is decoded and stored within 4 ms when every page is scattered. */
+/** Pages a read covers at most: 256 KiB, as much as is decoded and stored within some 6 ms when every page is scattered. */
 export const READ_PAGES = 2 ** 15;
 /** Reads that may be on their way at the same time, while what was read before them is still looked at. */
 export const READS_AHEAD = 2;

@@ -68,7 +68,7 @@ export function decodeRuns(
   let hiddenPages = 0;
   let hash = seed | 0;
   let previous = 0;
-  // Whole numbers of 32 bits, of which the compiler is sure even where the page numbers that they come from have more: four times as fast.
+  // Whole numbers of 32 bits, of which the compiler is sure even where the page numbers that they come from have more.
   const endWord = (2 * (firstEntry + count)) | 0;
   for (let word = (2 * firstEntry) | 0; word < endWord; ) {
     const high = words[word + 1] ?? 0;

@@ -23,7 +23,6 @@ test('a file of /proc whose size the kernel does not tell is read whole', async 
 
 test('what cannot be read is named, with the errno', async () => {
   const tree = await makeEmptyTree();
-
   await expect(tree.sysfs.read('/sys/none')).rejects.toMatchObject({ path: '/sys/none', errno: 'ENOENT' });
   await tree.write('/sys/folder/file', '1');
   await expect(tree.sysfs.read('/sys/folder')).rejects.toMatchObject({ path: '/sys/folder', errno: 'EISDIR' });
