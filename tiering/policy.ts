@@ -96,7 +96,7 @@ const MovePagesSchema = Type.Object(
       maximum: 1,
       default: 1,
       description:
-        'Most processor time that finding and moving pages may take while it goes on, as a share of one core.',
+        'Most processor time that tierd may take while it finds and moves pages, as a share of one core; half of it goes to that at least, however much watching and answers take.',
     }),
   },
   { ...closed, description: 'How the move_pages engine works; the damos engine does not use it.' },

@@ -83,16 +83,17 @@ export function pageTests(stage: () => Stage): void {
     });
   });
 
-  it('takes no more of a core than maxCpuShare while it moves memory', async () => {
+  it('takes as much of a core as maxCpuShare while it moves memory, to within a tenth', async () => {
     const { guest } = stage();
     await stage().place(scenarios.room);
-    // What watching costs comes on top, and is much on an emulated machine: few regions, seldom.
+    // What watching costs counts too, and is much on an emulated machine: few regions, seldom.
     const monitoring = { samplingIntervalMs: 200, aggregationIntervalMs: 4000, minRegions: 50, maxRegions: 200 };
     const { api, pid } = await stage().startTierd({ engine, monitoring, movePages: { maxCpuShare: 0.2 } });
     const hotShare = () => hotShareOf(sampleNow(stage().workloads));
     const shareOfCore = async (isOver: () => boolean) => {
       const before = await cpuOf(guest, [String(pid)]);
-      const deadline = Date.now() + 20_000;
+      // One call can take a second where another CPU stands still, and is paid back in five.
+      const deadline = Date.now() + 40_000;
       while (!isOver() && Date.now() < deadline) await sleep(200);
       const after = await cpuOf(guest, [String(pid)]);
       const cpuSeconds = ({ times: [time] }: typeof before) =>
@@ -115,7 +116,8 @@ export function pageTests(stage: () => Stage): void {
       );
       expect(moving.seconds).toBeGreaterThanOrEqual(4);
       expect(came).toBeGreaterThan(0.1);
-      expect(moving.share - watching.share).toBeLessThanOrEqual(0.25);
+      expect(moving.share).toBeGreaterThanOrEqual(0.18);
+      expect(moving.share).toBeLessThanOrEqual(0.22);
     });
   });
 

@@ -2,8 +2,8 @@
 const SHORTEST_PAUSE_MS = 2;
 /** What was not used is kept for so long, and no longer: enough for reads and calls that are waited for in between. */
 const CREDIT_MS = 50;
-/** The kernel adds up what another thread uses at its ticks only: what a call has taken that has just returned shows after so long (HZ=100, the rarest). */
-const TICK_MS = 10;
+/** What else the process used is forgotten where it comes to more than is paid back in so long. */
+const REMEMBERED_MS = 3_000;
 
 export interface CpuAllowanceOptions {
   /** CLOCK_MONOTONIC in milliseconds. */
@@ -14,12 +14,14 @@ export interface CpuAllowanceOptions {
 }
 
 /**
- * Keeps work within a share of one core. What was used beyond it is a debt in processor time, which time pays back, whether work goes on, has ended or was
- * aborted: the next to begin waits for the rest. While everybody waits nothing is counted, for what the process uses then is not theirs.
+ * Keeps the whole process within a share of one core, by making work wait. All that is used is a debt in processor time, which time pays back, whether work
+ * goes on, has ended or was aborted: the next to begin waits for the rest. What the process uses while no work goes on, as for watching, answers and what
+ * Node compiles, takes no more than half of what time pays, so that it cannot hold up work for good.
  */
 export class CpuAllowance {
   readonly #options: CpuAllowanceOptions;
-  #debtMs = 0;
+  #workDebtMs = 0;
+  #otherDebtMs = 0;
   #share = 1;
   #working = 0;
   #countedAtMs: number;
@@ -31,11 +33,11 @@ export class CpuAllowance {
     this.#countedCpuMs = options.cpuMs();
   }
 
-  /** Counts what the process uses during the work, except in pauses; several works at a time count once. `maxShare`: of one core, from now on. */
+  /** Counts what the process uses during the work as the work's, except in pauses; several works at a time count once. `maxShare`: of one core, from now on. */
   async during<T>(maxShare: number, work: () => Promise<T>): Promise<T> {
     this.#count();
     this.#share = maxShare;
-    this.#boundCredit();
+    this.#bound();
     this.#working += 1;
     try {
       return await work();
@@ -47,13 +49,12 @@ export class CpuAllowance {
 
   /**
    * Waits, as part of a work, until the debt is paid back or the signal comes. `underWay`: what other threads still do for this work; it is waited for, and
-   * counted, before the pause begins.
+   * counted as the work's, before the pause begins.
    */
   async pause(signal: AbortSignal, underWay?: Promise<unknown>): Promise<void> {
     this.#count();
     if (this.#owedMs() < SHORTEST_PAUSE_MS) return;
     await underWay;
-    await this.#options.sleep(TICK_MS, signal);
     this.#count();
     this.#working -= 1;
     try {
@@ -68,22 +69,28 @@ export class CpuAllowance {
     }
   }
 
-  /** Time that pays the debt back. */
+  /** Time that pays back what the work has used, when nothing else is used meanwhile. */
   #owedMs(): number {
-    return this.#debtMs / this.#share;
+    return (this.#workDebtMs + Math.min(this.#workDebtMs, this.#otherDebtMs)) / this.#share;
   }
 
   #count(): void {
     const { nowMs, cpuMs } = this.#options;
-    const [atMs, usedMs] = [nowMs(), cpuMs()];
-    if (this.#working > 0) this.#debtMs += usedMs - this.#countedCpuMs;
-    this.#debtMs -= (atMs - this.#countedAtMs) * this.#share;
-    this.#boundCredit();
+    const [atMs, cpuNowMs] = [nowMs(), cpuMs()];
+    const usedMs = cpuNowMs - this.#countedCpuMs;
+    if (this.#working > 0) this.#workDebtMs += usedMs;
+    else this.#otherDebtMs += usedMs;
+    const paidMs = (atMs - this.#countedAtMs) * this.#share;
+    const paidForOtherMs = Math.min(this.#otherDebtMs, paidMs / 2);
+    this.#otherDebtMs -= paidForOtherMs;
+    this.#workDebtMs -= paidMs - paidForOtherMs;
+    this.#bound();
     this.#countedAtMs = atMs;
-    this.#countedCpuMs = usedMs;
+    this.#countedCpuMs = cpuNowMs;
   }
 
-  #boundCredit(): void {
-    this.#debtMs = Math.max(this.#debtMs, -CREDIT_MS * this.#share);
+  #bound(): void {
+    this.#workDebtMs = Math.max(this.#workDebtMs, -CREDIT_MS * this.#share);
+    this.#otherDebtMs = Math.min(this.#otherDebtMs, REMEMBERED_MS * this.#share);
   }
 }

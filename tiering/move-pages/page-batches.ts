@@ -4,25 +4,34 @@ import type { PageBatch } from './page-batch.ts';
 
 /** As many pages as one call takes: 16 MiB of small pages. */
 export const BATCH_PAGES = 4096;
+/** With fewer in a call, most of its time goes into calling. */
+const FEWEST_PAGES = 512;
 /** Pages of neighbouring regions that belong to one process go into one call. */
-const WINDOW_PAGES = 2 * BATCH_PAGES;
+const WINDOW_BATCHES = 2;
 /** The event loop is never held for longer ... */
 const SLICE_MS = 2;
 /** ... and the clock is read after so many pages. */
 const PAGES_A_LOOK = 128;
 
+/** As many pages as one call takes within a share of a core: a smaller share takes smaller calls, so that pauses come often and none is long. */
+export function batchPagesWithin(maxCpuShare: number): number {
+  return Math.max(FEWEST_PAGES, Math.floor(BATCH_PAGES * maxCpuShare));
+}
+
 /** Whether a page may move. */
 export type MayMove = (pid: number, page: number) => boolean;
 
 export interface BatchesOptions {
-  /** Pages that are gathered at a time, of whatever process. */
-  readonly windowPages?: number;
+  /** Most pages of a batch, or a huge page more. */
+  readonly batchPages?: number;
+  /** Pages are gathered for so many batches at a time, of whatever process. */
+  readonly windowBatches?: number;
   /** Called before the next pages are gathered; false: no more of them. */
   readonly mayGoOn?: () => Promise<boolean>;
 }
 
 /**
- * Runs of pages as batches of at most 16 MiB, in the order of the runs except that pages of one process among the next few batches go together. Takes what
+ * Runs of pages as batches of at most 16 MiB, or `batchPages`, in the order of the runs except that pages of one process among the next few batches go together. Takes what
  * may move from `runs` (undefined in place of a run that was left out) until `budgetPages` are in batches, or a huge page more. Others have the event loop
  * in between, however little may move.
  */
@@ -30,15 +39,15 @@ export async function* pageBatches(
   runs: Iterable<PageRun | undefined>,
   budgetPages: number,
   mayMove: MayMove,
-  { windowPages = WINDOW_PAGES, mayGoOn = async () => true }: BatchesOptions = {},
+  { batchPages = BATCH_PAGES, windowBatches = WINDOW_BATCHES, mayGoOn = async () => true }: BatchesOptions = {},
 ): AsyncGenerator<PageBatch> {
   const queue = new PageQueue(runs, mayMove);
   for (let left = budgetPages; left > 0; ) {
     if (!(await mayGoOn())) return;
-    const { byProcess, pages } = await queue.take(Math.min(left, windowPages));
+    const { byProcess, pages } = await queue.take(Math.min(left, windowBatches * batchPages));
     if (pages === 0) return;
     left -= pages;
-    for (const [pid, named] of byProcess) yield* cut(pid, named);
+    for (const [pid, named] of byProcess) yield* cut(pid, named, batchPages);
   }
 }
 
@@ -115,10 +124,10 @@ class PageQueue {
   }
 }
 
-function* cut(pid: number, { pages, weights }: Named): Generator<PageBatch> {
+function* cut(pid: number, { pages, weights }: Named, batchPages: number): Generator<PageBatch> {
   for (let start = 0; start < pages.length; ) {
     let end = start;
-    for (let sum = 0; end < pages.length && sum < BATCH_PAGES; end += 1) sum += weights[end] ?? 1;
+    for (let sum = 0; end < pages.length && sum < batchPages; end += 1) sum += weights[end] ?? 1;
     yield {
       pid,
       pages: Float64Array.from(pages.slice(start, end)),

@@ -11,7 +11,7 @@ import type { NewestSnapshot } from './last-look.ts';
 import { LastLook } from './last-look.ts';
 import type { PageBatch } from './page-batch.ts';
 import { bytesOf, NO_PAGES, onNode, spans } from './page-batch.ts';
-import { BATCH_PAGES, pageBatches } from './page-batches.ts';
+import { batchPagesWithin, pageBatches } from './page-batches.ts';
 import type { PageLedger } from './page-ledger.ts';
 import type { RegionRates } from './region-rates.ts';
 import { Searches } from './searches.ts';
@@ -279,14 +279,17 @@ export class PageMover {
       { wanted: ranges.slice(0, looseFrom), isLoose: false },
       { wanted: ranges.slice(looseFrom), isLoose: true },
     ];
-    const options = lastLook && {
-      // A look for each batch; between the look and the move there is no pause.
-      windowPages: BATCH_PAGES,
-      mayGoOn: async () => {
-        const mayGoOn = await this.#mayGoOn(signal);
-        if (mayGoOn) await lastLook.refresh();
-        return mayGoOn;
-      },
+    const options = {
+      batchPages: batchPagesWithin(limits.maxCpuShare),
+      ...(lastLook && {
+        // A look for each batch; between the look and the move there is no pause.
+        windowBatches: 1,
+        mayGoOn: async () => {
+          const mayGoOn = await this.#mayGoOn(signal);
+          if (mayGoOn) await lastLook.refresh();
+          return mayGoOn;
+        },
+      }),
     };
     for (const { wanted, isLoose } of parts) {
       const runs = pageMaps.find(wanted, {

@@ -42,26 +42,6 @@ describe('an allowance of processor time', () => {
     expect(clock.nowMs).toBeCloseTo(480);
   });
 
-  test('counts what other threads have used by the tick at which the kernel adds it up', async () => {
-    const { clock } = makeAllowance();
-    let addedLaterMs = 8;
-    const late = new CpuAllowance({
-      nowMs: () => clock.nowMs,
-      cpuMs: () => clock.cpuMs,
-      sleep: async (ms) => {
-        clock.nowMs += ms;
-        clock.cpuMs += addedLaterMs;
-        addedLaterMs = 0;
-      },
-    });
-    await late.during(0.25, async () => {
-      clock.nowMs += 100;
-      clock.cpuMs += 92;
-      await late.pause(never);
-    });
-    expect(clock.nowMs).toBeCloseTo(400);
-  });
-
   test('is remembered: who comes next waits for what an aborted work has used', async () => {
     const { allowance, clock, use } = makeAllowance();
     const abort = new AbortController();
@@ -87,23 +67,55 @@ describe('an allowance of processor time', () => {
     expect(clock.nowMs - startedMs).toBeGreaterThanOrEqual(350);
   });
 
-  test('is not charged with what others use while the work waits, nor before and after it', async () => {
+  /** A machine on which the process uses so much of a core all the time, besides what works use. */
+  function makeBusy(otherShare: number) {
     const { clock, use } = makeAllowance();
-    use(500);
-    const others = new CpuAllowance({
+    const pass = (ms: number) => {
+      clock.nowMs += ms;
+      clock.cpuMs += otherShare * ms;
+    };
+    const busy = new CpuAllowance({
       nowMs: () => clock.nowMs,
       cpuMs: () => clock.cpuMs,
-      // More than the share all by themselves.
-      sleep: async (ms) => {
-        use(ms);
-      },
+      sleep: async (ms) => pass(ms),
     });
-    await others.during(0.1, async () => {
-      use(10);
-      await others.pause(never);
+    return { busy, clock, use, pass };
+  }
+
+  test('is of the whole process: what it uses in the pauses of a work counts', async () => {
+    const { busy, clock, use } = makeBusy(0.05);
+    await busy.during(0.2, async () => {
+      for (let call = 0; call < 100; call += 1) {
+        use(10);
+        await busy.pause(never);
+      }
     });
-    // But for a tick's 10 ms: who has used these cannot be told.
-    expect(clock.nowMs).toBeCloseTo(500 + (10 + 10) / 0.1);
+    expect(clock.cpuMs / clock.nowMs).toBeGreaterThan(0.195);
+    expect(clock.cpuMs / clock.nowMs).toBeLessThan(0.205);
+  });
+
+  test('leaves half of it to work, however much the process uses otherwise', async () => {
+    const { busy, clock, use } = makeBusy(0.5);
+    await busy.during(0.2, async () => {
+      for (let call = 0; call < 100; call += 1) {
+        use(10);
+        await busy.pause(never);
+      }
+    });
+    expect(1000 / clock.nowMs).toBeGreaterThan(0.095);
+    expect(1000 / clock.nowMs).toBeLessThan(0.105);
+  });
+
+  test('is not charged for long with what the process has used before', async () => {
+    const { busy, clock, use, pass } = makeBusy(0.5);
+    await busy.during(0.2, async () => undefined);
+    pass(3_600_000);
+    const startedMs = clock.nowMs;
+    await busy.during(0.2, async () => {
+      use(1000);
+      await busy.pause(never);
+    });
+    expect(clock.nowMs - startedMs).toBeLessThanOrEqual(1000 / 0.1);
   });
 
   test('holds for several works together', async () => {

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import type { PageRun } from '../../../../numa/page-maps/page-maps.ts';
-import { BATCH_PAGES, pageBatches } from '../../../../tiering/move-pages/page-batches.ts';
+import { BATCH_PAGES, batchPagesWithin, pageBatches } from '../../../../tiering/move-pages/page-batches.ts';
 
 const anyPage = () => true;
 const run = (pid: number, startPage: number, pages: number, huge = false): PageRun => ({
@@ -56,10 +56,19 @@ describe('batches', () => {
     expect(await sizes(huge, 20 * 512)).toEqual([8, 8, 4]);
   });
 
+  test('are smaller where a smaller share of a core is allowed, down to 2 MiB', async () => {
+    expect([1, 0.5, 0.01].map(batchPagesWithin)).toEqual([BATCH_PAGES, BATCH_PAGES / 2, 512]);
+    const sizes: number[] = [];
+    for await (const { pages } of pageBatches([run(1, 0, 10_000)], 2000, anyPage, { batchPages: 512 })) {
+      sizes.push(pages.length);
+    }
+    expect(sizes).toEqual([512, 512, 512, 464]);
+  });
+
   test('are none when asked to stop, and are asked before pages are gathered', async () => {
     let asked = 0;
     const runs = [run(1, 0, 10 * BATCH_PAGES)];
-    const options = { windowPages: BATCH_PAGES, mayGoOn: async () => ++asked <= 2 };
+    const options = { windowBatches: 1, mayGoOn: async () => ++asked <= 2 };
     const found: number[] = [];
     for await (const { pages } of pageBatches(runs, 10 * BATCH_PAGES, anyPage, options)) found.push(pages[0] ?? -1);
     expect(found).toEqual([0, BATCH_PAGES]);
@@ -104,7 +113,7 @@ describe('batches', () => {
     const turns = countTurns();
     let pages = 0;
     const startedMs = performance.now();
-    const batches = pageBatches([run(1, 0, 2 ** 21)], 2 ** 21, anyPage, { windowPages: 256 });
+    const batches = pageBatches([run(1, 0, 2 ** 21)], 2 ** 21, anyPage, { batchPages: 128 });
     for await (const batch of batches) pages += batch.pages.length;
     const elapsedMs = performance.now() - startedMs;
     expect(pages).toBe(2 ** 21);

@@ -229,7 +229,7 @@ describe('moving pages', () => {
 
   test('keeps to its share of a core', async () => {
     const machine = new Machine([run(7, 0, 100_000)]);
-    const { busyMs } = await machine.promote(10 * 4096, { maxCpuShare: 0.25 });
+    const { busyMs } = await machine.promote(10 * 1024, { maxCpuShare: 0.25 });
     expect(machine.cpuMs).toBe(100);
     // The last batch may end before its pause.
     expect(busyMs).toBeGreaterThanOrEqual(90 / 0.25);
