@@ -245,8 +245,9 @@ function demotionOut(context: OrderContext, demand: DemotionDemand): { demotion:
   const stepBytes = Math.min(demotionLimit(node, policy), tuning.demotionPace.stepBytes * triesPerMove);
   // Hot memory makes no room for other hot memory.
   const neededBytes = reach === 'any' ? Math.min(demandBytes, demand.overTarget) : demandBytes;
-  const wantedBytes = demand.isOverTarget ? inTwo(neededBytes) : neededBytes;
-  const budgetBytes = Math.floor(Math.min(wantedBytes / efficiency, stepBytes));
+  // A target must not be passed, and all that is tried may move: no more for what has failed.
+  const wantedBytes = demand.isOverTarget ? inTwo(neededBytes) : neededBytes / efficiency;
+  const budgetBytes = Math.floor(Math.min(wantedBytes, stepBytes));
   const why = demand.isOverTarget
     ? `${mib(demand.overTarget)} over its target`
     : `room for ${mib(demand.waitingBytes)} hot that wait below`;

@@ -170,6 +170,21 @@ describe('whatever is observed', () => {
     });
   });
 
+  it('a second pass of the same order does not take a node below its target, whatever failed before', () => {
+    let seen = 0;
+    forEveryTick((orders, observation, policy) => {
+      const fast = nodeOf(observation, 0);
+      const slow = nodeOf(observation, 1);
+      const budgetBytes = orders.find((order) => order.nodeId === 0)?.demotion?.budgetBytes ?? 0;
+      if (fast === undefined || budgetBytes === 0) return;
+      if (slow?.snapshot !== undefined && hotMemory(slow.snapshot, policy).bytes > 0) return;
+      const overTarget = keepFreeBytes(fast, true, policy) - fast.freeBytes;
+      expect(budgetBytes).toBeLessThanOrEqual(Math.max(overTarget / 2, 16 * MIB));
+      seen += 1;
+    });
+    expect(seen).toBeGreaterThan(20);
+  });
+
   it('nothing is demoted into a node that is not seen or has no room, and no hot memory below the target', () => {
     forEveryTick((orders, observation, policy) => {
       for (const { nodeId, demotion } of orders) {
