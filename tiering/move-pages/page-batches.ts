@@ -31,9 +31,9 @@ export interface BatchesOptions {
 }
 
 /**
- * Runs of pages as batches of at most 16 MiB, or `batchPages`, in the order of the runs except that pages of one process among the next few batches go together. Takes what
- * may move from `runs` (undefined in place of a run that was left out) until `budgetPages` are in batches, or a huge page more. Others have the event loop
- * in between, however little may move.
+ * Runs of pages as batches of at most 16 MiB, or `batchPages`, in the order of the runs except that pages of one process among the next few batches go
+ * together. Takes what may move from `runs` (undefined in place of a run that was left out) until `budgetPages` are in batches, or a huge page more. Others
+ * have the event loop in between, however little may move.
  */
 export async function* pageBatches(
   runs: Iterable<PageRun | undefined>,
