@@ -239,14 +239,15 @@ function demotionOut(context: OrderContext, demand: DemotionDemand): { demotion:
   const reach = isTooYoungToBeIdle(tuning.firstSnapshotAtMs, policy, nowMs)
     ? 'idle'
     : reachFor(node, tuning.effort.reach, demandBytes, furthest, policy);
-  const efficiency = Math.max(MIN_EFFICIENCY, tuning.effort.efficiency);
   // Not for exchanges: each try sets ages back, and what is about to be idle would have to wait again.
   const triesPerMove = demand.isOverTarget ? 1 / Math.max(MIN_STEP_EFFICIENCY, tuning.effort.efficiency) : 1;
   const stepBytes = Math.min(demotionLimit(node, policy), tuning.demotionPace.stepBytes * triesPerMove);
   // Hot memory makes no room for other hot memory.
   const neededBytes = reach === 'any' ? Math.min(demandBytes, demand.overTarget) : demandBytes;
   // A target must not be passed, and all that is tried may move: no more for what has failed.
-  const wantedBytes = demand.isOverTarget ? inTwo(neededBytes) : neededBytes / efficiency;
+  const wantedBytes = demand.isOverTarget
+    ? inTwo(neededBytes)
+    : neededBytes / Math.max(MIN_EFFICIENCY, tuning.effort.efficiency);
   const budgetBytes = Math.floor(Math.min(wantedBytes, stepBytes));
   const why = demand.isOverTarget
     ? `${mib(demand.overTarget)} over its target`

@@ -3,21 +3,32 @@ import { CpuAllowance } from '../../../../tiering/move-pages/cpu-allowance.ts';
 
 const never = new AbortController().signal;
 
-/** Time that passes in work and in sleeps only. */
-function makeAllowance() {
+/** Time that passes in work and in sleeps only. In sleeps the process uses `otherShare` of a core, besides what works use. */
+function makeAllowance(otherShare = 0) {
   const clock = { nowMs: 0, cpuMs: 0 };
+  const pass = (ms: number) => {
+    clock.nowMs += ms;
+    clock.cpuMs += otherShare * ms;
+  };
   const allowance = new CpuAllowance({
     nowMs: () => clock.nowMs,
     cpuMs: () => clock.cpuMs,
     sleep: async (ms, signal) => {
-      if (!signal.aborted) clock.nowMs += ms;
+      if (!signal.aborted) pass(ms);
     },
   });
   const use = (cpuMs: number) => {
     clock.nowMs += cpuMs;
     clock.cpuMs += cpuMs;
   };
-  return { allowance, clock, use };
+  /** A work of so many calls of 10 ms each. */
+  const workOf = (calls: number) => async () => {
+    for (let call = 0; call < calls; call += 1) {
+      use(10);
+      await allowance.pause(never);
+    }
+  };
+  return { allowance, clock, use, pass, workOf };
 }
 
 describe('an allowance of processor time', () => {
@@ -67,66 +78,35 @@ describe('an allowance of processor time', () => {
     expect(clock.nowMs - startedMs).toBeGreaterThanOrEqual(350);
   });
 
-  /** A machine on which the process uses so much of a core all the time, besides what works use. */
-  function makeBusy(otherShare: number) {
-    const { clock, use } = makeAllowance();
-    const pass = (ms: number) => {
-      clock.nowMs += ms;
-      clock.cpuMs += otherShare * ms;
-    };
-    const busy = new CpuAllowance({
-      nowMs: () => clock.nowMs,
-      cpuMs: () => clock.cpuMs,
-      sleep: async (ms) => pass(ms),
-    });
-    return { busy, clock, use, pass };
-  }
-
   test('is of the whole process: what it uses in the pauses of a work counts', async () => {
-    const { busy, clock, use } = makeBusy(0.05);
-    await busy.during(0.2, async () => {
-      for (let call = 0; call < 100; call += 1) {
-        use(10);
-        await busy.pause(never);
-      }
-    });
+    const { allowance, clock, workOf } = makeAllowance(0.05);
+    await allowance.during(0.2, workOf(100));
     expect(clock.cpuMs / clock.nowMs).toBeGreaterThan(0.195);
     expect(clock.cpuMs / clock.nowMs).toBeLessThan(0.205);
   });
 
   test('leaves half of it to work, however much the process uses otherwise', async () => {
-    const { busy, clock, use } = makeBusy(0.5);
-    await busy.during(0.2, async () => {
-      for (let call = 0; call < 100; call += 1) {
-        use(10);
-        await busy.pause(never);
-      }
-    });
+    const { allowance, clock, workOf } = makeAllowance(0.5);
+    await allowance.during(0.2, workOf(100));
     expect(1000 / clock.nowMs).toBeGreaterThan(0.095);
     expect(1000 / clock.nowMs).toBeLessThan(0.105);
   });
 
   test('is not charged for long with what the process has used before', async () => {
-    const { busy, clock, use, pass } = makeBusy(0.5);
-    await busy.during(0.2, async () => undefined);
+    const { allowance, clock, use, pass } = makeAllowance(0.5);
+    await allowance.during(0.2, async () => undefined);
     pass(3_600_000);
     const startedMs = clock.nowMs;
-    await busy.during(0.2, async () => {
+    await allowance.during(0.2, async () => {
       use(1000);
-      await busy.pause(never);
+      await allowance.pause(never);
     });
     expect(clock.nowMs - startedMs).toBeLessThanOrEqual(1000 / 0.1);
   });
 
   test('holds for several works together', async () => {
-    const { allowance, clock, use } = makeAllowance();
-    const work = async () => {
-      for (let i = 0; i < 10; i += 1) {
-        use(10);
-        await allowance.pause(never);
-      }
-    };
-    await Promise.all([allowance.during(0.5, work), allowance.during(0.5, work)]);
+    const { allowance, clock, workOf } = makeAllowance();
+    await Promise.all([allowance.during(0.5, workOf(10)), allowance.during(0.5, workOf(10))]);
     expect(clock.cpuMs / clock.nowMs).toBeLessThanOrEqual(0.55);
   });
 });

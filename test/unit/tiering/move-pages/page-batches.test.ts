@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import type { PageRun } from '../../../../numa/page-maps/page-maps.ts';
+import type { BatchesOptions } from '../../../../tiering/move-pages/page-batches.ts';
 import { BATCH_PAGES, batchPagesWithin, pageBatches } from '../../../../tiering/move-pages/page-batches.ts';
 
 const anyPage = () => true;
@@ -10,15 +11,20 @@ const run = (pid: number, startPage: number, pages: number, huge = false): PageR
   pages,
   huge,
 });
-const batchesOf = async (runs: readonly PageRun[], budgetPages: number, mayMove = anyPage) => {
+const batchesOf = async (
+  runs: readonly PageRun[],
+  budgetPages: number,
+  mayMove = anyPage,
+  options: BatchesOptions = {},
+) => {
   const batches: { pid: number; pages: number[]; weights: number[] }[] = [];
-  for await (const { pid, pages, weights } of pageBatches(runs, budgetPages, mayMove)) {
+  for await (const { pid, pages, weights } of pageBatches(runs, budgetPages, mayMove, options)) {
     batches.push({ pid, pages: [...pages], weights: [...weights] });
   }
   return batches;
 };
-const sizes = async (runs: readonly PageRun[], budgetPages: number) =>
-  (await batchesOf(runs, budgetPages)).map(({ pages }) => pages.length);
+const sizes = async (runs: readonly PageRun[], budgetPages: number, options: BatchesOptions = {}) =>
+  (await batchesOf(runs, budgetPages, anyPage, options)).map(({ pages }) => pages.length);
 
 describe('batches', () => {
   test('name the pages of runs in their order', async () => {
@@ -58,11 +64,7 @@ describe('batches', () => {
 
   test('are smaller where a smaller share of a core is allowed, down to 2 MiB', async () => {
     expect([1, 0.5, 0.01].map(batchPagesWithin)).toEqual([BATCH_PAGES, BATCH_PAGES / 2, 512]);
-    const sizes: number[] = [];
-    for await (const { pages } of pageBatches([run(1, 0, 10_000)], 2000, anyPage, { batchPages: 512 })) {
-      sizes.push(pages.length);
-    }
-    expect(sizes).toEqual([512, 512, 512, 464]);
+    expect(await sizes([run(1, 0, 10_000)], 2000, { batchPages: 512 })).toEqual([512, 512, 512, 464]);
   });
 
   test('are none when asked to stop, and are asked before pages are gathered', async () => {
