@@ -86,9 +86,9 @@ function tiersText(tiers: readonly MemoryTier[]): string {
 }
 
 function pathsText(paths: readonly MigrationPath[]): string {
-  const texts = paths.flatMap(({ nodeId, promotionTarget, demotionTarget }) => [
-    ...(promotionTarget === undefined ? [] : [`${nodeId} up to ${promotionTarget}`]),
-    ...(demotionTarget === undefined ? [] : [`${nodeId} down to ${demotionTarget}`]),
+  const texts = paths.flatMap(({ nodeId, promotionTargets, demotionTargets }) => [
+    ...(promotionTargets.length === 0 ? [] : [`${nodeId} up to ${promotionTargets.join(' or ')}`]),
+    ...(demotionTargets.length === 0 ? [] : [`${nodeId} down to ${demotionTargets.join(' or ')}`]),
   ]);
   return texts.join(', ') || 'none';
 }

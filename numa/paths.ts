@@ -4,29 +4,27 @@ import type { MemoryNode, MemoryTier, MigrationPath } from './topology.ts';
 export type PathCandidate = Pick<MemoryNode, 'nodeId' | 'distances' | 'performance' | 'cxl'>;
 
 /**
- * Where each node's memory is promoted and demoted to: the nearest node of the next faster and the next slower tier, so
- * that three tiers make a chain. A node in no tier has neither target.
+ * Where each node's memory may be promoted and demoted to, in the order of preference: tier by tier, beginning with the next
+ * one, and within a tier the nearest node first. So three tiers make a chain as long as there is room between. A node in no
+ * tier has no targets.
  */
 export function migrationPaths(
   nodes: readonly PathCandidate[],
   tiers: readonly MemoryTier[],
 ): readonly MigrationPath[] {
-  const rankOf = new Map(tiers.flatMap(({ rank, nodeIds }) => nodeIds.map((nodeId) => [nodeId, rank] as const)));
   return nodes.map((node) => {
-    const rank = rankOf.get(node.nodeId);
-    if (rank === undefined) return { nodeId: node.nodeId };
-    const promotionTarget = nearest(
-      node,
-      nodes.filter(({ nodeId }) => rankOf.get(nodeId) === rank - 1),
-    );
-    const demotionTarget = nearest(
-      node,
-      nodes.filter(({ nodeId }) => rankOf.get(nodeId) === rank + 1),
-    );
+    const rank = tiers.find(({ nodeIds }) => nodeIds.includes(node.nodeId))?.rank;
+    if (rank === undefined) return { nodeId: node.nodeId, promotionTargets: [], demotionTargets: [] };
+    const ofTier = ({ nodeIds }: MemoryTier) =>
+      nearestFirst(
+        node,
+        nodes.filter(({ nodeId }) => nodeIds.includes(nodeId)),
+      );
+    const nextTierFirst = tiers.toSorted((a, b) => Math.abs(a.rank - rank) - Math.abs(b.rank - rank));
     return {
       nodeId: node.nodeId,
-      ...(promotionTarget !== undefined && { promotionTarget }),
-      ...(demotionTarget !== undefined && { demotionTarget }),
+      promotionTargets: nextTierFirst.filter((tier) => tier.rank < rank).flatMap(ofTier),
+      demotionTargets: nextTierFirst.filter((tier) => tier.rank > rank).flatMap(ofTier),
     };
   });
 }
@@ -36,7 +34,7 @@ export function migrationPaths(
  * have the same default distance to every socket: then the socket that HMAT or the device's PCI bus names is nearer, then
  * the lower latency (told only as seen from a node's own nearest CPUs, by one source for all), then the lowest id.
  */
-function nearest(from: PathCandidate, candidates: readonly PathCandidate[]): number | undefined {
+function nearestFirst(from: PathCandidate, candidates: readonly PathCandidate[]): readonly number[] {
   const sources = new Set(candidates.map(({ performance }) => performance?.source));
   const comparable = sources.size === 1;
   const order = (to: PathCandidate) => [
@@ -45,7 +43,7 @@ function nearest(from: PathCandidate, candidates: readonly PathCandidate[]): num
     (comparable ? to.performance?.readLatencyNs : undefined) ?? Number.MAX_SAFE_INTEGER,
     to.nodeId,
   ];
-  return candidates.toSorted((a, b) => compareInOrder(order(a), order(b)))[0]?.nodeId;
+  return candidates.toSorted((a, b) => compareInOrder(order(a), order(b))).map(({ nodeId }) => nodeId);
 }
 
 /** Nodes whose CPUs the memory hangs on. */

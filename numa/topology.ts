@@ -81,11 +81,13 @@ export type TierSource = 'kernel' | 'derived' | 'configured';
  */
 type RangeSource = 'iomem' | 'memory-blocks';
 
-/** Where a node's memory goes: up when hot, down when cold. */
+/** Where a node's memory goes: up when hot, down when cold. The first target is the one to prefer; the others follow when it has no room. */
 export interface MigrationPath {
   readonly nodeId: number;
-  readonly promotionTarget?: number;
-  readonly demotionTarget?: number;
+  /** All nodes of faster tiers: those of the next tier first, the nearest of a tier first. */
+  readonly promotionTargets: readonly number[];
+  /** All nodes of slower tiers, in the same order. */
+  readonly demotionTargets: readonly number[];
 }
 
 export interface Topology {

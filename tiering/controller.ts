@@ -496,10 +496,7 @@ class Controller implements TieringRuntime {
     this.#tuner = tuning.state;
     this.#orders = tuning.orders;
     this.#pingPongBytes = tuning.pingPongBytes;
-    this.#decisions.record(tuning.orders, (nodeId, direction) => {
-      const path = this.#topology.paths.find((candidate) => candidate.nodeId === nodeId);
-      return direction === 'promotion' ? path?.promotionTarget : path?.demotionTarget;
-    });
+    this.#decisions.record(tuning.orders);
     await engine.serve(this.#planInput(features, tuning.orders), this.#observer.snapshots);
     this.#problem = undefined;
     const { decisions } = this.#heartbeat;

@@ -1,52 +1,55 @@
 import type { Tell } from './events/event.ts';
 import type { Logger } from './logger.ts';
 import type { Policy } from './policy.ts';
-import type { NodeOrders, Order } from './tuner/order.ts';
+import type { Directed, NodeOrders, Order } from './tuner/order.ts';
 
 type Direction = 'promotion' | 'demotion';
+
+/** What was last decided for a direction out of a node. */
+interface Decided {
+  readonly mode: string;
+  readonly targetNodeId: number;
+}
 
 /** One readable line for every decision that changes what memory may move: which scheme, from what to what, why. */
 export class DecisionLog {
   readonly #logger: Logger;
   readonly #tell: Tell;
-  readonly #last = new Map<string, string>();
+  readonly #last = new Map<string, Decided>();
 
   constructor(logger: Logger, tell: Tell) {
     this.#logger = logger;
     this.#tell = tell;
   }
 
-  /** Tells what differs from the orders before, turning on, off or reaching further; logs another budget at `debug`. */
-  record(orders: readonly NodeOrders[], targets: (nodeId: number, direction: Direction) => number | undefined): void {
+  /** Tells what differs from the orders before, turning on, off, reaching further or going elsewhere; logs another budget at `debug`. */
+  record(orders: readonly NodeOrders[]): void {
     for (const order of orders) {
-      this.#recordOne(order.nodeId, 'promotion', order.promotion, targets(order.nodeId, 'promotion'));
-      this.#recordOne(
-        order.nodeId,
-        'demotion',
-        order.demotion,
-        targets(order.nodeId, 'demotion'),
-        order.demotion?.reach,
-      );
+      this.#recordOne(order.nodeId, 'promotion', order.promotion);
+      this.#recordOne(order.nodeId, 'demotion', order.demotion, order.demotion?.reach);
     }
   }
 
-  #recordOne(nodeId: number, direction: Direction, order: Order | undefined, targetNid?: number, reach = ''): void {
+  #recordOne(nodeId: number, direction: Direction, order: (Order & Directed) | undefined, reach = ''): void {
     if (order === undefined) return;
-    const key = `${direction} node ${nodeId} -> ${targetNid}`;
-    const mode = order.budgetBytes === 0 ? 'off' : `on${reach === '' ? '' : ` (${reach})`}`;
-    const before = this.#last.get(key) ?? 'off';
-    this.#last.set(key, mode);
-    const budget = `${Math.round(order.budgetBytes / 1024 / 1024)} MiB a pass`;
-    if (mode !== before) {
+    const { targetNodeId, budgetBytes } = order;
+    const from = `${direction} node ${nodeId}`;
+    const mode = budgetBytes === 0 ? 'off' : `on${reach === '' ? '' : ` (${reach})`}`;
+    const before = this.#last.get(from) ?? { mode: 'off', targetNodeId };
+    this.#last.set(from, { mode, targetNodeId });
+    const budget = `${Math.round(budgetBytes / 1024 / 1024)} MiB a pass`;
+    const wentElsewhere = before.mode !== 'off' && before.targetNodeId !== targetNodeId;
+    if (mode !== before.mode || (mode !== 'off' && wentElsewhere)) {
       this.#tell({
         type: 'decision',
         nodeId,
         direction,
-        ...(targetNid !== undefined && { targetNodeId: targetNid }),
-        budgetBytes: order.budgetBytes,
-        message: `${key}: ${before} -> ${mode}, ${budget}: ${order.reason}`,
+        targetNodeId,
+        budgetBytes,
+        message: `${from} -> ${targetNodeId}: ${before.mode}${wentElsewhere ? ` to ${before.targetNodeId}` : ''} -> ${mode}, ${budget}: ${order.reason}`,
       });
-    } else if (mode !== 'off') this.#logger.debug({}, `${key}: ${mode}, ${budget}: ${order.reason}`);
+    } else if (mode !== 'off')
+      this.#logger.debug({}, `${from} -> ${targetNodeId}: ${mode}, ${budget}: ${order.reason}`);
   }
 }
 

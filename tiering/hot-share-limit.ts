@@ -20,16 +20,16 @@ export interface HotShareLimitInput {
 /**
  * Below a hotShare of 1 the daemon's own loop says how much to promote, on every kernel. Where DAMON knows the goal for it, the kernel too refuses to pass the share, by more than
  * the loop's tolerance: also between two ticks, and while the daemon is stopped. undefined: no limit, or a share that DAMON cannot measure so, with several
- * nodes below a fast one and a context for each. Pure.
+ * nodes below a fast one and a context for each, or several fast ones above. Pure.
  */
 export function hotShareLimit(input: HotShareLimitInput, path: MigrationPath): HotShareLimit | undefined {
   const { topology, policy, features } = input;
   const targetBp = Math.round((policy.hotShare + HOT_SHARE_TOLERANCE) * 10_000);
-  const fast = topology.nodes.find(({ nodeId }) => nodeId === path.promotionTarget);
+  const fast = topology.nodes.find(({ nodeId }) => nodeId === path.promotionTargets[0]);
   if (policy.hotShare >= 1 || targetBp >= 10_000 || !canMeasure(features) || fast === undefined) return undefined;
   const isFastest = topology.tiers[0]?.nodeIds.includes(fast.nodeId) === true;
-  const sources = topology.paths.filter(({ promotionTarget }) => promotionTarget === fast.nodeId);
-  if (!isFastest || sources.length > 1) return undefined;
+  const sources = topology.paths.filter(({ promotionTargets }) => promotionTargets[0] === fast.nodeId);
+  if (!isFastest || sources.length > 1 || path.promotionTargets.length > 1) return undefined;
   return {
     goal: { metric: 'node_eligible_mem_bp', nodeId: fast.nodeId, targetBp },
     comparedRanges: fast.ranges,

@@ -12,7 +12,7 @@ import type {
   Quota,
   SchemeFilter,
 } from './scheme.ts';
-import type { DemotionOrder, NodeOrders, Order } from './tuner/order.ts';
+import type { DemotionOrder, Directed, NodeOrders, Order } from './tuner/order.ts';
 import { hotThresholdNrAccesses, reachBounds } from './tuner/reach.ts';
 
 const PAGE_BYTES = 4096;
@@ -55,7 +55,7 @@ export interface PlanInput {
 
 /**
  * The kdamonds and schemes that a policy means on a machine: one kdamond for each memory node that has somewhere to migrate to (a scheme acts within
- * its context's ranges), with a migrate_hot scheme up and a migrate_cold scheme down. Pure: the same input gives the same schemes.
+ * its context's ranges), with migrate_hot schemes up and migrate_cold schemes down. Pure: the same input gives the same schemes.
  */
 export function plan(input: PlanInput): readonly DesiredKdamond[] {
   const { topology, policy } = input;
@@ -64,8 +64,12 @@ export function plan(input: PlanInput): readonly DesiredKdamond[] {
     if (node === undefined || node.ranges.length === 0) return [];
     const orders = input.orders.find((candidate) => candidate.nodeId === path.nodeId);
     const schemes = [
-      ...(path.promotionTarget === undefined ? [] : promotionSchemes(input, path.promotionTarget, orders?.promotion)),
-      ...(path.demotionTarget === undefined ? [] : demotionSchemes(input, path.demotionTarget, orders?.demotion)),
+      ...directed(input, path.promotionTargets, orders?.promotion).flatMap(([targetNid, order]) =>
+        promotionSchemes(input, targetNid, order),
+      ),
+      ...directed(input, path.demotionTargets, orders?.demotion).flatMap(([targetNid, order]) =>
+        demotionSchemes(input, targetNid, order),
+      ),
     ];
     if (schemes.length === 0) return [];
     const limit = hotShareLimit(input, path);
@@ -79,7 +83,7 @@ export function plan(input: PlanInput): readonly DesiredKdamond[] {
 export function planWatching({ topology, policy }: PlanInput): readonly DesiredKdamond[] {
   return topology.paths.flatMap((path) => {
     const node = topology.nodes.find((candidate) => candidate.nodeId === path.nodeId);
-    const leadsNowhere = path.promotionTarget === undefined && path.demotionTarget === undefined;
+    const leadsNowhere = path.promotionTargets.length + path.demotionTargets.length === 0;
     if (node === undefined || node.ranges.length === 0 || leadsNowhere) return [];
     return [{ nodeId: node.nodeId, ...monitoring(node.ranges, policy), ranges: node.ranges, schemes: [WATCHING] }];
   });
@@ -108,6 +112,21 @@ function monitoring(ranges: readonly AddressRange[], policy: Policy) {
     minRegions: fewest,
     maxRegions: Math.max(most, fewest, ranges.length * 4),
   };
+}
+
+/**
+ * The targets that need a scheme, with the order that goes there. One scheme does, whose target follows the orders, where `commit` can change it.
+ * Before Linux 6.17 it cannot, short of a new kdamond that has seen nothing yet: there each target has its scheme from the start, and all but one are off.
+ */
+function directed<SomeOrder extends Directed>(
+  { features }: PlanInput,
+  targets: readonly number[],
+  order: SomeOrder | undefined,
+): readonly (readonly [number, SomeOrder | undefined])[] {
+  // Memory may have gone since the order was given.
+  const valid = order !== undefined && targets.includes(order.targetNodeId) ? order : undefined;
+  if (features.commitsTargetNid) return targets.slice(0, 1).map((first) => [valid?.targetNodeId ?? first, valid]);
+  return targets.map((target) => [target, target === valid?.targetNodeId ? valid : undefined]);
 }
 
 function promotionSchemes(input: PlanInput, targetNid: number, order: Order | undefined): DesiredScheme[] {

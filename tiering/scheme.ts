@@ -119,4 +119,9 @@ export interface DamonFeatures {
   /** Names that a quota's `goal_tuner` accepts (7.1); empty before. */
   readonly goalTuners: readonly string[];
   readonly damonStat: boolean;
+  /**
+   * `commit` passes on a scheme's target_nid. Before, an existing scheme kept its old target and a scheme added by commit had
+   * none. The fix came with the migration weights, whose folder `dests` shows it.
+   */
+  readonly commitsTargetNid: boolean;
 }

@@ -108,6 +108,7 @@ export interface NodeStatus {
   /** Present on nodes of the fastest tier: the share at which demotion begins, after headroom. */
   readonly targetShare?: number;
   readonly temperatures?: Temperatures;
+  /** Where its memory goes now: the order's target, or without an order the preferred one. */
   readonly promotionTarget?: number;
   readonly demotionTarget?: number;
   /** Why the tuner asks for what it asks for, in words. */

@@ -21,6 +21,8 @@ export function nodeStatuses(
     const path = topology.paths.find((candidate) => candidate.nodeId === node.nodeId);
     const snapshot = 'snapshot' in seen ? seen.snapshot : undefined;
     const reasons = orders.find((candidate) => candidate.nodeId === node.nodeId);
+    const promotionTarget = reasons?.promotion?.targetNodeId ?? path?.promotionTargets[0];
+    const demotionTarget = reasons?.demotion?.targetNodeId ?? path?.demotionTargets[0];
     const decision = [
       reasons?.promotion && `promotion ${mode(reasons.promotion.budgetBytes)}: ${reasons.promotion.reason}`,
       reasons?.demotion && `demotion ${mode(reasons.demotion.budgetBytes)}: ${reasons.demotion.reason}`,
@@ -33,12 +35,12 @@ export function nodeStatuses(
         freeBytes: seen.freeBytes,
         usedShare: seen.totalBytes === 0 ? 0 : 1 - seen.freeBytes / seen.totalBytes,
         ...(tier === 0 &&
-          path?.demotionTarget !== undefined && {
+          demotionTarget !== undefined && {
             targetShare: 1 - keepFreeBytes(seen, true, policy) / seen.totalBytes,
           }),
         ...(snapshot && { temperatures: temperaturesOf(snapshot, policy) }),
-        ...(path?.promotionTarget !== undefined && { promotionTarget: path.promotionTarget }),
-        ...(path?.demotionTarget !== undefined && { demotionTarget: path.demotionTarget }),
+        ...(promotionTarget !== undefined && { promotionTarget }),
+        ...(demotionTarget !== undefined && { demotionTarget }),
         ...(decision.length > 0 && { decision: decision.join('; ') }),
       },
     ];

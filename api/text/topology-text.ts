@@ -19,7 +19,7 @@ const COLUMNS: readonly Column[] = [
   { title: 'COLD TO', align: 'right' },
 ];
 
-const MAX_CPUS_LENGTH = 14;
+const MAX_LIST_LENGTH = 14;
 const MAX_CXL_LENGTH = 400;
 
 type NodeBody = TopologyBody['nodes'][number];
@@ -63,14 +63,14 @@ function cells(node: NodeBody, { tiers, paths }: TopologyBody): string[] {
     figure(performance?.readLatencyNs, 'ns'),
     figure(performance?.readBandwidthMiBps, 'MiB/s'),
     speedSource,
-    path?.promotionTarget === undefined ? '-' : String(path.promotionTarget),
-    path?.demotionTarget === undefined ? '-' : String(path.demotionTarget),
+    shortened(path?.promotionTargets.join(',') ?? ''),
+    shortened(path?.demotionTargets.join(',') ?? ''),
   ];
 }
 
-function shortened(cpus: string): string {
-  if (cpus === '') return '-';
-  return cpus.length <= MAX_CPUS_LENGTH ? cpus : `${cpus.slice(0, MAX_CPUS_LENGTH - 3)}...`;
+function shortened(list: string): string {
+  if (list === '') return '-';
+  return list.length <= MAX_LIST_LENGTH ? list : `${list.slice(0, MAX_LIST_LENGTH - 3)}...`;
 }
 
 function cxlLine(nodeId: number, { region, daxDevice, sizeBytes, interleaveWays, devices }: Cxl): string {

@@ -19,8 +19,12 @@ const NodeStatusSchema = Type.Object({
     }),
   ),
   temperatures: Type.Optional(TemperaturesSchema),
-  promotionTarget: Type.Optional(Type.Integer({ description: 'Node that hot memory goes to.' })),
-  demotionTarget: Type.Optional(Type.Integer({ description: 'Node that cold memory goes to.' })),
+  promotionTarget: Type.Optional(
+    Type.Integer({ description: 'Node that hot memory goes to now: of those in the topology the first with room.' }),
+  ),
+  demotionTarget: Type.Optional(
+    Type.Integer({ description: 'Node that cold memory goes to now: of those in the topology the first with room.' }),
+  ),
   decision: Type.Optional(Type.String({ description: 'What is done with this node, and why.' })),
 });
 

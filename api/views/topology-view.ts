@@ -89,8 +89,14 @@ export const TopologySchema = Type.Object({
     Type.Array(
       Type.Object({
         nodeId: Type.Integer(),
-        promotionTarget: Type.Optional(Type.Integer({ description: 'Node that hot memory goes to.' })),
-        demotionTarget: Type.Optional(Type.Integer({ description: 'Node that cold memory goes to.' })),
+        promotionTargets: Type.Immutable(
+          Type.Array(Type.Integer(), {
+            description: 'Nodes that hot memory may go to, the preferred first: the next where that has no room.',
+          }),
+        ),
+        demotionTargets: Type.Immutable(
+          Type.Array(Type.Integer(), { description: 'Nodes that cold memory may go to, in the same order.' }),
+        ),
       }),
       {
         description:

@@ -26,8 +26,8 @@ export function restTests(currentStage: () => Stage): void {
       expect(topology).toMatchObject({
         tierSource: 'kernel',
         paths: [
-          { nodeId: fastNode, demotionTarget: slowNode },
-          { nodeId: slowNode, promotionTarget: fastNode },
+          { nodeId: fastNode, promotionTargets: [], demotionTargets: [slowNode] },
+          { nodeId: slowNode, promotionTargets: [fastNode], demotionTargets: [] },
         ],
       });
       const { kdamonds } = await api.schemes();

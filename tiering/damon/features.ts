@@ -15,11 +15,6 @@ export interface ProbedFeatures extends DamonFeatures {
   readonly filterTypes: readonly string[];
   /** Schemes tell which regions they were tried on (`tried_regions`, 6.2). Only told: the access trace is there on every kernel, and cheaper. */
   readonly triedRegions: boolean;
-  /**
-   * `commit` passes on a scheme's target_nid. Before, an existing scheme kept its old target and a scheme added by commit had
-   * none. The fix came with the migration weights, whose folder `dests` shows it.
-   */
-  readonly commitsTargetNid: boolean;
 }
 
 export interface ProbeOptions extends AdminOptions {

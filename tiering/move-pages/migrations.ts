@@ -18,21 +18,25 @@ export function migrationsFor(
     const path = topology.paths.find((candidate) => candidate.nodeId === nodeId);
     const snapshot = snapshots.get(nodeId);
     if (path === undefined || snapshot === undefined) continue;
-    if (demotion !== undefined && demotion.budgetBytes > 0 && path.demotionTarget !== undefined) {
+    if (demotion !== undefined && demotion.budgetBytes > 0 && path.demotionTargets.includes(demotion.targetNodeId)) {
       demotions.push({
         direction: 'demotion',
         fromNodeId: nodeId,
-        toNodeId: path.demotionTarget,
+        toNodeId: demotion.targetNodeId,
         budgetBytes: demotion.budgetBytes,
         ...coldestRanges(snapshot, demotion.reach, policy),
         maxNrAccesses: reachBounds(demotion.reach, policy, snapshot).maxNrAccesses,
       });
     }
-    if (promotion !== undefined && promotion.budgetBytes > 0 && path.promotionTarget !== undefined) {
+    if (
+      promotion !== undefined &&
+      promotion.budgetBytes > 0 &&
+      path.promotionTargets.includes(promotion.targetNodeId)
+    ) {
       promotions.push({
         direction: 'promotion',
         fromNodeId: nodeId,
-        toNodeId: path.promotionTarget,
+        toNodeId: promotion.targetNodeId,
         budgetBytes: promotion.budgetBytes,
         ranges: hottestRanges(snapshot, policy),
         looseFrom: 0,

@@ -28,7 +28,7 @@ export class SlowFrames {
   /** @param pageBytes size of a page frame */
   constructor(topology: Topology, snapshots: readonly NodeSnapshot[], policy: Policy, pageBytes: number) {
     const isSlow = (id: number) =>
-      topology.paths.some((path) => path.nodeId === id && path.promotionTarget !== undefined);
+      topology.paths.some((path) => path.nodeId === id && path.promotionTargets.length > 0);
     const slow = snapshots.filter(({ nodeId }) => isSlow(nodeId));
     this.nodeIds = slow.map(({ nodeId }) => nodeId).sort((a, b) => a - b);
     this.#spans = joined(

@@ -13,11 +13,16 @@ export interface DemotionOrder extends Order {
   readonly furthest: Reach;
 }
 
+/** To which of a node's targets an order goes. */
+export interface Directed {
+  readonly targetNodeId: number;
+}
+
 /** What shall move out of a node until the next tick. */
 export interface NodeOrders {
   readonly nodeId: number;
-  readonly promotion?: Order;
-  readonly demotion?: DemotionOrder;
+  readonly promotion?: Order & Directed;
+  readonly demotion?: DemotionOrder & Directed;
 }
 
 /** Whether an order lets anything move. */

@@ -1,12 +1,15 @@
 import type { Topology } from '../../numa/topology.ts';
-import type { Observation } from '../observation.ts';
+import type { NodeObservation, Observation } from '../observation.ts';
 import type { Policy } from '../policy.ts';
 import { keepFreeBytes } from './headroom.ts';
 import type { NodeTuning } from './node-tuning.ts';
 import { learn } from './node-tuning.ts';
-import type { NodeOrders } from './order.ts';
+import type { Directed, NodeOrders, Order } from './order.ts';
+import type { Source } from './ordering.ts';
 import { orderFor, waitingOn } from './ordering.ts';
 import { hotMemory } from './reach.ts';
+import type { Target } from './targets.ts';
+import { chooseTargets, SharedRoom } from './targets.ts';
 
 /** All that the tuner remembers; a plain value, so that a tick is a pure function. */
 export interface TunerState {
@@ -40,6 +43,33 @@ export function tune(state: TunerState, observation: Observation, topology: Topo
       learned.set(path.nodeId, learn(state.nodes.get(path.nodeId), node, policy, observation.nowMs));
   }
 
+  const keepFree = (node: NodeObservation) => keepFreeBytes(node, fastest.has(node.nodeId), policy);
+  const waiting = new Map<number, Source>();
+  for (const { nodeId, promotionTargets } of topology.paths) {
+    const node = observed.get(nodeId);
+    const tuning = learned.get(nodeId);
+    if (promotionTargets.length === 0 || node === undefined || tuning === undefined) continue;
+    waiting.set(nodeId, { node, tuning, ...waitingOn(node, tuning, policy) });
+  }
+  const targets = chooseTargets({
+    nowMs: observation.nowMs,
+    paths: topology.paths,
+    observed,
+    learned,
+    keepFreeBytes: keepFree,
+    waitingBytes: (nodeId) => waiting.get(nodeId)?.hot ?? 0,
+    keepsPairs: policy.hotShare < 1,
+  });
+  const sourcesOf = (nodeId: number) =>
+    [...waiting.values()].filter((source) => targets.get(source.node.nodeId)?.promotion?.nodeId === nodeId);
+  const wantsToBeRidOf = (node: NodeObservation) =>
+    Math.max(0, keepFree(node) - node.freeBytes) + sourcesOf(node.nodeId).reduce((sum, { hot }) => sum + hot, 0);
+  const roomBelow = new SharedRoom({ observed, keepFreeBytes: keepFree });
+  for (const node of observation.nodes) {
+    const below = targets.get(node.nodeId)?.demotion;
+    if (below !== undefined) roomBelow.want(below.nodeId, wantsToBeRidOf(node));
+  }
+
   const orders = new Map<number, NodeOrders>();
   /** Demotions from above that found their target without room. */
   const pushedDown = new Map<number, number>();
@@ -50,32 +80,38 @@ export function tune(state: TunerState, observation: Observation, topology: Topo
       const tuning = learned.get(nodeId);
       const path = topology.paths.find((candidate) => candidate.nodeId === nodeId);
       if (node === undefined || tuning === undefined || path === undefined) continue;
-      const sources = topology.paths.flatMap((source) => {
-        const sourceNode = source.promotionTarget === nodeId ? observed.get(source.nodeId) : undefined;
-        const sourceTuning = learned.get(source.nodeId);
-        if (sourceNode === undefined || sourceTuning === undefined) return [];
-        return [{ node: sourceNode, tuning: sourceTuning, ...waitingOn(sourceNode, sourceTuning, policy) }];
-      });
+      const demotionTarget = targets.get(nodeId)?.demotion;
+      const pushedDownBytes = pushedDown.get(nodeId) ?? 0;
+      const shareBelow =
+        demotionTarget === undefined
+          ? 0
+          : roomBelow.shareOf(demotionTarget.nodeId, wantsToBeRidOf(node) + pushedDownBytes);
       const plan = orderFor({
         nowMs: observation.nowMs,
         node,
         tuning,
         path,
-        sources,
-        keepFree: keepFreeBytes(node, fastest.has(nodeId), policy),
+        sources: sourcesOf(nodeId),
+        keepFree: keepFree(node),
         hotShare: fastest.has(nodeId) ? policy.hotShare : 1,
-        below: path.demotionTarget === undefined ? undefined : observed.get(path.demotionTarget),
-        keepFreeBelow: (below) => keepFreeBytes(below, false, policy),
-        pushedDownBytes: pushedDown.get(nodeId) ?? 0,
+        below: demotionTarget === undefined ? undefined : observed.get(demotionTarget.nodeId),
+        keepFreeBelow: (below) => below.freeBytes - shareBelow,
+        pushedDownBytes,
         policy,
       });
       hotBytesWaiting += plan.waitingBytes;
       learned.set(nodeId, { ...tuning, pingPong: plan.pingPong, hotExcessTicks: plan.hotExcessTicks });
-      if (path.demotionTarget !== undefined) {
-        merge(orders, { nodeId, demotion: plan.demotion });
-        pushedDown.set(path.demotionTarget, (pushedDown.get(path.demotionTarget) ?? 0) + plan.blockedBytes);
+      if (demotionTarget !== undefined) {
+        merge(orders, { nodeId, demotion: toward(demotionTarget, plan.demotion) });
+        roomBelow.order(demotionTarget.nodeId, plan.demotion.budgetBytes);
+        pushedDown.set(demotionTarget.nodeId, (pushedDown.get(demotionTarget.nodeId) ?? 0) + plan.blockedBytes);
       }
-      for (const [sourceId, promotion] of plan.promotions) merge(orders, { nodeId: sourceId, promotion });
+      for (const [sourceId, promotion] of plan.promotions) {
+        merge(orders, {
+          nodeId: sourceId,
+          promotion: toward(targets.get(sourceId)?.promotion ?? { nodeId }, promotion),
+        });
+      }
     }
   }
 
@@ -92,6 +128,10 @@ export function tune(state: TunerState, observation: Observation, topology: Topo
     pingPongBytes += tuning.pingPong.totalBytes;
   }
   return { state: { nodes }, orders: [...orders.values()], hotBytesWaiting, pingPongBytes };
+}
+
+function toward<SomeOrder extends Order>({ nodeId, why }: Target, order: SomeOrder): SomeOrder & Directed {
+  return { ...order, targetNodeId: nodeId, reason: why === undefined ? order.reason : `${order.reason}, ${why}` };
 }
 
 function merge(orders: Map<number, NodeOrders>, orders1: NodeOrders): void {

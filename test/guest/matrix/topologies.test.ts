@@ -19,10 +19,10 @@ itInOwnGuest(
       { rank: 1, nodeIds: [2, 3] },
     ]);
     expect(paths).toEqual([
-      { nodeId: 0, demotionTarget: 2 },
-      { nodeId: 1, demotionTarget: 3 },
-      { nodeId: 2, promotionTarget: 0 },
-      { nodeId: 3, promotionTarget: 1 },
+      { nodeId: 0, promotionTargets: [], demotionTargets: [2, 3] },
+      { nodeId: 1, promotionTargets: [], demotionTargets: [3, 2] },
+      { nodeId: 2, promotionTargets: [0, 1], demotionTargets: [] },
+      { nodeId: 3, promotionTargets: [1, 0], demotionTargets: [] },
     ]);
     expect((await tierd.api.schemes()).kdamonds.map(({ nodeId }) => nodeId)).toEqual([0, 1, 2, 3]);
     await tierd.stop();
@@ -34,9 +34,9 @@ itInOwnGuest('three tiers: a chain', { kernel: '7.3', topology: 'three-tiers' },
   const { tiers, paths } = await tierd.api.topology();
   expect(tiers.map(({ nodeIds }) => nodeIds)).toEqual([[0], [1], [2]]);
   expect(paths).toEqual([
-    { nodeId: 0, demotionTarget: 1 },
-    { nodeId: 1, promotionTarget: 0, demotionTarget: 2 },
-    { nodeId: 2, promotionTarget: 1 },
+    { nodeId: 0, promotionTargets: [], demotionTargets: [1, 2] },
+    { nodeId: 1, promotionTargets: [0], demotionTargets: [2] },
+    { nodeId: 2, promotionTargets: [1, 0], demotionTargets: [] },
   ]);
   expect((await tierd.api.schemes()).kdamonds.map(({ nodeId }) => nodeId)).toEqual([0, 1, 2]);
   await tierd.stop();
@@ -55,8 +55,8 @@ itInOwnGuest(
     expect(tiers.map(({ nodeIds }) => nodeIds)).toEqual([[0], [1]]);
     expect(tierSource).toBe('derived');
     expect(paths).toEqual([
-      { nodeId: 0, demotionTarget: 1 },
-      { nodeId: 1, promotionTarget: 0 },
+      { nodeId: 0, promotionTargets: [], demotionTargets: [1] },
+      { nodeId: 1, promotionTargets: [0], demotionTargets: [] },
     ]);
   },
 );
@@ -78,8 +78,8 @@ itInOwnGuest(
         { rank: 1, nodeIds: [1] },
       ],
       paths: [
-        { nodeId: 0, demotionTarget: 1 },
-        { nodeId: 1, promotionTarget: 0 },
+        { nodeId: 0, promotionTargets: [], demotionTargets: [1] },
+        { nodeId: 1, promotionTargets: [0], demotionTargets: [] },
       ],
     });
     expect((await tierd.api.send('POST', '/v1/probe')).status).toBe(200);

@@ -58,8 +58,8 @@ const TOPOLOGY: Topology = {
   ],
   tierSource: 'kernel',
   paths: [
-    { nodeId: 0, demotionTarget: 1 },
-    { nodeId: 1, promotionTarget: 0 },
+    { nodeId: 0, promotionTargets: [], demotionTargets: [1] },
+    { nodeId: 1, promotionTargets: [0], demotionTargets: [] },
   ],
 };
 

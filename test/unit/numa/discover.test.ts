@@ -38,7 +38,7 @@ describe('a host of one node', () => {
     const topology = await discoverTopology(tree.sysfs);
     expect(tiersOf(topology)).toEqual([[0]]);
     expect(topology.tierSource).toBe('kernel');
-    expect(topology.paths).toEqual([{ nodeId: 0 }]);
+    expect(topology.paths).toEqual([{ nodeId: 0, promotionTargets: [], demotionTargets: [] }]);
     expect(node(topology, 0)).toEqual({
       nodeId: 0,
       kind: 'dram',
@@ -60,8 +60,8 @@ describe('memory without CPUs', () => {
     expect(tiersOf(topology)).toEqual([[0], [1]]);
     expect(node(topology, 1).kind).toBe('memory-only');
     expect(topology.paths).toEqual([
-      { nodeId: 0, demotionTarget: 1 },
-      { nodeId: 1, promotionTarget: 0 },
+      { nodeId: 0, promotionTargets: [], demotionTargets: [1] },
+      { nodeId: 1, promotionTargets: [0], demotionTargets: [] },
     ]);
   });
 
@@ -318,7 +318,7 @@ describe('CXL memory', () => {
     });
     const topology = await discoverTopology(tree.sysfs);
     expect(topology.nodes.map(({ nodeId }) => nodeId)).toEqual([0]);
-    expect(topology.paths).toEqual([{ nodeId: 0 }]);
+    expect(topology.paths).toEqual([{ nodeId: 0, promotionTargets: [], demotionTargets: [] }]);
   });
 
   test('half of it offline counts for half', async () => {
@@ -407,8 +407,8 @@ describe('configured tiers', () => {
     expect(topology.tierSource).toBe('configured');
     expect(tiersOf(topology)).toEqual([[1], [0]]);
     expect(topology.paths).toEqual([
-      { nodeId: 0, promotionTarget: 1 },
-      { nodeId: 1, demotionTarget: 0 },
+      { nodeId: 0, promotionTargets: [1], demotionTargets: [] },
+      { nodeId: 1, promotionTargets: [], demotionTargets: [0] },
     ]);
   });
 
@@ -417,9 +417,9 @@ describe('configured tiers', () => {
     const topology = await discoverTopology(tree.sysfs, { tiers: [[0], [2]] });
     expect(topology.nodes).toHaveLength(3);
     expect(topology.paths).toEqual([
-      { nodeId: 0, demotionTarget: 2 },
-      { nodeId: 1 },
-      { nodeId: 2, promotionTarget: 0 },
+      { nodeId: 0, promotionTargets: [], demotionTargets: [2] },
+      { nodeId: 1, promotionTargets: [], demotionTargets: [] },
+      { nodeId: 2, promotionTargets: [0], demotionTargets: [] },
     ]);
   });
 

@@ -63,8 +63,8 @@ describe('DRAM and a slower node told apart by HMAT', () => {
         { rank: 1, nodeIds: [1] },
       ],
       paths: [
-        { nodeId: 0, demotionTarget: 1 },
-        { nodeId: 1, promotionTarget: 0 },
+        { nodeId: 0, promotionTargets: [], demotionTargets: [1] },
+        { nodeId: 1, promotionTargets: [0], demotionTargets: [] },
       ],
       nodes: [
         { kind: 'dram', cpus: [0, 1], performance: { readLatencyNs: 10, readBandwidthMiBps: 10240 } },
@@ -102,10 +102,10 @@ describe('two sockets with an expander each', () => {
       [2, 3],
     ]);
     expect(topology.paths).toEqual([
-      { nodeId: 0, demotionTarget: 2 },
-      { nodeId: 1, demotionTarget: 3 },
-      { nodeId: 2, promotionTarget: 0 },
-      { nodeId: 3, promotionTarget: 1 },
+      { nodeId: 0, promotionTargets: [], demotionTargets: [2, 3] },
+      { nodeId: 1, promotionTargets: [], demotionTargets: [3, 2] },
+      { nodeId: 2, promotionTargets: [0, 1], demotionTargets: [] },
+      { nodeId: 3, promotionTargets: [1, 0], demotionTargets: [] },
     ]);
   });
 });
@@ -115,9 +115,9 @@ describe('three tiers', () => {
     const topology = await discoverTopology(recorded('7.3-three-tiers'));
     expect(topology.tiers.map(({ nodeIds }) => nodeIds)).toEqual([[0], [1], [2]]);
     expect(topology.paths).toEqual([
-      { nodeId: 0, demotionTarget: 1 },
-      { nodeId: 1, promotionTarget: 0, demotionTarget: 2 },
-      { nodeId: 2, promotionTarget: 1 },
+      { nodeId: 0, promotionTargets: [], demotionTargets: [1, 2] },
+      { nodeId: 1, promotionTargets: [0], demotionTargets: [2] },
+      { nodeId: 2, promotionTargets: [1, 0], demotionTargets: [] },
     ]);
   });
 });

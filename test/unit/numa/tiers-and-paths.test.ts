@@ -29,11 +29,12 @@ function derive(nodes: readonly Node[]) {
   }).tiers;
 }
 
-function targets(nodes: readonly Node[], tiers = derive(nodes)): Record<number, { up?: number; down?: number }> {
+/** By node: its targets up and down, the preferred one first; empty lists are left out. */
+function targets(nodes: readonly Node[], tiers = derive(nodes)): Record<number, { up?: number[]; down?: number[] }> {
   return Object.fromEntries(
-    migrationPaths(nodes, tiers).map(({ nodeId, promotionTarget: up, demotionTarget: down }) => [
+    migrationPaths(nodes, tiers).map(({ nodeId, promotionTargets: up, demotionTargets: down }) => [
       nodeId,
-      { ...(up !== undefined && { up }), ...(down !== undefined && { down }) },
+      { ...(up.length > 0 && { up: [...up] }), ...(down.length > 0 && { down: [...down] }) },
     ]),
   );
 }
@@ -53,8 +54,8 @@ describe('two sockets with an expander each', () => {
     ]);
   });
 
-  test('pair up on their own socket', () => {
-    const pairs = { 0: { down: 2 }, 1: { down: 3 }, 2: { up: 0 }, 3: { up: 1 } };
+  test('pair up on their own socket, with the other one for when that is full', () => {
+    const pairs = { 0: { down: [2, 3] }, 1: { down: [3, 2] }, 2: { up: [0, 1] }, 3: { up: [1, 0] } };
     expect(targets(nodesOf(twoSocketsTwoExpanders, 2))).toEqual(pairs);
     // A socket whose own latency is a little lower must not draw the other's expander.
     expect(targets(nodesOf(twoSocketsTwoExpanders, 2, [100, 90, 250, 240]))).toEqual(pairs);
@@ -66,7 +67,7 @@ describe('two sockets with an expander each', () => {
     [20, 20, 10, 20],
     [20, 20, 20, 10],
   ];
-  const crossed = { 0: { down: 3 }, 1: { down: 2 }, 2: { up: 1 }, 3: { up: 0 } };
+  const crossed = { 0: { down: [3, 2] }, 1: { down: [2, 3] }, 2: { up: [1, 0] }, 3: { up: [0, 1] } };
 
   test('pair up by the PCI bus of the device where hot-plug left every distance at its default', () => {
     const backing = (numaNode: number) => ({
@@ -88,7 +89,53 @@ describe('two sockets with an expander each', () => {
   });
 
   test('take the lowest id when nothing tells the nodes apart', () => {
-    expect(targets(nodesOf(flat, 2))).toEqual({ 0: { down: 2 }, 1: { down: 2 }, 2: { up: 0 }, 3: { up: 0 } });
+    expect(targets(nodesOf(flat, 2))).toEqual({
+      0: { down: [2, 3] },
+      1: { down: [2, 3] },
+      2: { up: [0, 1] },
+      3: { up: [0, 1] },
+    });
+  });
+});
+
+describe('a host with SNC', () => {
+  // Two sockets of two clusters, and an expander on each socket.
+  const clusters = [
+    [10, 12, 21, 21, 14, 24],
+    [12, 10, 21, 21, 14, 24],
+    [21, 21, 10, 12, 24, 14],
+    [21, 21, 12, 10, 24, 14],
+    [14, 14, 24, 24, 10, 26],
+    [24, 24, 14, 14, 26, 10],
+  ];
+
+  test('prefers the clusters of the own socket, then those of the other', () => {
+    expect(targets(nodesOf(clusters, 4))).toEqual({
+      0: { down: [4, 5] },
+      1: { down: [4, 5] },
+      2: { down: [5, 4] },
+      3: { down: [5, 4] },
+      4: { up: [0, 1, 2, 3] },
+      5: { up: [2, 3, 0, 1] },
+    });
+  });
+});
+
+describe('eight sockets with an expander each', () => {
+  const socketOf = (nodeId: number) => nodeId % 8;
+  const matrix = Array.from({ length: 16 }, (_, a) =>
+    Array.from({ length: 16 }, (_, b) => {
+      if (a === b) return 10;
+      const hops = Math.abs(socketOf(a) - socketOf(b));
+      return (Math.max(a, b) < 8 ? 20 : 14) + 4 * hops;
+    }),
+  );
+
+  test('prefer their own expander, then those of the sockets next to them', () => {
+    const found = targets(nodesOf(matrix, 8));
+    expect(found[0]).toEqual({ down: [8, 9, 10, 11, 12, 13, 14, 15] });
+    expect(found[3]?.down).toEqual([11, 10, 12, 9, 13, 8, 14, 15]);
+    expect(found[15]).toEqual({ up: [7, 6, 5, 4, 3, 2, 1, 0] });
   });
 });
 
@@ -99,8 +146,8 @@ describe('memory at two distances', () => {
     [30, 40, 10],
   ];
 
-  test('makes three tiers, and a chain', () => {
-    expect(targets(nodesOf(near, 1))).toEqual({ 0: { down: 1 }, 1: { up: 0, down: 2 }, 2: { up: 1 } });
+  test('makes three tiers, and a chain: the tier beyond comes last', () => {
+    expect(targets(nodesOf(near, 1))).toEqual({ 0: { down: [1, 2] }, 1: { up: [0], down: [2] }, 2: { up: [1, 0] } });
   });
 
   test('the order is that of the distances, not of the ids', () => {
@@ -130,7 +177,7 @@ describe('memory at one distance', () => {
   });
 
   test('the lower latency is the nearer target within one tier', () => {
-    expect(targets(nodesOf(equal, 1, [100, 300, 250]))[0]).toEqual({ down: 2 });
+    expect(targets(nodesOf(equal, 1, [100, 300, 250]))[0]).toEqual({ down: [2, 1] });
   });
 });
 
@@ -190,7 +237,7 @@ describe('measured latencies', () => {
     ];
     expect(derive(measured(equal, 1, [100, 325, 250])).map(({ nodeIds }) => nodeIds)).toEqual([[0], [2], [1]]);
     expect(derive(measured(equal, 1, [100, 324, 250]))).toHaveLength(2);
-    expect(targets(measured(equal, 1, [100, 300, 250]))[0]).toEqual({ down: 2 });
+    expect(targets(measured(equal, 1, [100, 300, 250]))[0]).toEqual({ down: [2, 1] });
   });
 
   test("are not compared with firmware's", () => {
@@ -206,12 +253,12 @@ describe('measured latencies', () => {
     const [dram, near, far] = measured(third, 1, [100, 300, 250]);
     if (!dram || !near || !far) throw new Error('three nodes');
     const mixed: Node = { ...near, performance: { source: 'hmat', readLatencyNs: 900 } };
-    expect(targets([dram, mixed, far])[0]).toEqual({ down: 1 });
+    expect(targets([dram, mixed, far])[0]).toEqual({ down: [1, 2] });
   });
 });
 
 describe('on any machine', () => {
-  const machine = fc.integer({ min: 1, max: 8 }).chain((size) =>
+  const machine = fc.integer({ min: 1, max: 16 }).chain((size) =>
     fc.record({
       matrix: fc.array(fc.array(fc.integer({ min: 11, max: 14 }), { minLength: size, maxLength: size }), {
         minLength: size,
@@ -222,20 +269,29 @@ describe('on any machine', () => {
     }),
   );
 
-  test('every node is in one tier, ranks are consecutive, and targets lie exactly one tier away', () => {
+  test('every node is in one tier, ranks are consecutive, and targets are all nodes of other tiers, tier by tier and nearest first', () => {
     fc.assert(
       fc.property(machine, ({ matrix, sockets, latencies }) => {
         const nodes = nodesOf(matrix, sockets, latencies);
         const tiers = derive(nodes);
         const rankOf = new Map(tiers.flatMap(({ rank, nodeIds }) => nodeIds.map((nodeId) => [nodeId, rank])));
-        expect(tiers.flatMap(({ nodeIds }) => nodeIds).sort()).toEqual(nodes.map(({ nodeId }) => nodeId));
+        expect(tiers.flatMap(({ nodeIds }) => nodeIds).sort((a, b) => a - b)).toEqual(
+          nodes.map(({ nodeId }) => nodeId),
+        );
         expect(tiers.map(({ rank }) => rank)).toEqual([...tiers.keys()]);
-        for (const { nodeId, promotionTarget, demotionTarget } of migrationPaths(nodes, tiers)) {
+        for (const { nodeId, promotionTargets, demotionTargets } of migrationPaths(nodes, tiers)) {
           const rank = rankOf.get(nodeId) ?? Number.NaN;
-          if (rank > 0) expect(rankOf.get(promotionTarget ?? -1)).toBe(rank - 1);
-          else expect(promotionTarget).toBeUndefined();
-          if (rank < tiers.length - 1) expect(rankOf.get(demotionTarget ?? -1)).toBe(rank + 1);
-          else expect(demotionTarget).toBeUndefined();
+          const faster = tiers.filter((tier) => tier.rank < rank).flatMap(({ nodeIds }) => nodeIds);
+          const slower = tiers.filter((tier) => tier.rank > rank).flatMap(({ nodeIds }) => nodeIds);
+          expect([...promotionTargets].sort((a, b) => a - b)).toEqual(faster.sort((a, b) => a - b));
+          expect([...demotionTargets].sort((a, b) => a - b)).toEqual(slower.sort((a, b) => a - b));
+          for (const list of [promotionTargets, demotionTargets]) {
+            // Tiers away first, then distance.
+            const farness = list.map(
+              (to) => Math.abs((rankOf.get(to) ?? Number.NaN) - rank) * 1000 + (matrix[nodeId]?.[to] ?? Number.NaN),
+            );
+            expect(farness).toEqual(farness.toSorted((a, b) => a - b));
+          }
         }
       }),
     );

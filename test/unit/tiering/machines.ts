@@ -15,7 +15,7 @@ export interface MachineNode {
   readonly ranges?: readonly AddressRange[];
 }
 
-/** A topology as discover() would give it. Without `paths` memory moves between each node and the first one of the tier above. */
+/** A topology as discover() would give it. Without `paths` all nodes of a tier are equally far from those of another, so the lowest id is preferred. */
 export function machine(nodes: readonly MachineNode[], paths: readonly MigrationPath[] = chain(nodes)): Topology {
   const ranks = [...new Set(nodes.map((node) => node.tier))].sort((a, b) => a - b);
   return {
@@ -45,16 +45,15 @@ function toMemoryNode({ nodeId, totalMiB, tier, highWatermarkMiB = 0, ranges }: 
 }
 
 function chain(nodes: readonly MachineNode[]): MigrationPath[] {
-  const firstOf = (tier: number) => nodes.find((node) => node.tier === tier)?.nodeId;
-  return nodes.map(({ nodeId, tier }) => {
-    const promotionTarget = firstOf(tier - 1);
-    const demotionTarget = firstOf(tier + 1);
-    return {
-      nodeId,
-      ...(promotionTarget === undefined ? {} : { promotionTarget }),
-      ...(demotionTarget === undefined ? {} : { demotionTarget }),
-    };
-  });
+  const byTier = nodes.toSorted((a, b) => a.tier - b.tier || a.nodeId - b.nodeId);
+  const ids = (chosen: readonly MachineNode[]) => chosen.map(({ nodeId }) => nodeId);
+  return nodes.map(({ nodeId, tier }) => ({
+    nodeId,
+    promotionTargets: ids(
+      byTier.filter((node) => node.tier < tier).toSorted((a, b) => b.tier - a.tier || a.nodeId - b.nodeId),
+    ),
+    demotionTargets: ids(byTier.filter((node) => node.tier > tier)),
+  }));
 }
 
 /** A kernel that can do all that the planner asks about. */
@@ -72,4 +71,5 @@ export const ALL_FEATURES: DamonFeatures = {
   goalMetrics: ['user_input', 'node_eligible_mem_bp'],
   goalTuners: ['consist', 'temporal'],
   damonStat: true,
+  commitsTargetNid: true,
 };

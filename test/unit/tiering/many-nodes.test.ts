@@ -10,9 +10,9 @@ describe('more than two nodes', () => {
     const host = new SimulatedHost({
       nodes: [DRAM, SLOW, { ...SLOW, nodeId: 2 }],
       paths: [
-        { nodeId: 0, demotionTarget: 1 },
-        { nodeId: 1, promotionTarget: 0 },
-        { nodeId: 2, promotionTarget: 0 },
+        { nodeId: 0, promotionTargets: [], demotionTargets: [1] },
+        { nodeId: 1, promotionTargets: [0], demotionTargets: [] },
+        { nodeId: 2, promotionTargets: [0], demotionTargets: [] },
       ],
     });
     host.allocate('cold', 0, 810, COLD);
@@ -32,10 +32,10 @@ describe('more than two nodes', () => {
     const host = new SimulatedHost({
       nodes: [DRAM, { ...DRAM, nodeId: 1 }, { ...SLOW, nodeId: 2 }, { ...SLOW, nodeId: 3 }],
       paths: [
-        { nodeId: 0, demotionTarget: 2 },
-        { nodeId: 1, demotionTarget: 3 },
-        { nodeId: 2, promotionTarget: 0 },
-        { nodeId: 3, promotionTarget: 1 },
+        { nodeId: 0, promotionTargets: [], demotionTargets: [2] },
+        { nodeId: 1, promotionTargets: [], demotionTargets: [3] },
+        { nodeId: 2, promotionTargets: [0], demotionTargets: [] },
+        { nodeId: 3, promotionTargets: [1], demotionTargets: [] },
       ],
     });
     const hot = host.allocate('hot on 2', 2, 200, HOT);

@@ -61,11 +61,11 @@ function onlySchemeOf(kdamonds: readonly DesiredKdamond[], nodeId: number) {
 }
 
 function promotion(nodeId: number, budgetBytes: number): NodeOrders {
-  return { nodeId, promotion: { budgetBytes, reason: 'test' } };
+  return { nodeId, promotion: { budgetBytes, targetNodeId: nodeId - 1, reason: 'test' } };
 }
 
 function demotion(nodeId: number, budgetBytes: number, reach: Reach): NodeOrders {
-  return { nodeId, demotion: { budgetBytes, reach, furthest: 'any', reason: 'test' } };
+  return { nodeId, demotion: { budgetBytes, targetNodeId: nodeId + 1, reach, furthest: 'any', reason: 'test' } };
 }
 
 describe('kdamonds and schemes by topology', () => {
@@ -92,10 +92,10 @@ describe('kdamonds and schemes by topology', () => {
         { nodeId: 3, totalMiB: 1024, tier: 1 },
       ],
       [
-        { nodeId: 0, demotionTarget: 2 },
-        { nodeId: 1, demotionTarget: 3 },
-        { nodeId: 2, promotionTarget: 0 },
-        { nodeId: 3, promotionTarget: 1 },
+        { nodeId: 0, promotionTargets: [], demotionTargets: [2] },
+        { nodeId: 1, promotionTargets: [], demotionTargets: [3] },
+        { nodeId: 2, promotionTargets: [0], demotionTargets: [] },
+        { nodeId: 3, promotionTargets: [1], demotionTargets: [] },
       ],
     );
 

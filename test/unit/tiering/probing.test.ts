@@ -70,7 +70,7 @@ test('what was measured makes tiers of nodes that are alike to the kernel', asyn
   expect(tiers.map(({ nodeIds }) => nodeIds)).toEqual([[0], [1]]);
   expect(tierSource).toBe('derived');
   expect(nodes[1]?.performance).toMatchObject({ source: 'probe', readLatencyNs: 250, initiatorNodeIds: [1] });
-  expect(paths[1]).toEqual({ nodeId: 1, promotionTarget: 0 });
+  expect(paths[1]).toEqual({ nodeId: 1, promotionTargets: [0], demotionTargets: [] });
 });
 
 test('nodes are measured when nothing else makes tiers of them, and once is enough', async () => {

@@ -5,6 +5,7 @@ import { maxNrAccesses, plan } from '../../../tiering/plan.ts';
 import type { Policy } from '../../../tiering/policy.ts';
 import { DEFAULT_POLICY } from '../../../tiering/policy.ts';
 import type { DamonFeatures, DesiredScheme } from '../../../tiering/scheme.ts';
+import { isPromotion } from '../../../tiering/scheme.ts';
 import type { NodeSnapshot, Region } from '../../../tiering/snapshot.ts';
 import type { NodeOrders } from '../../../tiering/tuner/order.ts';
 import type { TunerState, Tuning } from '../../../tiering/tuner/tune.ts';
@@ -46,7 +47,7 @@ export interface HostNode {
 
 export interface HostOptions {
   readonly nodes: readonly HostNode[];
-  /** Default: every node to and from the only node of the tier above. */
+  /** Default: all nodes of other tiers, the next tier and the lower id first. */
   readonly paths?: readonly MigrationPath[];
   readonly policy?: Policy;
   readonly seed?: number;
@@ -185,7 +186,7 @@ export class SimulatedHost {
         regions: initialRegions(node.owner.length, desired.minRegions),
         lastRegionCount: 0,
         passes: 0,
-        schemes: desired.schemes.map((scheme) => this.#start(desired.nodeId, scheme)),
+        schemes: desired.schemes.map((scheme) => this.#start(scheme)),
         publishedAtMs: undefined,
         isMigrating: false,
         skipsPass: false,
@@ -328,11 +329,15 @@ export class SimulatedHost {
     return new Map(snapshots.map((snapshot) => [snapshot.nodeId, snapshot]));
   }
 
+  get #features(): DamonFeatures {
+    return this.#options.features ?? ALL_FEATURES;
+  }
+
   #plan(orders: readonly NodeOrders[]) {
     return plan({
       topology: this.topology,
       policy: this.policy,
-      features: this.#options.features ?? ALL_FEATURES,
+      features: this.#features,
       scope: { include: [], exclude: [] },
       orders,
     });
@@ -399,7 +404,9 @@ export class SimulatedHost {
     while (commit !== undefined && kdamond.passes - commit.sincePass >= late) {
       kdamond.schemes = commit.schemes.map((desired, index) => {
         const running = kdamond.schemes[index];
-        return running === undefined ? this.#start(kdamond.node.nodeId, desired) : { ...running, desired };
+        return running === undefined
+          ? this.#start(desired)
+          : { ...running, desired: this.#committed(running, desired) };
       });
       kdamond.commits.shift();
       kdamond.skipsPass = this.#options.commitPostponesPass ?? false;
@@ -407,12 +414,16 @@ export class SimulatedHost {
     }
   }
 
-  #start(nodeId: number, desired: DesiredScheme): RunningScheme {
-    const path = this.topology.paths.find((candidate) => candidate.nodeId === nodeId);
-    const direction = desired.targetNid === path?.promotionTarget ? 'promotion' : 'demotion';
+  /** Kernels before 6.17 do not pass on the target. */
+  #committed(running: RunningScheme, desired: DesiredScheme): DesiredScheme {
+    const { targetNid } = running.desired;
+    return this.#features.commitsTargetNid || targetNid === undefined ? desired : { ...desired, targetNid };
+  }
+
+  #start(desired: DesiredScheme): RunningScheme {
     return {
       desired,
-      direction,
+      direction: isPromotion(desired) ? 'promotion' : 'demotion',
       budgetChunks: 0,
       isNew: true,
       chargedChunks: 0,

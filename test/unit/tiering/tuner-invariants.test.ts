@@ -116,10 +116,6 @@ function nodeOf(observation: Observation, nodeId: number): NodeObservation | und
   return observation.nodes.find((node) => node.nodeId === nodeId);
 }
 
-/** Where promotions out of a node and demotions out of it go, in THREE_TIERS. */
-const above = (nodeId: number) => nodeId - 1;
-const below = (nodeId: number) => nodeId + 1;
-
 describe('whatever is observed', () => {
   it('budgets are whole, finite, not negative, and within the bandwidth limits', () => {
     forEveryTick((orders, _, policy) => {
@@ -140,9 +136,9 @@ describe('whatever is observed', () => {
 
   it('promotions into a node fit into its room above what it must keep free', () => {
     forEveryTick((orders, observation, policy) => {
-      for (const { nodeId, promotion } of orders) {
+      for (const { promotion } of orders) {
         if (promotion === undefined) continue;
-        const target = nodeOf(observation, above(nodeId));
+        const target = nodeOf(observation, promotion.targetNodeId);
         if (target === undefined) throw new Error('a promotion into a node that nobody sees');
         const keepFree = keepFreeBytes(target, target.nodeId === 0, policy);
         expect(promotion.budgetBytes).toBeLessThanOrEqual(Math.max(0, target.freeBytes - keepFree));
@@ -189,7 +185,7 @@ describe('whatever is observed', () => {
     forEveryTick((orders, observation, policy) => {
       for (const { nodeId, demotion } of orders) {
         if (demotion === undefined || demotion.budgetBytes === 0) continue;
-        const target = nodeOf(observation, below(nodeId));
+        const target = nodeOf(observation, demotion.targetNodeId);
         const source = nodeOf(observation, nodeId);
         expect(target).toBeDefined();
         if (target === undefined || source === undefined) return;

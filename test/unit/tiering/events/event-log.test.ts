@@ -72,8 +72,8 @@ test('what is logged as a warning or an error is an event too, and nothing else 
 test('a decision is told when it turns something on or off or reaches further, not when only its budget changes', () => {
   const told: TieringEvent[] = [];
   const decisions = new DecisionLog(recorder(), (event) => told.push(event));
-  const record = (budgetBytes: number, reason: string) =>
-    decisions.record([{ nodeId: 1, promotion: { budgetBytes, reason } }], () => 0);
+  const record = (budgetBytes: number, reason: string, targetNodeId = 0) =>
+    decisions.record([{ nodeId: 1, promotion: { budgetBytes, targetNodeId, reason } }]);
   record(0, 'nothing hot waits');
   record(2 ** 26, '64 MiB hot wait');
   record(2 ** 25, '32 MiB hot wait');

@@ -65,8 +65,8 @@ test('demotions come before promotions, as they make the room; what is off moves
     features: ALL_FEATURES,
     scope: { include: [], exclude: [] },
     orders: [
-      { nodeId: 1, promotion: { budgetBytes: 100, reason: '' } },
-      { nodeId: 0, demotion: { budgetBytes: 50, reason: '', reach: 'idle', furthest: 'warm' } },
+      { nodeId: 1, promotion: { budgetBytes: 100, targetNodeId: 0, reason: '' } },
+      { nodeId: 0, demotion: { budgetBytes: 50, targetNodeId: 1, reason: '', reach: 'idle', furthest: 'warm' } },
     ],
   } as const;
   const snapshots = new Map([0, 1].map((nodeId) => [nodeId, { ...snapshot, nodeId }]));
@@ -88,7 +88,7 @@ test('demotions come before promotions, as they make the room; what is off moves
       ranges: [{ start: 30 }, { start: 10 }, { start: 0 }],
     },
   ]);
-  const off = { ...input, orders: [{ nodeId: 1, promotion: { budgetBytes: 0, reason: '' } }] };
+  const off = { ...input, orders: [{ nodeId: 1, promotion: { budgetBytes: 0, targetNodeId: 0, reason: '' } }] };
   expect(migrationsFor(off, snapshots)).toEqual([]);
   expect(migrationsFor(input, new Map())).toEqual([]);
 });

@@ -15,9 +15,9 @@ export const TOPOLOGY: Topology = {
   ],
   tierSource: 'kernel',
   paths: [
-    { nodeId: 0, demotionTarget: 1 },
-    { nodeId: 1, promotionTarget: 0, demotionTarget: 2 },
-    { nodeId: 2, promotionTarget: 1 },
+    { nodeId: 0, promotionTargets: [], demotionTargets: [1] },
+    { nodeId: 1, promotionTargets: [0], demotionTargets: [2] },
+    { nodeId: 2, promotionTargets: [1], demotionTargets: [] },
   ],
 };
 

@@ -37,7 +37,7 @@ describe.runIf(seesFrames)('a survey of this machine', () => {
     const memory = await readNodeMemory(sysfs, [0]);
     expect(memory.get(0)?.totalBytes).toBeGreaterThan(0);
     // As if node 0 were slow, and all of it hot.
-    const topology = { ...TOPOLOGY, paths: [{ nodeId: 0, promotionTarget: 1 }] };
+    const topology = { ...TOPOLOGY, paths: [{ nodeId: 0, promotionTargets: [1], demotionTargets: [] }] };
     const all = { start: 0, end: 2 ** 52, nrAccesses: 10, age: 1 };
     const snapshot = { nodeId: 0, takenAtMs: 0, maxNrAccesses: 10, aggregationIntervalMs: 500, regions: [all] };
     const { processes } = await surveyProcesses({
