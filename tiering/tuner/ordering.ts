@@ -65,7 +65,8 @@ interface OrderContext {
   /** Of the hot memory here and below, how much shall be here. */
   readonly hotShare: number;
   readonly below: NodeObservation | undefined;
-  keepFreeBelow(below: NodeObservation): number;
+  /** Its share of what the node below has room for. */
+  readonly roomBelow: number;
   readonly pushedDownBytes: number;
   readonly policy: Policy;
 }
@@ -149,8 +150,7 @@ function spreadAround({ node, sources, hotShare, policy }: OrderContext): HotSpr
 
 /** Hot memory that leaves for hotShare's sake, the least hot first. */
 function hotDemotion(context: OrderContext, demotableBytes: number): DemotionOrder {
-  const { node, tuning, below, policy } = context;
-  const roomBelow = below === undefined ? 0 : Math.max(0, below.freeBytes - context.keepFreeBelow(below));
+  const { node, tuning, roomBelow, policy } = context;
   const limit = Math.min(demotionLimit(node, policy), tuning.demotionPace.stepBytes, roomBelow);
   const budgetBytes = Math.floor(Math.min(inTwo(demotableBytes), limit));
   return {
@@ -217,7 +217,7 @@ interface DemotionDemand {
 
 /** Coldest first, as far as the node below has room, and only as far up the scale as the demand allows. */
 function demotionOut(context: OrderContext, demand: DemotionDemand): { demotion: DemotionOrder; blockedBytes: number } {
-  const { node, tuning, below, policy, nowMs } = context;
+  const { node, tuning, below, roomBelow, policy, nowMs } = context;
   const off = (reason: string, blockedBytes = 0) => ({
     demotion: { budgetBytes: 0, reach: 'idle' as const, furthest: 'warm' as const, reason },
     blockedBytes,
@@ -229,7 +229,6 @@ function demotionOut(context: OrderContext, demand: DemotionDemand): { demotion:
   if (isResting(tuning.effort, nowMs, idleBytes, node.totalBytes))
     return off('resting: nothing that may move would move');
 
-  const roomBelow = Math.max(0, below.freeBytes - context.keepFreeBelow(below));
   const demandBytes = Math.min(demand.demandBytes, roomBelow);
   const blockedBytes = demand.demandBytes - demandBytes;
   if (demandBytes < MIN_PROMOTION_BYTES) return off(`node ${below.nodeId} below has no room`, blockedBytes);

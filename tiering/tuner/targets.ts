@@ -26,8 +26,6 @@ export interface TargetInput {
   readonly observed: ReadonlyMap<number, NodeObservation>;
   readonly learned: ReadonlyMap<number, NodeTuning>;
   readonly keepFreeBytes: (node: NodeObservation) => number;
-  /** Bytes that wait on a node to be promoted. */
-  readonly waitingBytes: (nodeId: number) => number;
   /** Hot memory is shared out between each slow node and the fast one it prefers, which ends where it may go elsewhere. */
   readonly keepsPairs: boolean;
 }
@@ -45,7 +43,7 @@ export function chooseTargets(input: TargetInput): ReadonlyMap<number, Targets> 
         present: lastOrders?.promotion?.targetNodeId,
         passBytes: tuning?.promotionPace.stepBytes ?? Number.POSITIVE_INFINITY,
         // A few bytes need no more room than they take.
-        wantedBytes: input.waitingBytes(path.nodeId),
+        wantedBytes: tuning?.lastHotBytes ?? 0,
         canMakeRoom: (nodeId) => canExchange(input, nodeId),
       });
       const demotion = choose(input, path.demotionTargets, {
@@ -91,7 +89,7 @@ function choose(input: TargetInput, list: readonly number[], choice: Choice): Ta
 }
 
 /** What a node could take, 0 for one that is not seen. */
-function roomOn({ observed, keepFreeBytes }: Pick<TargetInput, 'observed' | 'keepFreeBytes'>, nodeId: number) {
+function roomOn({ observed, keepFreeBytes }: TargetInput, nodeId: number): number {
   const node = observed.get(nodeId);
   return node === undefined ? 0 : Math.max(0, node.freeBytes - keepFreeBytes(node));
 }
@@ -111,28 +109,44 @@ function hasRoomBelow(input: TargetInput, nodeId: number): boolean {
 
 /** How the nodes that demote into one target share its room: in proportion to what they want to be rid of, and never more than what is left. */
 export class SharedRoom {
-  readonly #input: Pick<TargetInput, 'observed' | 'keepFreeBytes'>;
+  readonly #input: TargetInput;
+  readonly #targets: ReadonlyMap<number, Targets>;
+  /** By target. */
   readonly #wanted = new Map<number, number>();
   readonly #ordered = new Map<number, number>();
 
-  constructor(input: Pick<TargetInput, 'observed' | 'keepFreeBytes'>) {
+  constructor(input: TargetInput, targets: ReadonlyMap<number, Targets>) {
     this.#input = input;
+    this.#targets = targets;
+    for (const [nodeId, { demotion }] of targets) {
+      if (demotion !== undefined) add(this.#wanted, demotion.nodeId, this.#wantedBy(nodeId));
+    }
   }
 
-  want(targetNodeId: number, bytes: number): void {
-    add(this.#wanted, targetNodeId, bytes);
+  /** A node's share of its target's room, for itself and what others want to push down through it. */
+  shareOf(nodeId: number, pushedDownBytes: number): number {
+    const target = this.#targets.get(nodeId)?.demotion;
+    if (target === undefined) return 0;
+    const room = roomOn(this.#input, target.nodeId);
+    const allWanted = this.#wanted.get(target.nodeId) ?? 0;
+    const share = allWanted > 0 ? Math.min(1, (this.#wantedBy(nodeId) + pushedDownBytes) / allWanted) : 1;
+    return Math.max(0, Math.min(room * share, room - (this.#ordered.get(target.nodeId) ?? 0)));
   }
 
-  /** Room for a node that has told what it wants. */
-  shareOf(targetNodeId: number, wantedBytes: number): number {
-    const room = roomOn(this.#input, targetNodeId);
-    const allWanted = this.#wanted.get(targetNodeId) ?? 0;
-    const share = allWanted > 0 ? Math.min(1, wantedBytes / allWanted) : 1;
-    return Math.max(0, Math.min(room * share, room - (this.#ordered.get(targetNodeId) ?? 0)));
-  }
-
-  order(targetNodeId: number, bytes: number): void {
+  ordered(targetNodeId: number, bytes: number): void {
     add(this.#ordered, targetNodeId, bytes);
+  }
+
+  /** What it has too much, and what wants to come up to it. */
+  #wantedBy(nodeId: number): number {
+    const { observed, learned, keepFreeBytes } = this.#input;
+    const node = observed.get(nodeId);
+    if (node === undefined) return 0;
+    let bytes = Math.max(0, keepFreeBytes(node) - node.freeBytes);
+    for (const [source, { promotion }] of this.#targets) {
+      if (promotion?.nodeId === nodeId) bytes += learned.get(source)?.lastHotBytes ?? 0;
+    }
+    return bytes;
   }
 }
 

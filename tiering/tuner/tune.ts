@@ -5,7 +5,6 @@ import { keepFreeBytes } from './headroom.ts';
 import type { NodeTuning } from './node-tuning.ts';
 import { learn } from './node-tuning.ts';
 import type { Directed, NodeOrders, Order } from './order.ts';
-import type { Source } from './ordering.ts';
 import { orderFor, waitingOn } from './ordering.ts';
 import { hotMemory } from './reach.ts';
 import type { Target } from './targets.ts';
@@ -44,31 +43,16 @@ export function tune(state: TunerState, observation: Observation, topology: Topo
   }
 
   const keepFree = (node: NodeObservation) => keepFreeBytes(node, fastest.has(node.nodeId), policy);
-  const waiting = new Map<number, Source>();
-  for (const { nodeId, promotionTargets } of topology.paths) {
-    const node = observed.get(nodeId);
-    const tuning = learned.get(nodeId);
-    if (promotionTargets.length === 0 || node === undefined || tuning === undefined) continue;
-    waiting.set(nodeId, { node, tuning, ...waitingOn(node, tuning, policy) });
-  }
-  const targets = chooseTargets({
+  const around = {
     nowMs: observation.nowMs,
     paths: topology.paths,
     observed,
     learned,
     keepFreeBytes: keepFree,
-    waitingBytes: (nodeId) => waiting.get(nodeId)?.hot ?? 0,
     keepsPairs: policy.hotShare < 1,
-  });
-  const sourcesOf = (nodeId: number) =>
-    [...waiting.values()].filter((source) => targets.get(source.node.nodeId)?.promotion?.nodeId === nodeId);
-  const wantsToBeRidOf = (node: NodeObservation) =>
-    Math.max(0, keepFree(node) - node.freeBytes) + sourcesOf(node.nodeId).reduce((sum, { hot }) => sum + hot, 0);
-  const roomBelow = new SharedRoom({ observed, keepFreeBytes: keepFree });
-  for (const node of observation.nodes) {
-    const below = targets.get(node.nodeId)?.demotion;
-    if (below !== undefined) roomBelow.want(below.nodeId, wantsToBeRidOf(node));
-  }
+  };
+  const targets = chooseTargets(around);
+  const roomBelow = new SharedRoom(around, targets);
 
   const orders = new Map<number, NodeOrders>();
   /** Demotions from above that found their target without room. */
@@ -80,22 +64,25 @@ export function tune(state: TunerState, observation: Observation, topology: Topo
       const tuning = learned.get(nodeId);
       const path = topology.paths.find((candidate) => candidate.nodeId === nodeId);
       if (node === undefined || tuning === undefined || path === undefined) continue;
+      const sources = topology.paths.flatMap((source) => {
+        const isSource = targets.get(source.nodeId)?.promotion?.nodeId === nodeId;
+        const sourceNode = isSource ? observed.get(source.nodeId) : undefined;
+        const sourceTuning = learned.get(source.nodeId);
+        if (sourceNode === undefined || sourceTuning === undefined) return [];
+        return [{ node: sourceNode, tuning: sourceTuning, ...waitingOn(sourceNode, sourceTuning, policy) }];
+      });
       const demotionTarget = targets.get(nodeId)?.demotion;
       const pushedDownBytes = pushedDown.get(nodeId) ?? 0;
-      const shareBelow =
-        demotionTarget === undefined
-          ? 0
-          : roomBelow.shareOf(demotionTarget.nodeId, wantsToBeRidOf(node) + pushedDownBytes);
       const plan = orderFor({
         nowMs: observation.nowMs,
         node,
         tuning,
         path,
-        sources: sourcesOf(nodeId),
+        sources,
         keepFree: keepFree(node),
         hotShare: fastest.has(nodeId) ? policy.hotShare : 1,
         below: demotionTarget === undefined ? undefined : observed.get(demotionTarget.nodeId),
-        keepFreeBelow: (below) => below.freeBytes - shareBelow,
+        roomBelow: roomBelow.shareOf(nodeId, pushedDownBytes),
         pushedDownBytes,
         policy,
       });
@@ -103,7 +90,7 @@ export function tune(state: TunerState, observation: Observation, topology: Topo
       learned.set(nodeId, { ...tuning, pingPong: plan.pingPong, hotExcessTicks: plan.hotExcessTicks });
       if (demotionTarget !== undefined) {
         merge(orders, { nodeId, demotion: toward(demotionTarget, plan.demotion) });
-        roomBelow.order(demotionTarget.nodeId, plan.demotion.budgetBytes);
+        roomBelow.ordered(demotionTarget.nodeId, plan.demotion.budgetBytes);
         pushedDown.set(demotionTarget.nodeId, (pushedDown.get(demotionTarget.nodeId) ?? 0) + plan.blockedBytes);
       }
       for (const [sourceId, promotion] of plan.promotions) {

@@ -124,6 +124,48 @@ describe('kdamonds and schemes by topology', () => {
     expect(kdamondOf(kdamonds, 1).schemes.map(isPromotion)).toEqual([true, false]);
   });
 
+  describe('with several targets', () => {
+    const topology = machine([
+      { nodeId: 0, totalMiB: 1024, tier: 0 },
+      { nodeId: 1, totalMiB: 1024, tier: 0 },
+      { nodeId: 2, totalMiB: 1024, tier: 1 },
+    ]);
+    const toward = (targetNodeId: number): readonly NodeOrders[] => [
+      { nodeId: 2, promotion: { budgetBytes: 64 * MIB, targetNodeId, reason: 'test' } },
+    ];
+    const budgets = (features: DamonFeatures, orders: readonly NodeOrders[]) =>
+      kdamondOf(planned({ topology, features, orders }), 2).schemes.map(({ name, targetNid, quota }) => [
+        name,
+        targetNid,
+        quota.bytes / MIB >= 1 ? quota.bytes / MIB : 'off',
+      ]);
+
+    it('one scheme has the target of the order, and the preferred one without', () => {
+      expect(budgets(ALL_FEATURES, [])).toEqual([['promote to node 0', 0, 'off']]);
+      expect(budgets(ALL_FEATURES, toward(0))).toEqual([['promote to node 0', 0, 64]]);
+      expect(budgets(ALL_FEATURES, toward(1))).toEqual([['promote to node 1', 1, 64]]);
+    });
+
+    it('each target has a scheme of its own where commits leave targets alone, and an order turns on one of them', () => {
+      const older = { ...ALL_FEATURES, commitsTargetNid: false };
+      const schemes = (first: number | string, second: number | string) => [
+        ['promote to node 0', 0, first],
+        ['promote to node 1', 1, second],
+      ];
+      expect(budgets(older, [])).toEqual(schemes('off', 'off'));
+      expect(budgets(older, toward(0))).toEqual(schemes(64, 'off'));
+      expect(budgets(older, toward(1))).toEqual(schemes('off', 64));
+    });
+
+    it.each([true, false])(
+      'an order to a node that has gone is off (commits change targets: %s)',
+      (commitsTargetNid) => {
+        const off = budgets({ ...ALL_FEATURES, commitsTargetNid }, toward(7)).map(([, , budget]) => budget);
+        expect(new Set(off)).toEqual(new Set(['off']));
+      },
+    );
+  });
+
   it('a node without online ranges, or without anywhere to migrate to, gets no kdamond', () => {
     const noRanges = machine([
       { nodeId: 0, totalMiB: 1024, tier: 0 },

@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import type { Topology } from '../../../numa/topology.ts';
 import type { NodeObservation, Observation } from '../../../tiering/observation.ts';
 import type { Policy } from '../../../tiering/policy.ts';
 import { DEFAULT_POLICY } from '../../../tiering/policy.ts';
@@ -20,6 +21,20 @@ const THREE_TIERS = machine([
   { nodeId: 1, totalMiB: 1000, tier: 1 },
   { nodeId: 2, totalMiB: 1000, tier: 2 },
 ]);
+
+const MACHINES = [
+  THREE_TIERS,
+  machine([
+    { nodeId: 0, totalMiB: 1000, tier: 0 },
+    { nodeId: 1, totalMiB: 1000, tier: 1 },
+    { nodeId: 2, totalMiB: 1000, tier: 1 },
+  ]),
+  machine([
+    { nodeId: 0, totalMiB: 1000, tier: 0 },
+    { nodeId: 1, totalMiB: 1000, tier: 0 },
+    { nodeId: 2, totalMiB: 1000, tier: 1 },
+  ]),
+];
 
 /** Regions of any rates and ages, not necessarily in keeping with the node's free memory. */
 const regions = fc.array(
@@ -98,14 +113,16 @@ function observe(nodeId: number, nowMs: number, node: Course[number]['nodes'][nu
   };
 }
 
-function forEveryTick(check: (orders: readonly NodeOrders[], observation: Observation, policy: Policy) => void): void {
+function forEveryTick(
+  check: (orders: readonly NodeOrders[], observation: Observation, policy: Policy, topology: Topology) => void,
+): void {
   fc.assert(
-    fc.property(course, policies, (ticks, policy) => {
+    fc.property(course, policies, fc.constantFrom(...MACHINES), (ticks, policy, topology) => {
       let state: TunerState = FRESH_TUNER;
       for (const observation of observations(ticks)) {
-        const tuning = tune(state, observation, THREE_TIERS, policy);
+        const tuning = tune(state, observation, topology, policy);
         state = tuning.state;
-        check(tuning.orders, observation, policy);
+        check(tuning.orders, observation, policy, topology);
       }
     }),
     { seed: SEED, numRuns: 300 },
@@ -114,6 +131,13 @@ function forEveryTick(check: (orders: readonly NodeOrders[], observation: Observ
 
 function nodeOf(observation: Observation, nodeId: number): NodeObservation | undefined {
   return observation.nodes.find((node) => node.nodeId === nodeId);
+}
+
+/** Whether anything hot is on other nodes than the first. */
+function isHotElsewhere({ nodes }: Observation, policy: Policy): boolean {
+  return nodes.some(
+    ({ nodeId, snapshot }) => nodeId !== 0 && snapshot !== undefined && hotMemory(snapshot, policy).bytes > 0,
+  );
 }
 
 describe('whatever is observed', () => {
@@ -134,14 +158,32 @@ describe('whatever is observed', () => {
     });
   });
 
-  it('promotions into a node fit into its room above what it must keep free', () => {
-    forEveryTick((orders, observation, policy) => {
+  it('promotions into a node fit together into its room above what it must keep free', () => {
+    forEveryTick((orders, observation, policy, { tiers }) => {
+      const into = new Map<number, number>();
       for (const { promotion } of orders) {
         if (promotion === undefined) continue;
-        const target = nodeOf(observation, promotion.targetNodeId);
+        into.set(promotion.targetNodeId, (into.get(promotion.targetNodeId) ?? 0) + promotion.budgetBytes);
+      }
+      for (const [nodeId, bytes] of into) {
+        const target = nodeOf(observation, nodeId);
         if (target === undefined) throw new Error('a promotion into a node that nobody sees');
-        const keepFree = keepFreeBytes(target, target.nodeId === 0, policy);
-        expect(promotion.budgetBytes).toBeLessThanOrEqual(Math.max(0, target.freeBytes - keepFree));
+        const keepFree = keepFreeBytes(target, tiers[0]?.nodeIds.includes(nodeId) === true, policy);
+        expect(bytes).toBeLessThanOrEqual(Math.max(0, target.freeBytes - keepFree));
+      }
+    });
+  });
+
+  it('an order goes to one of the targets of its path, and an order for each node with a target that is seen', () => {
+    forEveryTick((orders, observation, _, { paths }) => {
+      for (const { nodeId, promotionTargets, demotionTargets } of paths) {
+        const order = orders.find((candidate) => candidate.nodeId === nodeId);
+        if (order?.promotion) expect(promotionTargets).toContain(order.promotion.targetNodeId);
+        if (order?.demotion) expect(demotionTargets).toContain(order.demotion.targetNodeId);
+        if (nodeOf(observation, nodeId) === undefined) continue;
+        if (promotionTargets.every((target) => nodeOf(observation, target) !== undefined)) {
+          expect(order?.promotion !== undefined).toBe(promotionTargets.length > 0);
+        }
       }
     });
   });
@@ -159,9 +201,8 @@ describe('whatever is observed', () => {
   it('a node of the fastest tier with enough free memory demotes nothing while nothing hot waits', () => {
     forEveryTick((orders, observation, policy) => {
       const fast = nodeOf(observation, 0);
-      const slow = nodeOf(observation, 1);
       if (fast === undefined || fast.freeBytes < keepFreeBytes(fast, true, policy)) return;
-      if (slow?.snapshot !== undefined && hotMemory(slow.snapshot, policy).bytes > 0) return;
+      if (isHotElsewhere(observation, policy)) return;
       expect(orders.find((order) => order.nodeId === 0)?.demotion?.budgetBytes ?? 0).toBe(0);
     });
   });
@@ -170,10 +211,9 @@ describe('whatever is observed', () => {
     let seen = 0;
     forEveryTick((orders, observation, policy) => {
       const fast = nodeOf(observation, 0);
-      const slow = nodeOf(observation, 1);
       const budgetBytes = orders.find((order) => order.nodeId === 0)?.demotion?.budgetBytes ?? 0;
       if (fast === undefined || budgetBytes === 0) return;
-      if (slow?.snapshot !== undefined && hotMemory(slow.snapshot, policy).bytes > 0) return;
+      if (isHotElsewhere(observation, policy)) return;
       const overTarget = keepFreeBytes(fast, true, policy) - fast.freeBytes;
       expect(budgetBytes).toBeLessThanOrEqual(Math.max(overTarget / 2, 16 * MIB));
       seen += 1;
@@ -182,7 +222,7 @@ describe('whatever is observed', () => {
   });
 
   it('nothing is demoted into a node that is not seen or has no room, and no hot memory below the target', () => {
-    forEveryTick((orders, observation, policy) => {
+    forEveryTick((orders, observation, policy, { tiers }) => {
       for (const { nodeId, demotion } of orders) {
         if (demotion === undefined || demotion.budgetBytes === 0) continue;
         const target = nodeOf(observation, demotion.targetNodeId);
@@ -190,7 +230,8 @@ describe('whatever is observed', () => {
         expect(target).toBeDefined();
         if (target === undefined || source === undefined) return;
         expect(target.freeBytes).toBeGreaterThan(keepFreeBytes(target, false, policy));
-        const isOverTarget = source.freeBytes < keepFreeBytes(source, nodeId === 0, policy);
+        const isOverTarget =
+          source.freeBytes < keepFreeBytes(source, tiers[0]?.nodeIds.includes(nodeId) === true, policy);
         if (!isOverTarget) expect(demotion.reach).not.toBe('any');
       }
     });

@@ -69,7 +69,7 @@ test('what is logged as a warning or an error is an event too, and nothing else 
   expect(events.after(1)).toMatchObject({ type: 'warning', severity: 'error', message: 'd' });
 });
 
-test('a decision is told when it turns something on or off or reaches further, not when only its budget changes', () => {
+test('a decision is told when it turns something on or off, reaches further or goes elsewhere, not when only its budget changes', () => {
   const told: TieringEvent[] = [];
   const decisions = new DecisionLog(recorder(), (event) => told.push(event));
   const record = (budgetBytes: number, reason: string, targetNodeId = 0) =>
@@ -77,11 +77,24 @@ test('a decision is told when it turns something on or off or reaches further, n
   record(0, 'nothing hot waits');
   record(2 ** 26, '64 MiB hot wait');
   record(2 ** 25, '32 MiB hot wait');
+  record(2 ** 24, '16 MiB hot wait', 2);
+  record(0, 'nothing hot waits', 2);
   record(0, 'nothing hot waits');
   const direction = { type: 'decision', nodeId: 1, direction: 'promotion', targetNodeId: 0 };
   const message = 'promotion node 1 -> 0: off -> on, 64 MiB a pass: 64 MiB hot wait';
   expect(told).toEqual([
     { ...direction, budgetBytes: 2 ** 26, message },
-    { ...direction, budgetBytes: 0, message: 'promotion node 1 -> 0: on -> off, 0 MiB a pass: nothing hot waits' },
+    {
+      ...direction,
+      targetNodeId: 2,
+      budgetBytes: 2 ** 24,
+      message: 'promotion node 1 -> 2: on to 0 -> on, 16 MiB a pass: 16 MiB hot wait',
+    },
+    {
+      ...direction,
+      targetNodeId: 2,
+      budgetBytes: 0,
+      message: 'promotion node 1 -> 2: on -> off, 0 MiB a pass: nothing hot waits',
+    },
   ]);
 });

@@ -92,3 +92,25 @@ test('demotions come before promotions, as they make the room; what is off moves
   expect(migrationsFor(off, snapshots)).toEqual([]);
   expect(migrationsFor(input, new Map())).toEqual([]);
 });
+
+test('migrations go to the target of their order, and nowhere when memory there has gone since', () => {
+  const topology = machine([
+    { nodeId: 0, tier: 0, totalMiB: 1 },
+    { nodeId: 1, tier: 1, totalMiB: 1 },
+    { nodeId: 2, tier: 1, totalMiB: 1 },
+  ]);
+  const order = (targetNodeId: number) =>
+    ({ nodeId: 0, demotion: { budgetBytes: 50, targetNodeId, reason: '', reach: 'idle', furthest: 'warm' } }) as const;
+  const toward = (targetNodeId: number) =>
+    migrationsFor(
+      {
+        topology,
+        policy: DEFAULT_POLICY,
+        features: ALL_FEATURES,
+        scope: { include: [], exclude: [] },
+        orders: [order(targetNodeId)],
+      },
+      new Map([[0, { ...snapshot, nodeId: 0 }]]),
+    ).map(({ toNodeId }) => toNodeId);
+  expect([toward(1), toward(2), toward(3)]).toEqual([[1], [2], []]);
+});
