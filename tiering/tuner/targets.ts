@@ -1,6 +1,7 @@
 import type { MigrationPath } from '../../numa/topology.ts';
 import type { NodeObservation } from '../observation.ts';
 import type { NodeTuning } from './node-tuning.ts';
+import type { Directed } from './order.ts';
 
 /** Less room than this share of a node, or than one pass fills, is as good as none where another node has more. */
 const SOME_ROOM_SHARE = 0.01;
@@ -31,61 +32,98 @@ export interface TargetInput {
 }
 
 /**
- * The target of each node's orders: the first of its list with room. The present one counts as having room longer than another does. Where no target has
- * room, the first that can make some: by an exchange for what is promoted, by passing on for what is demoted. Pure.
+ * The target of each node's orders: the first of its list with room. The present one counts as having room longer than another does, and room that others
+ * wait for is not plenty. Where no target has room, the first that can make some: by an exchange for what is promoted, by passing on for what is demoted.
+ * Pure.
  */
 export function chooseTargets(input: TargetInput): ReadonlyMap<number, Targets> {
   return new Map(
-    input.paths.map((path) => {
-      const tuning = input.learned.get(path.nodeId);
-      const lastOrders = tuning?.lastOrders;
-      const promotion = choose(input, input.keepsPairs ? path.promotionTargets.slice(0, 1) : path.promotionTargets, {
-        present: lastOrders?.promotion?.targetNodeId,
-        passBytes: tuning?.promotionPace.stepBytes ?? Number.POSITIVE_INFINITY,
-        // A few bytes need no more room than they take.
-        wantedBytes: tuning?.lastHotBytes ?? 0,
-        canMakeRoom: (nodeId) => canExchange(input, nodeId),
-      });
-      const demotion = choose(input, path.demotionTargets, {
-        present: lastOrders?.demotion?.targetNodeId,
-        passBytes: tuning?.demotionPace.stepBytes ?? Number.POSITIVE_INFINITY,
-        wantedBytes: Number.POSITIVE_INFINITY,
-        canMakeRoom: (nodeId) => hasRoomBelow(input, nodeId),
-      });
-      return [path.nodeId, { promotion, demotion }];
-    }),
+    input.paths.map((path) => [
+      path.nodeId,
+      { promotion: promotionOf(input, path), demotion: demotionOf(input, path) },
+    ]),
   );
 }
 
-interface Choice {
-  /** Where the last order went. */
-  readonly present: number | undefined;
-  readonly passBytes: number;
-  readonly wantedBytes: number;
-  canMakeRoom(nodeId: number): boolean;
+function promotionOf(input: TargetInput, { nodeId, promotionTargets }: MigrationPath): Target | undefined {
+  const tuning = input.learned.get(nodeId);
+  const list = input.keepsPairs ? promotionTargets.slice(0, 1) : promotionTargets;
+  const present = presentOf(list, tuning?.lastOrders.promotion);
+  const waitingBytes = tuning?.lastHotBytes ?? 0;
+  // To change it would be a commit for nothing.
+  if (present === undefined || waitingBytes === 0) return present === undefined ? undefined : { nodeId: present };
+  // A few bytes need no more room than they take.
+  const enoughBytes = Math.min(tuning?.promotionPace.stepBytes ?? 0, waitingBytes);
+  const chosen =
+    firstWithRoom(input, { list, present, enoughBytes }, (target) => claimedBytes(input, target, nodeId)) ??
+    list.find((target) => canExchange(input, target)) ??
+    list.find((target) => has(input, target, enoughBytes));
+  return explained(chosen, list);
 }
 
-function choose(input: TargetInput, list: readonly number[], choice: Choice): Target | undefined {
-  const [preferred] = list;
-  if (preferred === undefined) return undefined;
-  const present = choice.present !== undefined && list.includes(choice.present) ? choice.present : preferred;
-  // To change it would be a commit for nothing.
-  if (choice.wantedBytes === 0) return { nodeId: present };
-  const has = (nodeId: number, times: number) => {
-    const node = input.observed.get(nodeId);
-    if (node === undefined) return false;
-    const enoughBytes = Math.min(SOME_ROOM_SHARE * node.totalBytes, choice.passBytes, choice.wantedBytes);
-    return roomOn(input, nodeId) >= times * enoughBytes;
-  };
+function demotionOf(input: TargetInput, { nodeId, demotionTargets: list }: MigrationPath): Target | undefined {
+  const tuning = input.learned.get(nodeId);
+  const present = presentOf(list, tuning?.lastOrders.demotion);
+  const enoughBytes = tuning?.demotionPace.stepBytes ?? 0;
   const chosen =
-    list.find((nodeId) => has(nodeId, nodeId === present ? 1 : PLENTY)) ??
-    list.find((nodeId) => has(nodeId, 1)) ??
-    list.find((nodeId) => choice.canMakeRoom(nodeId)) ??
-    preferred;
-  if (chosen === preferred) return { nodeId: chosen };
-  const passedOver = list.slice(0, list.indexOf(chosen));
-  const nodes = `node${passedOver.length === 1 ? '' : 's'} ${passedOver.join(', ')}`;
-  return { nodeId: chosen, why: `to node ${chosen}, as ${nodes} ${passedOver.length === 1 ? 'has' : 'have'} no room` };
+    firstWithRoom(input, { list, present, enoughBytes }, () => 0) ??
+    list.find((target) => has(input, target, enoughBytes)) ??
+    list.find((target) => hasRoomBelow(input, target));
+  return explained(chosen, list);
+}
+
+interface Choice {
+  readonly list: readonly number[];
+  /** Where the last order went, or without one the preferred target. */
+  readonly present: number | undefined;
+  readonly enoughBytes: number;
+}
+
+function presentOf(list: readonly number[], last: Directed | undefined): number | undefined {
+  return last !== undefined && list.includes(last.targetNodeId) ? last.targetNodeId : list[0];
+}
+
+function firstWithRoom(
+  input: TargetInput,
+  { list, present, enoughBytes }: Choice,
+  claimed: (target: number) => number,
+): number | undefined {
+  return list.find((target) =>
+    target === present
+      ? has(input, target, enoughBytes)
+      : has(input, target, enoughBytes, { times: PLENTY, claimedBytes: claimed(target) }),
+  );
+}
+
+function has(
+  input: TargetInput,
+  target: number,
+  enoughBytes: number,
+  { times = 1, claimedBytes: claimed = 0 } = {},
+): boolean {
+  const node = input.observed.get(target);
+  if (node === undefined) return false;
+  return roomOn(input, target) - claimed >= times * Math.min(enoughBytes, SOME_ROOM_SHARE * node.totalBytes);
+}
+
+/** What other nodes want to promote to a target: the room there may have been made for it. */
+function claimedBytes({ paths, learned }: TargetInput, target: number, exceptNodeId: number): number {
+  let bytes = 0;
+  for (const { nodeId, promotionTargets } of paths) {
+    const tuning = learned.get(nodeId);
+    if (nodeId === exceptNodeId || tuning === undefined) continue;
+    if (presentOf(promotionTargets, tuning.lastOrders.promotion) === target) bytes += tuning.lastHotBytes;
+  }
+  return bytes;
+}
+
+function explained(chosen: number | undefined, list: readonly number[]): Target | undefined {
+  const nodeId = chosen ?? list[0];
+  if (nodeId === undefined) return undefined;
+  const passedOver = list.slice(0, list.indexOf(nodeId));
+  if (passedOver.length === 0) return { nodeId };
+  const [nodes, have] = passedOver.length === 1 ? ['node', 'has'] : ['nodes', 'have'];
+  return { nodeId, why: `to node ${nodeId}, as ${nodes} ${passedOver.join(', ')} ${have} no room` };
 }
 
 /** What a node could take, 0 for one that is not seen. */

@@ -105,6 +105,22 @@ describe.each(KERNELS)('where %s', (_, kernel) => {
     expect(host.movedMiB).toBeLessThan(1.15 * (300 + 300));
   });
 
+  it('two full sockets with an expander each: the room that each makes is for its own', () => {
+    const host = new SimulatedHost({
+      nodes: [DRAM, { ...DRAM, nodeId: 1 }, { ...SLOW, nodeId: 2 }, { ...SLOW, nodeId: 3 }],
+      paths: [path(0, [], [2, 3]), path(1, [], [3, 2]), path(2, [0, 1], []), path(3, [1, 0], [])],
+      ...kernel,
+    });
+    host.allocate('cold on 0', 0, 810, COLD);
+    host.allocate('cold on 1', 1, 810, COLD);
+    const first = host.allocate('hot on 2', 2, 400, HOT);
+    const second = host.allocate('hot on 3', 3, 200, HOT);
+    host.run(60);
+    expect(host.mibOn(first, 0)).toBeGreaterThanOrEqual(0.95 * 400);
+    expect(host.mibOn(second, 1)).toBeGreaterThanOrEqual(0.95 * 200);
+    expect(host.movedMiB).toBeLessThan(1.15 * 1200);
+  });
+
   it('SNC: hot memory next to a full and an empty DRAM node goes to the empty one, and nothing has to leave', () => {
     const host = new SimulatedHost({
       nodes: [DRAM, { ...DRAM, nodeId: 1 }, { ...SLOW, nodeId: 2 }],

@@ -125,6 +125,22 @@ describe('hot memory', () => {
     expect(up({ 0: { ...FULL, resting: true }, 1: { ...FULL, resting: true }, 2: HOT })?.nodeId).toBe(0);
   });
 
+  it('goes nowhere that others wait to go, unless nothing else is left', () => {
+    const paths: readonly MigrationPath[] = [
+      { nodeId: 0, promotionTargets: [], demotionTargets: [2, 3] },
+      { nodeId: 1, promotionTargets: [], demotionTargets: [3, 2] },
+      { nodeId: 2, promotionTargets: [0, 1], demotionTargets: [] },
+      { nodeId: 3, promotionTargets: [1, 0], demotionTargets: [] },
+    ];
+    const target = (there: number, resting: boolean) =>
+      chooseTargets(
+        input({ 0: { ...FULL, resting }, 1: { room: 64 * MIB }, 2: HOT, 3: { ...HOT, hot: there } }, paths),
+      ).get(2)?.promotion?.nodeId;
+    expect(target(60 * MIB, false)).toBe(0);
+    expect(target(10 * MIB, false)).toBe(1);
+    expect(target(60 * MIB, true)).toBe(1);
+  });
+
   it('stays with the preferred node while hot memory is shared between the two', () => {
     expect(up({ 0: FULL, 1: EMPTY, 2: HOT }, true)).toEqual({ nodeId: 0 });
   });
