@@ -13,7 +13,7 @@ export type TieringEvent = { readonly message: string } & (
       readonly type: 'decision';
       readonly nodeId: number;
       readonly direction: 'promotion' | 'demotion';
-      readonly targetNodeId?: number;
+      readonly targetNodeId: number;
       /** Most that one pass may move; 0: off. */
       readonly budgetBytes: number;
     }

@@ -26,6 +26,8 @@ export interface TargetInput {
   readonly paths: readonly MigrationPath[];
   readonly observed: ReadonlyMap<number, NodeObservation>;
   readonly learned: ReadonlyMap<number, NodeTuning>;
+  /** By node: what is hot on it, and waits where there are faster nodes. */
+  readonly hotBytes: ReadonlyMap<number, number>;
   readonly keepFreeBytes: (node: NodeObservation) => number;
   /** Hot memory is shared out between each slow node and the fast one it prefers, which ends where it may go elsewhere. */
   readonly keepsPairs: boolean;
@@ -49,7 +51,7 @@ function promotionOf(input: TargetInput, { nodeId, promotionTargets }: Migration
   const tuning = input.learned.get(nodeId);
   const list = input.keepsPairs ? promotionTargets.slice(0, 1) : promotionTargets;
   const present = presentOf(list, tuning?.lastOrders.promotion);
-  const waitingBytes = tuning?.lastHotBytes ?? 0;
+  const waitingBytes = input.hotBytes.get(nodeId) ?? 0;
   // To change it would be a commit for nothing.
   if (present === undefined || waitingBytes === 0) return present === undefined ? undefined : { nodeId: present };
   // A few bytes need no more room than they take.
@@ -107,12 +109,12 @@ function has(
 }
 
 /** What other nodes want to promote to a target: the room there may have been made for it. */
-function claimedBytes({ paths, learned }: TargetInput, target: number, exceptNodeId: number): number {
+function claimedBytes({ paths, learned, hotBytes }: TargetInput, target: number, exceptNodeId: number): number {
   let bytes = 0;
   for (const { nodeId, promotionTargets } of paths) {
     const tuning = learned.get(nodeId);
     if (nodeId === exceptNodeId || tuning === undefined) continue;
-    if (presentOf(promotionTargets, tuning.lastOrders.promotion) === target) bytes += tuning.lastHotBytes;
+    if (presentOf(promotionTargets, tuning.lastOrders.promotion) === target) bytes += hotBytes.get(nodeId) ?? 0;
   }
   return bytes;
 }
@@ -177,12 +179,12 @@ export class SharedRoom {
 
   /** What it has too much, and what wants to come up to it. */
   #wantedBy(nodeId: number): number {
-    const { observed, learned, keepFreeBytes } = this.#input;
+    const { observed, hotBytes, keepFreeBytes } = this.#input;
     const node = observed.get(nodeId);
     if (node === undefined) return 0;
     let bytes = Math.max(0, keepFreeBytes(node) - node.freeBytes);
     for (const [source, { promotion }] of this.#targets) {
-      if (promotion?.nodeId === nodeId) bytes += learned.get(source)?.lastHotBytes ?? 0;
+      if (promotion?.nodeId === nodeId) bytes += hotBytes.get(source) ?? 0;
     }
     return bytes;
   }

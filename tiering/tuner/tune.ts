@@ -43,11 +43,18 @@ export function tune(state: TunerState, observation: Observation, topology: Topo
   }
 
   const keepFree = (node: NodeObservation) => keepFreeBytes(node, fastest.has(node.nodeId), policy);
+  const hotBytes = new Map(
+    observation.nodes.map(({ nodeId, snapshot }) => [
+      nodeId,
+      snapshot === undefined ? 0 : hotMemory(snapshot, policy).bytes,
+    ]),
+  );
   const around = {
     nowMs: observation.nowMs,
     paths: topology.paths,
     observed,
     learned,
+    hotBytes,
     keepFreeBytes: keepFree,
     keepsPairs: policy.hotShare < 1,
   };
@@ -110,7 +117,7 @@ export function tune(state: TunerState, observation: Observation, topology: Topo
       ...tuning,
       lastOrders: orders.get(nodeId) ?? { nodeId },
       lastSnapshotAtMs: snapshot?.takenAtMs,
-      lastHotBytes: snapshot === undefined ? 0 : hotMemory(snapshot, policy).bytes,
+      lastHotBytes: hotBytes.get(nodeId) ?? 0,
     });
     pingPongBytes += tuning.pingPong.totalBytes;
   }

@@ -302,6 +302,7 @@ class FakeInterleave {
 export class FakeService implements TieringService {
   /** What its status has in place of what it always has. */
   statusChanges: Partial<Status> = {};
+  topologyChanges: Partial<Topology> = {};
   readonly applied: Policy[] = [];
   /** What the next setPolicy rejects with. */
   refusal: Error | undefined;
@@ -321,7 +322,7 @@ export class FakeService implements TieringService {
   }
 
   topology(): Topology {
-    return TOPOLOGY;
+    return { ...TOPOLOGY, ...this.topologyChanges };
   }
 
   policy(): Policy {

@@ -44,6 +44,20 @@ node 0: demotes 20.0 MiB a second: 48.0 MiB hot wait on node 1, 43.0 MiB are fre
 `;
 
 describe('text', () => {
+  test('of a topology tells all nodes that memory may go to, in their order', async () => {
+    const { api, service } = harness();
+    service.topologyChanges = {
+      paths: [
+        { nodeId: 0, promotionTargets: [], demotionTargets: [1, 3, 2] },
+        { nodeId: 1, promotionTargets: [0], demotionTargets: Array.from({ length: 14 }, (_, index) => index + 2) },
+      ],
+    };
+    const lines = (await api.inject('/v1/topology?format=text&columns=160')).body.split('\n');
+    expect(lines[0]).toMatch(/HOT TO +COLD TO$/);
+    expect(lines[1]).toMatch(/ - +1,3,2$/);
+    expect(lines[2]).toMatch(/ 0 +2,3,4,5,6,7\.\.\.$/);
+  });
+
   test('of a snapshot', async () => {
     const { api } = harness();
     expect((await api.inject('/v1/snapshot?format=text')).body).toBe(GOLDEN_SNAPSHOT);

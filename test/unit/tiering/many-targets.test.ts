@@ -137,6 +137,21 @@ describe.each(KERNELS)('where %s', (_, kernel) => {
     expect(changesOfTarget(host, 2, 'promotion')).toBeLessThanOrEqual(1);
   });
 
+  it('SNC: what becomes hot after all was quiet pushes nothing out while another node has room', () => {
+    const host = new SimulatedHost({
+      nodes: [DRAM, { ...DRAM, nodeId: 1 }, { ...SLOW, nodeId: 2 }],
+      ...kernel,
+    });
+    host.allocate('cold on 0', 0, 818, COLD);
+    const later = host.allocate('hot later on 2', 2, 300, COLD);
+    host.run(30);
+    later.rate = HOT;
+
+    expect(host.runUntil(() => host.mibOn(later, 1) >= 0.95 * 300, 60)).toBeLessThan(20);
+    host.run(20);
+    expect(host.demotedMiB).toBe(0);
+  });
+
   it('SNC: a first node with room for a part takes that part, the next one the rest', () => {
     const host = new SimulatedHost({
       nodes: [DRAM, { ...DRAM, nodeId: 1 }, { ...SLOW, nodeId: 2 }],

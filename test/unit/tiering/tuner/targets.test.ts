@@ -42,13 +42,12 @@ function input(seen: Readonly<Record<number, Seen>>, paths: readonly MigrationPa
     },
   ]);
   const learned = nodes.map(([nodeId, node]): [number, NodeTuning] => {
-    const { hot = 0, promotedTo, demotedTo, resting = false } = seen[nodeId] ?? { room: 0 };
+    const { promotedTo, demotedTo, resting = false } = seen[nodeId] ?? { room: 0 };
     const order = { budgetBytes: MIB, reason: 'test' };
     return [
       nodeId,
       {
         ...learn(undefined, node, DEFAULT_POLICY, NOW_MS),
-        lastHotBytes: hot,
         effort: { ...FRESH_EFFORT, restUntilMs: resting ? NOW_MS + 1000 : 0 },
         lastOrders: {
           nodeId,
@@ -65,6 +64,7 @@ function input(seen: Readonly<Record<number, Seen>>, paths: readonly MigrationPa
     paths,
     observed: new Map(nodes),
     learned: new Map(learned),
+    hotBytes: new Map(nodes.map(([nodeId]) => [nodeId, seen[nodeId]?.hot ?? 0])),
     keepFreeBytes: () => KEPT,
     keepsPairs,
   };
