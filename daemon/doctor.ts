@@ -4,14 +4,17 @@ import { diagnosisText } from '../api/text/diagnosis-text.ts';
 import { DiagnosisSchema } from '../api/views/diagnosis-view.ts';
 import type { SysFs } from '../numa/sysfs.ts';
 import { HostSysFs } from '../numa/sysfs.ts';
-import { diagnose } from '../tiering/doctor/diagnose.ts';
+import { describeUnmatched, ScopeResolver } from '../tiering/cgroup-scope.ts';
+import { diagnose, SCOPE_FINDING } from '../tiering/doctor/diagnose.ts';
 import type { Finding, Severity } from '../tiering/doctor/finding.ts';
 import { worstFirst, worstOf } from '../tiering/doctor/finding.ts';
 import { gatherFacts } from '../tiering/doctor/gather.ts';
 import { knownFromReceipt } from '../tiering/doctor/known-damon.ts';
+import { monotonicMs } from '../tiering/monotonic.ts';
 import { ask } from './client/ask.ts';
 import { configured } from './client/client.ts';
 import type { DoctorOptions } from './commands/command.ts';
+import type { Config } from './config-schema.ts';
 import { EXIT_FINDINGS, EXIT_OK } from './exit-codes.ts';
 import { readReceipt } from './state-file.ts';
 
@@ -28,10 +31,19 @@ export async function doctor(
   ]);
   const { ownKdamondPids, features } = await knownFromReceipt(sysfs, receipt);
   const known = { ownKdamondPids: [...ownKdamondPids, ...running.kdamondPids], features };
-  const findings = withTold(diagnose(await gatherFacts(sysfs, known, 'command')), running.findings);
+  const findings = withTold(
+    diagnose(await gatherFacts(sysfs, known, 'command'), await scopeProblem(config, sysfs)),
+    running.findings,
+  );
   const diagnosis = { worst: worstOf(findings), findings };
   write(json ? `${JSON.stringify(diagnosis, undefined, 2)}\n` : diagnosisText(diagnosis));
   return exitCodeFor(diagnosis.worst);
+}
+
+/** Of the configuration file's policy. */
+function scopeProblem(config: Config, sysfs: SysFs): Promise<string | undefined> {
+  const resolver = new ScopeResolver(sysfs, monotonicMs);
+  return resolver.resolve(config.cgroups).then(describeUnmatched, () => undefined);
 }
 
 /** Errors and warnings show in the exit code, so that scripts need not read. */
@@ -42,14 +54,17 @@ function exitCodeFor(worst: Severity): number {
 
 /** The daemon knows better what DAMON can do, which it has tried, and what it may not do itself. Pure. */
 function withTold(findings: readonly Finding[], told: readonly Finding[]): readonly Finding[] {
-  return worstFirst(
-    findings.map((finding) => {
+  // A daemon knows the policy in force; it says nothing of the kind when all is well.
+  const known = told.length === 0 ? findings : findings.filter(({ id }) => id !== SCOPE_FINDING);
+  return worstFirst([
+    ...told.filter(({ id }) => id === SCOPE_FINDING),
+    ...known.map((finding) => {
       const better = told.find(({ id }) => id === finding.id);
       if (better === undefined) return finding;
       const isBetter = finding.id === 'kernel' || (finding.id === 'capabilities' && better.severity === 'error');
       return isBetter ? better : finding;
     }),
-  );
+  ]);
 }
 
 interface Running {

@@ -1,4 +1,4 @@
-import { closeSync, open, read, readFileSync } from 'node:fs';
+import { closeSync, open, read, readFileSync, statSync } from 'node:fs';
 import { mkdir, readdir, readlink, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -60,6 +60,11 @@ export interface SysFs {
   directories(path: string): Promise<readonly string[]>;
   /** Inode number of a file or folder, or undefined when it is not there. */
   inode(path: string): Promise<number | undefined>;
+  /**
+   * What changes when folders come or go in a folder, or when it is made anew: at once, on this thread (some 5 us); undefined when it is not there.
+   * Throws SysFsError.
+   */
+  folderStamp(path: string): string | undefined;
   /** Target of a symbolic link, or undefined. */
   link(path: string): Promise<string | undefined>;
   /** Writes a value in one write(2), as sysfs wants. Throws SysFsError with the value. */
@@ -113,6 +118,18 @@ export class HostSysFs implements SysFs {
   async inode(path: string): Promise<number | undefined> {
     try {
       return (await stat(this.#full(path))).ino;
+    } catch (cause) {
+      const error = new SysFsError('read', path, cause);
+      if (isGone(error)) return undefined;
+      throw error;
+    }
+  }
+
+  folderStamp(path: string): string | undefined {
+    try {
+      const stats = statSync(this.#full(path), { throwIfNoEntry: false });
+      // cgroupfs keeps no time of the last change, but as many links as there are folders, and two.
+      return stats && `${stats.ino} ${stats.nlink} ${stats.mtimeMs}`;
     } catch (cause) {
       const error = new SysFsError('read', path, cause);
       if (isGone(error)) return undefined;

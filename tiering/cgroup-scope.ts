@@ -1,35 +1,143 @@
-import { CGROUP_MOUNT, cgroupBelow, isCgroup } from '../numa/cgroups.ts';
+import { CgroupIndex } from '../numa/cgroup-index.ts';
+import { CGROUP_MOUNT, cgroupAbove, isCgroup } from '../numa/cgroups.ts';
 import type { SysFs } from '../numa/sysfs.ts';
 import type { Policy } from './policy.ts';
 import type { CgroupScope } from './scheme.ts';
 
+const LOOK_EVERY_MS = 5_000;
+const LOOK_AT_LEAST_EVERY_MS = 60_000;
+/** With tens of thousands of cgroups looks are rarer, so that they stay below a hundredth of a core. */
+const MS_PER_LOOK_MS = 150;
+
+/** An entry of `cgroups.include` or `cgroups.exclude` that no cgroup matches. */
+export interface UnmatchedCgroup {
+  readonly list: 'include' | 'exclude';
+  readonly path: string;
+  /** One that is there and is likely meant. */
+  readonly meant?: string;
+}
+
+/** The cgroups in scope, and what of the policy matches none. */
+export interface ResolvedScope extends CgroupScope {
+  readonly unmatched: readonly UnmatchedCgroup[];
+  /** False: the policy names cgroups, and this host has none of version 2. */
+  readonly isSupported: boolean;
+}
+
+/** Before it is known. */
+export const NO_SCOPE: ResolvedScope = { include: [], exclude: [], unmatched: [], isSupported: true };
+
 /**
- * The policy's cgroups with all that live below them now, since a memcg filter matches exactly one cgroup. Cgroups that do not exist are left out:
- * the kernel refuses a filter for them (ENOMEM), and they join as soon as they are made.
+ * The policy's cgroups with all that live below them now, since a memcg filter matches exactly one cgroup. Cgroups that do not exist are left out: the kernel
+ * refuses a filter for them (ENOMEM), and they join as soon as they are made. Where nobody's memory can be told from another's, none is in scope.
  */
-export async function resolveScope(sysfs: SysFs, cgroups: Policy['cgroups']): Promise<CgroupScope> {
-  return {
-    include: await withDescendants(sysfs, cgroups.include),
-    exclude: await withDescendants(sysfs, cgroups.exclude),
-  };
-}
+export class ScopeResolver {
+  readonly #sysfs: SysFs;
+  readonly #nowMs: () => number;
+  readonly #indexes: { readonly include: CgroupIndex; readonly exclude: CgroupIndex };
+  #dueAtMs = 0;
 
-async function withDescendants(sysfs: SysFs, roots: readonly string[]): Promise<readonly string[]> {
-  const found = new Set<string>();
-  const queue = [...roots].sort();
-  for (const path of queue) {
-    const clean = path === '/' ? '/' : path.replace(/\/+$/, '');
-    if (found.has(clean) || !(await isCgroup(sysfs, clean))) continue;
-    found.add(clean);
-    const children = await sysfs.directories(CGROUP_MOUNT + clean);
-    queue.push(...children.map((name) => cgroupBelow(clean, name)));
+  /** @param nowMs CLOCK_MONOTONIC in milliseconds */
+  constructor(sysfs: SysFs, nowMs: () => number) {
+    this.#sysfs = sysfs;
+    this.#nowMs = nowMs;
+    this.#indexes = { include: new CgroupIndex(sysfs), exclude: new CgroupIndex(sysfs) };
   }
-  return [...found];
+
+  /** Whether it is time to look again. */
+  get isDue(): boolean {
+    return this.#nowMs() >= this.#dueAtMs;
+  }
+
+  /** Throws SysFsError. */
+  async resolve({ include, exclude }: Policy['cgroups']): Promise<ResolvedScope> {
+    const startedMs = this.#nowMs();
+    const scope = await this.#resolve(include, exclude);
+    const tookMs = this.#nowMs() - startedMs;
+    const pauseMs = Math.min(LOOK_AT_LEAST_EVERY_MS, Math.max(LOOK_EVERY_MS, MS_PER_LOOK_MS * tookMs));
+    this.#dueAtMs = startedMs + pauseMs;
+    return scope;
+  }
+
+  async #resolve(include: readonly string[], exclude: readonly string[]): Promise<ResolvedScope> {
+    if (include.length + exclude.length === 0) {
+      return { include: 'all', exclude: [], unmatched: [], isSupported: true };
+    }
+    // Version 1 has folders of the same names one level deeper, which a filter does not know.
+    if (!(await this.#sysfs.list(CGROUP_MOUNT)).includes('cgroup.controllers')) {
+      return { include: [], exclude: [], unmatched: [], isSupported: false };
+    }
+    const included = await this.#below('include', include);
+    const excluded = await this.#below('exclude', exclude);
+    return {
+      include: include.length === 0 ? 'all' : included.paths,
+      exclude: excluded.paths,
+      unmatched: [...included.unmatched, ...excluded.unmatched],
+      isSupported: true,
+    };
+  }
+
+  async #below(list: UnmatchedCgroup['list'], entries: readonly string[]) {
+    const roots: string[] = [];
+    const unmatched: UnmatchedCgroup[] = [];
+    for (const entry of entries) {
+      const path = withoutSpareSlashes(entry);
+      if (await isCgroup(this.#sysfs, path)) {
+        roots.push(path);
+        continue;
+      }
+      const meant = await this.#meant(path);
+      unmatched.push({ list, path: entry, ...(meant !== undefined && { meant }) });
+    }
+    return { paths: await this.#indexes[list].below(roots), unmatched };
+  }
+
+  /** systemd writes some characters as \x2d and the like, which YAML in double quotes, or a shell, has turned back. */
+  async #meant(path: string): Promise<string | undefined> {
+    const above = cgroupAbove(path);
+    if (above === undefined) return undefined;
+    const parent = (await isCgroup(this.#sysfs, above)) ? above : await this.#meant(above);
+    if (parent === undefined) return undefined;
+    const wanted = unescaped(path.slice(path.lastIndexOf('/') + 1));
+    const name = (await this.#sysfs.directories(CGROUP_MOUNT + parent)).find((name) => unescaped(name) === wanted);
+    return name === undefined ? undefined : `${parent === '/' ? '' : parent}/${name}`;
+  }
 }
 
-/** True when two scopes hold the same cgroups. */
-export function sameScope(a: CgroupScope, b: CgroupScope): boolean {
-  const same = (x: readonly string[], y: readonly string[]) =>
-    x.length === y.length && x.every((path, i) => path === y[i]);
-  return same(a.include, b.include) && same(a.exclude, b.exclude);
+function withoutSpareSlashes(path: string): string {
+  return `/${path
+    .split('/')
+    .filter((part) => part !== '' && part !== '.')
+    .join('/')}`;
+}
+
+function unescaped(name: string): string {
+  return name.replaceAll(/\\x([0-9a-f]{2})/g, (_, hex: string) => String.fromCharCode(Number.parseInt(hex, 16)));
+}
+
+/** What of the policy's cgroups matches nothing, and what that means, for people; undefined: all of it matches. */
+export function describeUnmatched({ include, unmatched, isSupported }: ResolvedScope): string | undefined {
+  if (!isSupported) {
+    return `cgroups.include and cgroups.exclude need cgroups of version 2, and ${CGROUP_MOUNT} is none: nothing is promoted or demoted`;
+  }
+  const named = (list: UnmatchedCgroup['list']) =>
+    unmatched
+      .filter((entry) => entry.list === list)
+      .map(({ path, meant }) => `"${path}"${meant === undefined ? '' : ` (is "${meant}" meant?)`}`)
+      .join(', ');
+  const [included, excluded] = [named('include'), named('exclude')];
+  const parts = [
+    ...(included === ''
+      ? []
+      : [
+          `cgroups.include: no cgroup matches ${included}: ${include.length === 0 ? 'nothing is promoted or demoted until one does' : 'only memory of the others is moved'}`,
+        ]),
+    ...(excluded === '' ? [] : [`cgroups.exclude: no cgroup matches ${excluded}: nothing is left out by it`]),
+  ];
+  return parts.length === 0 ? undefined : parts.join('; ');
+}
+
+/** True when two scopes hold the same cgroups and lack the same ones. */
+export function sameScope(a: ResolvedScope, b: ResolvedScope): boolean {
+  return JSON.stringify(a) === JSON.stringify(b);
 }

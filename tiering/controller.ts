@@ -6,7 +6,8 @@ import type { ProbeReport } from '../numa/probe/result.ts';
 import { hostMovePages } from '../numa/syscalls/move-pages.ts';
 import type { SysFs } from '../numa/sysfs.ts';
 import type { Topology } from '../numa/topology.ts';
-import { resolveScope, sameScope } from './cgroup-scope.ts';
+import type { ResolvedScope } from './cgroup-scope.ts';
+import { describeUnmatched, NO_SCOPE, ScopeResolver, sameScope } from './cgroup-scope.ts';
 import { DamonDriver } from './damon/driver.ts';
 import { ExclusiveModuleError, ForeignKdamondError } from './damon/errors.ts';
 import type { ProbedFeatures } from './damon/features.ts';
@@ -43,7 +44,8 @@ import type { PlanInput } from './plan.ts';
 import type { Policy } from './policy.ts';
 import type { ProbingParts, Quietly } from './probing.ts';
 import { Probing } from './probing.ts';
-import type { CgroupScope, DesiredKdamond } from './scheme.ts';
+import type { DesiredKdamond } from './scheme.ts';
+import { movesNothing } from './scheme.ts';
 import { Serial } from './serial.ts';
 import type { Heartbeat, KdamondView, PolicyPlans, Status, TieringService } from './service.ts';
 import type { NodeSnapshot } from './snapshot.ts';
@@ -89,7 +91,6 @@ export interface TieringRuntime extends TieringService {
 }
 
 const WAIT_FOR_DAMON_MS = 2_000;
-const SCOPE_EVERY_MS = 5_000;
 
 /** Makes the engine; nothing happens until start(). */
 export async function createTiering(options: TieringOptions): Promise<TieringRuntime> {
@@ -120,8 +121,8 @@ class Controller implements TieringRuntime {
   #topology: Topology = { nodes: [], tiers: [], tierSource: 'kernel', paths: [] };
   /** From when it is known what the kernel can do. */
   #engine: { readonly engine: Engine; readonly features: ProbedFeatures } | undefined;
-  #scope: CgroupScope = { include: [], exclude: [] };
-  #scopeAtMs = 0;
+  #scope: ResolvedScope = NO_SCOPE;
+  readonly #scopes: ScopeResolver;
   #tuner: TunerState = FRESH_TUNER;
   #orders: readonly NodeOrders[] = [];
   #observation: Observation | undefined;
@@ -148,6 +149,7 @@ class Controller implements TieringRuntime {
     this.#logger = options.logger;
     this.#policy = options.policy;
     this.#pausedSince = options.pausedSince;
+    this.#scopes = new ScopeResolver(options.sysfs, monotonicMs);
     this.#receipts = new ReceiptKeeper(options.saveReceipt, options.logger);
     this.#driver = new DamonDriver({
       sysfs: options.sysfs,
@@ -197,7 +199,7 @@ class Controller implements TieringRuntime {
     this.#topology = await this.#probing.discover(discover, this.#abort.signal);
     if (this.#topology.tiers.length < 2) throw new NoTiersError(this.#topology.nodes.map((node) => node.nodeId));
     await this.#keepOwnMemory();
-    this.#scope = await resolveScope(sysfs, this.#policy.cgroups);
+    this.#takeScope(await this.#scopes.resolve(this.#policy.cgroups));
     const { features, adopted, restarted } = await this.#prepare();
     try {
       const engine = this.#chooseEngine(features);
@@ -234,10 +236,12 @@ class Controller implements TieringRuntime {
   status(): Status {
     const accounts = this.#engine?.engine.accounts();
     const problem = this.#fleet.aside ?? this.#problem;
+    const scopeProblem = describeUnmatched(this.#scope);
     return {
       state: this.#state(),
       ...(problem !== undefined && { problem }),
       ...(this.#receipts.problem !== undefined && { receiptProblem: this.#receipts.problem }),
+      ...(scopeProblem !== undefined && { scopeProblem }),
       ...(this.#waitingFor !== undefined && { waitingFor: this.#waitingFor }),
       engine: this.#engine?.engine.name ?? this.#options.engine,
       dryRun: this.#policy.dryRun,
@@ -272,7 +276,7 @@ class Controller implements TieringRuntime {
   }
 
   async diagnose(): Promise<readonly Finding[]> {
-    return diagnose(await this.#facts());
+    return diagnose(await this.#facts(), describeUnmatched(this.#scope));
   }
 
   #facts(): Promise<HostFacts> {
@@ -303,7 +307,7 @@ class Controller implements TieringRuntime {
       const before = { policy: this.#policy, scope: this.#scope };
       this.#policy = policy;
       try {
-        this.#scope = await resolveScope(this.#options.sysfs, policy.cgroups);
+        this.#takeScope(await this.#scopes.resolve(policy.cgroups));
         // Orders were made for the old policy: off until the next tick.
         await this.#fleet.bring(this.#desired([]));
         this.#engine?.engine.policyChanged();
@@ -321,13 +325,18 @@ class Controller implements TieringRuntime {
     return this.#between.run(async () => {
       if (this.#engine === undefined) return { before: [], after: [] };
       const { engine, features } = this.#engine;
-      const scope = await resolveScope(this.#options.sysfs, policy.cgroups);
+      const scope = await new ScopeResolver(this.#options.sysfs, monotonicMs).resolve(policy.cgroups);
       const decided =
         this.#observation === undefined || this.#pausedSince !== undefined
           ? []
           : tune(this.#tuner, this.#observation, this.#topology, policy).orders;
       const after = { topology: this.#topology, policy, features, scope, orders: decided };
-      return { before: this.#desired(this.#orders), after: engine.kdamonds(after) };
+      const scopeProblem = describeUnmatched(scope);
+      return {
+        before: this.#desired(this.#orders),
+        after: engine.kdamonds(after),
+        ...(scopeProblem !== undefined && { scopeProblem }),
+      };
     });
   }
 
@@ -473,7 +482,7 @@ class Controller implements TieringRuntime {
       this.#leftDamon();
       return;
     }
-    await this.#keepScope(nowMs);
+    await this.#keepScope();
     this.#noteReadiness();
     if (this.#engine === undefined || !this.#clock.isDue(...this.#watched(), nowMs)) return;
     const { engine, features } = this.#engine;
@@ -487,17 +496,17 @@ class Controller implements TieringRuntime {
 
     const tuning = tune(this.#tuner, this.#observation, this.#topology, this.#policy);
     this.#hotBytesWaiting = tuning.hotBytesWaiting;
-    const orders = this.#pausedSince === undefined ? tuning.orders : [];
+    const orders = this.#pausedSince !== undefined || movesNothing(this.#scope) ? [] : tuning.orders;
     this.#history.record(nowMs, nodeSamples(this.#observation, orders, this.#policy));
     if (this.#pausedSince !== undefined) {
       this.#problem = undefined;
       return;
     }
-    this.#tuner = tuning.state;
-    this.#orders = tuning.orders;
+    this.#tuner = movesNothing(this.#scope) ? FRESH_TUNER : tuning.state;
+    this.#orders = orders;
     this.#pingPongBytes = tuning.pingPongBytes;
-    this.#decisions.record(tuning.orders);
-    await engine.serve(this.#planInput(features, tuning.orders), this.#observer.snapshots);
+    this.#decisions.record(orders);
+    await engine.serve(this.#planInput(features, orders), this.#observer.snapshots);
     this.#problem = undefined;
     const { decisions } = this.#heartbeat;
     this.#heartbeat = {
@@ -528,17 +537,21 @@ class Controller implements TieringRuntime {
     this.#becomeReady();
   }
 
-  async #keepScope(nowMs: number): Promise<void> {
+  async #keepScope(): Promise<void> {
     const { cgroups } = this.#policy;
-    if (cgroups.include.length + cgroups.exclude.length === 0 || nowMs - this.#scopeAtMs < SCOPE_EVERY_MS) return;
-    this.#scopeAtMs = nowMs;
-    const scope = await resolveScope(this.#options.sysfs, cgroups);
-    if (sameScope(scope, this.#scope)) return;
+    if (cgroups.include.length + cgroups.exclude.length === 0 || !this.#scopes.isDue) return;
+    this.#takeScope(await this.#scopes.resolve(cgroups));
+  }
+
+  #takeScope(scope: ResolvedScope): void {
+    const before = this.#scope;
+    if (sameScope(scope, before)) return;
     this.#scope = scope;
-    this.#logger.info(
-      {},
-      `cgroups in scope changed: ${scope.include.length} included, ${scope.exclude.length} excluded`,
-    );
+    const { include, exclude } = scope;
+    const included = include === 'all' ? 'all' : include.length;
+    this.#logger.info({}, `cgroups in scope: ${included} included, ${exclude.length} excluded`);
+    const problem = describeUnmatched(scope);
+    if (problem !== undefined && problem !== describeUnmatched(before)) this.#logger.warn({}, problem);
   }
 
   async #topologyChanged(topology: Topology, description: string): Promise<void> {

@@ -12,6 +12,7 @@ import type {
   Quota,
   SchemeFilter,
 } from './scheme.ts';
+import { movesNothing } from './scheme.ts';
 import type { DemotionOrder, Directed, NodeOrders, Order } from './tuner/order.ts';
 import { hotThresholdNrAccesses, reachBounds } from './tuner/reach.ts';
 
@@ -173,6 +174,11 @@ function ages(order: Order | undefined, minAge: number): Bounds {
   return { min: (order?.budgetBytes ?? 0) === 0 ? OFF_AGE : minAge, max: UNBOUNDED };
 }
 
+function switchedOff(scheme: DesiredScheme): DesiredScheme {
+  const { pattern } = scheme;
+  return { ...scheme, pattern: { ...pattern, age: ages(undefined, 0) }, quota: quota(undefined) };
+}
+
 function quota(order: Order | undefined): Quota {
   const bytes = Math.max(OFF_BYTES, order?.budgetBytes ?? 0);
   return { bytes, resetIntervalMs: RESET_INTERVAL_MS, weights: WEIGHTS };
@@ -184,15 +190,17 @@ function quota(order: Order | undefined): Quota {
  */
 function scoped({ features, scope: wanted }: PlanInput, scheme: DesiredScheme): DesiredScheme[] {
   const scope = withinFilterLimit(wanted);
+  if (movesNothing(scope)) return [switchedOff(scheme)];
   const rejects: SchemeFilter[] = scope.exclude.map((memcgPath) => ({
     type: 'memcg',
     memcgPath,
     matching: true,
     allow: false,
   }));
-  if (scope.include.length === 0) return [{ ...scheme, filters: [...rejects, ...scheme.filters] }];
+  const { include } = scope;
+  if (include === 'all') return [{ ...scheme, filters: [...rejects, ...scheme.filters] }];
   if (features.allowFilters && features.splitFilters) {
-    const allows: SchemeFilter[] = scope.include.map((memcgPath) => ({
+    const allows: SchemeFilter[] = include.map((memcgPath) => ({
       type: 'memcg',
       memcgPath,
       matching: true,
@@ -200,10 +208,10 @@ function scoped({ features, scope: wanted }: PlanInput, scheme: DesiredScheme): 
     }));
     return [{ ...scheme, filters: [...rejects, ...scheme.filters, ...allows] }];
   }
-  return scope.include.map((memcgPath) => ({
+  return include.map((memcgPath) => ({
     ...scheme,
     name: `${scheme.name} from ${memcgPath}`,
-    quota: { ...scheme.quota, bytes: Math.max(OFF_BYTES, Math.floor(scheme.quota.bytes / scope.include.length)) },
+    quota: { ...scheme.quota, bytes: Math.max(OFF_BYTES, Math.floor(scheme.quota.bytes / include.length)) },
     filters: [...rejects, { type: 'memcg', memcgPath, matching: false, allow: false }, ...scheme.filters],
   }));
 }

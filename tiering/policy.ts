@@ -110,7 +110,7 @@ const CgroupsSchema = Type.Object(
       default: [],
       maxItems: 64,
       description:
-        'Only memory of these cgroups and those below them is moved, paths from the cgroup mount such as "/system.slice"; empty means all.',
+        'Only memory of these cgroups and those below them is moved, paths from the cgroup mount such as "/system.slice"; empty means all, and while none of those named is there nothing moves.',
     }),
     exclude: Type.Array(cgroupPath, {
       default: [],

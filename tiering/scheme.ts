@@ -49,8 +49,14 @@ export type SchemeFilter =
 
 /** Cgroups in scope with all below them, as memcg filters match exactly one cgroup each. */
 export interface CgroupScope {
-  readonly include: readonly string[];
+  /** `all`: the policy names none, and everybody's memory may move. An empty list: it names some that are not there, and nobody's may. */
+  readonly include: readonly string[] | 'all';
   readonly exclude: readonly string[];
+}
+
+/** True when the policy names cgroups to include and none of them is there, or none that could be told apart. */
+export function movesNothing({ include }: CgroupScope): boolean {
+  return include !== 'all' && include.length === 0;
 }
 
 export interface DesiredScheme {

@@ -67,6 +67,8 @@ export interface Heartbeat {
 export interface PolicyPlans {
   readonly before: readonly DesiredKdamond[];
   readonly after: readonly DesiredKdamond[];
+  /** Which of the policy's cgroups match nothing, and what that would mean. */
+  readonly scopeProblem?: string;
 }
 
 export interface Status {
@@ -77,6 +79,8 @@ export interface Status {
   readonly waitingFor?: string;
   /** Why what is known of the running kdamonds is not on disk, and what a crash would mean meanwhile. */
   readonly receiptProblem?: string;
+  /** Which of the policy's cgroups match nothing, and what that means. */
+  readonly scopeProblem?: string;
   /** What moves memory; `auto` until that is decided. */
   readonly engine: EngineName | 'auto';
   readonly dryRun: boolean;

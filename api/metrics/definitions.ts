@@ -125,6 +125,11 @@ export const METRICS: readonly MetricDefinition[] = [
     Number(service.status().receiptProblem === undefined),
   ),
   gauge(
+    'tierd_cgroups_matched',
+    "1 while every entry of the policy's cgroups matches one; with 0 the status tells which do not.",
+    ({ service }) => Number(service.status().scopeProblem === undefined),
+  ),
+  gauge(
     'tierd_paused_since_seconds',
     'When promotion and demotion were paused, as Unix time; 0: they are not.',
     ({ service }) => (service.pausedSince()?.getTime() ?? 0) / 1000,

@@ -153,8 +153,8 @@ export class OperatorSettings {
     return this.#edits.run(async () => {
       this.#checkTag(ifMatch);
       const policy = this.#checked(this.#edited(edit), edit.asked);
-      const { before, after } = await this.#options.service.preview(policy);
-      return { policy, changes: planChanges(before, after) };
+      const { before, after, scopeProblem } = await this.#options.service.preview(policy);
+      return { policy, changes: planChanges(before, after), ...(scopeProblem !== undefined && { scopeProblem }) };
     });
   }
 
@@ -205,6 +205,8 @@ export class OperatorSettings {
 export interface PolicyPreview {
   readonly policy: Policy;
   readonly changes: readonly PlanChange[];
+  /** Which of its cgroups match nothing, and what that would mean. */
+  readonly scopeProblem?: string;
 }
 
 function patched(patch: unknown): Edit {

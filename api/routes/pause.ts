@@ -1,5 +1,5 @@
 import Type from 'typebox';
-import { warnWhenUnsaved } from '../warning-header.ts';
+import { warnOfChange } from '../warning-header.ts';
 import type { Api, ApiContext } from './context.ts';
 import { NoQuerySchema, responses } from './context.ts';
 
@@ -17,12 +17,12 @@ export function pauseRoutes(api: Api, { service, settings }: ApiContext): void {
   };
   api.post('/v1/pause', { schema }, async (_request, reply) => {
     await settings.pause();
-    warnWhenUnsaved(reply, settings);
+    warnOfChange(reply, settings, undefined);
     return answer();
   });
   api.post('/v1/resume', { schema }, async (_request, reply) => {
     await settings.resume();
-    warnWhenUnsaved(reply, settings);
+    warnOfChange(reply, settings, undefined);
     return answer();
   });
 }

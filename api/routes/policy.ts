@@ -3,10 +3,10 @@ import Type from 'typebox';
 import { PolicySchema } from '../../tiering/policy.ts';
 import { chooseRepresentation } from '../content.ts';
 import { POLICY_SOURCES } from '../policy/layers.ts';
-import type { OperatorSettings } from '../policy/operator-settings.ts';
+import type { OperatorSettings, PolicyPreview } from '../policy/operator-settings.ts';
 import { PlanChangeSchema } from '../policy/plan-changes.ts';
 import { policyText } from '../text/policy-text.ts';
-import { warnWhenUnsaved } from '../warning-header.ts';
+import { warnOfChange } from '../warning-header.ts';
 import type { Api, ApiContext } from './context.ts';
 import { columnsOf, responses, TEXT_QUERY } from './context.ts';
 import { sendText } from './send-text.ts';
@@ -48,7 +48,7 @@ const PreviewSchema = Type.Object({
  * GET /v1/policy; PATCH with a JSON merge patch and PUT with all that REST shall say. Bodies have no schema of their own: what they make of the policy is
  * checked whole.
  */
-export function policyRoutes(api: Api, { settings }: ApiContext): void {
+export function policyRoutes(api: Api, { settings, service }: ApiContext): void {
   const get = {
     querystring: GetQuerySchema,
     headers: GetHeadersSchema,
@@ -72,20 +72,28 @@ export function policyRoutes(api: Api, { settings }: ApiContext): void {
   };
   api.patch('/v1/policy', { schema: change }, async (request, reply) => {
     const options = { ifMatch: request.headers['if-match'] };
-    if (request.query.dryRun === 'true') return settings.previewPatch(request.body, options);
+    if (request.query.dryRun === 'true') return previewed(reply, await settings.previewPatch(request.body, options));
     const policy = await settings.patch(request.body, options);
     tag(reply, settings);
-    warnWhenUnsaved(reply, settings);
+    warnOfChange(reply, settings, service.status().scopeProblem);
     return policy;
   });
   api.put('/v1/policy', { schema: change }, async (request, reply) => {
     const options = { ifMatch: request.headers['if-match'] };
-    if (request.query.dryRun === 'true') return settings.previewPut(request.body, options);
+    if (request.query.dryRun === 'true') return previewed(reply, await settings.previewPut(request.body, options));
     const policy = await settings.put(request.body, options);
     tag(reply, settings);
-    warnWhenUnsaved(reply, settings);
+    warnOfChange(reply, settings, service.status().scopeProblem);
     return policy;
   });
+}
+
+function previewed(
+  reply: FastifyReply,
+  { scopeProblem, ...preview }: PolicyPreview,
+): Omit<PolicyPreview, 'scopeProblem'> {
+  warnOfChange(reply, {}, scopeProblem);
+  return preview;
 }
 
 function tag(reply: FastifyReply, settings: OperatorSettings): void {

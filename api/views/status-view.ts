@@ -41,6 +41,9 @@ export const StatusSchema = Type.Object({
       description: 'Why what is known of the running kdamonds is not on disk, and what a crash would mean meanwhile.',
     }),
   ),
+  scopeProblem: Type.Optional(
+    Type.String({ description: "Which of the policy's cgroups match nothing, and what that means." }),
+  ),
   engine: Type.String(),
   dryRun: Type.Boolean(),
   pausedSince: Type.Optional(Type.String({ description: 'ISO 8601; since when nothing moves, by order.' })),

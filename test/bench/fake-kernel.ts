@@ -68,6 +68,10 @@ export class FakeKernel implements SysFs {
     return this.#of(path).inode(path);
   }
 
+  folderStamp(path: string): string | undefined {
+    return this.#of(path).folderStamp(path);
+  }
+
   link(path: string): Promise<string | undefined> {
     return this.#of(path).link(path);
   }

@@ -8,6 +8,7 @@ import { TraceParser } from '../../tiering/damon/trace-parser.ts';
 import { kdamondWrites, pendingWrites } from '../../tiering/damon/tree.ts';
 import { NO_FLOW } from '../../tiering/flow-ledger.ts';
 import type { Observation } from '../../tiering/observation.ts';
+import type { PlanInput } from '../../tiering/plan.ts';
 import { maxNrAccesses, plan } from '../../tiering/plan.ts';
 import type { Policy } from '../../tiering/policy.ts';
 import { DEFAULT_POLICY } from '../../tiering/policy.ts';
@@ -88,7 +89,12 @@ async function stepsMs(): Promise<Readonly<Record<string, number>>> {
     const parse = () => texts.flatMap((text) => parser.push(text));
     const observation = observationOf(topology, parse());
     const tuned = tune(FRESH_TUNER, observation, topology, DEFAULT_POLICY);
-    const planning = { topology, policy: DEFAULT_POLICY, features: ALL_FEATURES, scope: { include: [], exclude: [] } };
+    const planning: Omit<PlanInput, 'orders'> = {
+      topology,
+      policy: DEFAULT_POLICY,
+      features: ALL_FEATURES,
+      scope: { include: 'all', exclude: [] },
+    };
     const written = plan({ ...planning, orders: [] }).map(
       (kdamond, index) => new Map(kdamondWrites(index, kdamond, ALL_FEATURES).map(({ path, value }) => [path, value])),
     );

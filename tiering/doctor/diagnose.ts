@@ -1,3 +1,4 @@
+import { CGROUP_MOUNT } from '../../numa/cgroups.ts';
 import { cxlChecks } from './cxl-checks.ts';
 import { damonChecks } from './damon-checks.ts';
 import type { HostFacts } from './facts.ts';
@@ -6,9 +7,37 @@ import { worstFirst } from './finding.ts';
 import { placementChecks } from './placement-checks.ts';
 import { processChecks } from './process-checks.ts';
 
-/** All findings on a host, the worst first. Pure. */
-export function diagnose(facts: HostFacts): readonly Finding[] {
-  return worstFirst([...damonChecks(facts), ...placementChecks(facts), ...cxlChecks(facts), ...processChecks(facts)]);
+/** Whether the policy's cgroups are there. */
+export const SCOPE_FINDING = 'cgroup-scope';
+
+/**
+ * All findings on a host, the worst first. Pure.
+ *
+ * @param scopeProblem which of the policy's cgroups match nothing, and what that means
+ */
+export function diagnose(facts: HostFacts, scopeProblem?: string): readonly Finding[] {
+  return worstFirst([
+    ...damonChecks(facts),
+    ...placementChecks(facts),
+    ...cxlChecks(facts),
+    ...processChecks(facts),
+    ...scopeFindings(scopeProblem),
+  ]);
+}
+
+function scopeFindings(problem: string | undefined): readonly Finding[] {
+  if (problem === undefined) return [];
+  const evidence = [{ file: CGROUP_MOUNT, value: problem }];
+  return [
+    {
+      id: SCOPE_FINDING,
+      severity: 'warning',
+      title: "Not every cgroup of the policy's lists is there",
+      evidence,
+      remedy:
+        'tierd set cgroups.include=/a,/b (or exclude) with paths that "systemd-cgls" shows, or start what makes the cgroup',
+    },
+  ];
 }
 
 /** Sentences on what else moves memory while tierd works, for its log. Pure. */

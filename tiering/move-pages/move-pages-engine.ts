@@ -12,6 +12,7 @@ import type { Logger } from '../logger.ts';
 import type { PlanInput } from '../plan.ts';
 import { planWatching } from '../plan.ts';
 import type { DesiredKdamond } from '../scheme.ts';
+import { movesNothing } from '../scheme.ts';
 import type { NodeSnapshot } from '../snapshot.ts';
 import { describe } from './describe.ts';
 import { FreshSnapshots } from './fresh-snapshots.ts';
@@ -125,9 +126,9 @@ export class MovePagesEngine implements Engine {
   }
 
   async serve(input: PlanInput, snapshots: ReadonlyMap<number, NodeSnapshot>): Promise<void> {
-    const migrations = migrationsFor(input, snapshots);
-    if (migrations.length === 0) return;
     const { policy, scope } = input;
+    const migrations = movesNothing(scope) ? [] : migrationsFor(input, snapshots);
+    if (migrations.length === 0) return;
     const pids = await processesInScope(this.#options.sysfs, scope);
     const limits: MoveLimits = {
       ...(pids && { pids }),

@@ -117,6 +117,23 @@ describe('text', () => {
     expect((await api.inject('/metrics')).body).toContain('\ntierd_receipt_saved 0\n');
   });
 
+  test('of the status tells which cgroups of the policy are not there, as the answers to changes do', async () => {
+    const { api, service } = harness();
+    const [status, preview] = [service.status(), await service.preview(DEFAULT_POLICY)];
+    const scopeProblem = 'cgroups.include: no cgroup matches "/hmsdk": nothing is promoted or demoted until one does';
+    service.status = () => ({ ...status, scopeProblem });
+    service.preview = async () => ({ ...preview, scopeProblem: `would: ${scopeProblem}` });
+    expect((await api.inject('/v1/status?format=text&columns=200')).body).toContain(`\nwarning: ${scopeProblem}\n`);
+    expect((await api.inject('/v1/status')).json()).toMatchObject({ scopeProblem });
+    expect((await api.inject('/metrics')).body).toContain('\ntierd_cgroups_matched 0\n');
+    const patch = { method: 'PATCH', payload: { cgroups: { include: ['/hmsdk'] } } } as const;
+    const changed = await api.inject({ ...patch, url: '/v1/policy' });
+    expect([changed.statusCode, changed.headers['tierd-warning']]).toEqual([200, scopeProblem]);
+    const previewed = await api.inject({ ...patch, url: '/v1/policy?dryRun=true' });
+    expect(previewed.headers['tierd-warning']).toBe(`would: ${scopeProblem}`);
+    expect(previewed.json()).not.toHaveProperty('scopeProblem');
+  });
+
   test('is never wider than 100 columns, whatever the addresses', () => {
     const region = { start: 2 ** 51, end: 2 ** 52 - 4096, nrAccesses: 19, age: 1e7 };
     const snapshot: NodeSnapshot = { ...largeSnapshot(0), nodeId: 1023, regions: [region] };

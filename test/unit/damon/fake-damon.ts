@@ -133,6 +133,10 @@ export class FakeDamon implements SysFs {
     return undefined;
   }
 
+  folderStamp(path: string): string | undefined {
+    return this.#isFolder(path) ? this.#children(path).join(' ') : undefined;
+  }
+
   async link(): Promise<string | undefined> {
     return undefined;
   }

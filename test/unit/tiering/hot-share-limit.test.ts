@@ -17,7 +17,7 @@ function planned(policy: Partial<Policy>, features: Partial<DamonFeatures> = {},
     topology,
     policy: { ...DEFAULT_POLICY, ...policy },
     features: { ...ALL_FEATURES, ...features },
-    scope: { include: [], exclude: [] },
+    scope: { include: 'all', exclude: [] },
     orders: [],
   });
   const goals = kdamonds.flatMap(({ schemes }) => schemes.flatMap(({ quota }) => quota.goal ?? []));

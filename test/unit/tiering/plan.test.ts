@@ -43,7 +43,7 @@ function planned({ topology = NUMA2, policy, features = ALL_FEATURES, scope, ord
     topology,
     policy: { ...DEFAULT_POLICY, monitoring: BY_THE_SECOND, ...policy },
     features,
-    scope: { include: [], exclude: [], ...scope },
+    scope: { include: 'all', exclude: [], ...scope },
     orders,
   });
 }

@@ -338,7 +338,7 @@ export class SimulatedHost {
       topology: this.topology,
       policy: this.policy,
       features: this.#features,
-      scope: { include: [], exclude: [] },
+      scope: { include: 'all', exclude: [] },
       orders,
     });
   }

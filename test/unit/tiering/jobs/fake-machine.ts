@@ -220,6 +220,7 @@ export class FakeMachine {
       return [...new Set(below.map((cgroup) => cgroup.slice(prefix.length).split('/')[0] ?? ''))].sort();
     },
     inode: async () => undefined,
+    folderStamp: () => undefined,
     link: async () => undefined,
     write: async () => undefined,
     makeDirectory: async () => undefined,

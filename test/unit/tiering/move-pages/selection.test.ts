@@ -63,7 +63,7 @@ test('demotions come before promotions, as they make the room; what is off moves
     topology,
     policy: DEFAULT_POLICY,
     features: ALL_FEATURES,
-    scope: { include: [], exclude: [] },
+    scope: { include: 'all', exclude: [] },
     orders: [
       { nodeId: 1, promotion: { budgetBytes: 100, targetNodeId: 0, reason: '' } },
       { nodeId: 0, demotion: { budgetBytes: 50, targetNodeId: 1, reason: '', reach: 'idle', furthest: 'warm' } },
