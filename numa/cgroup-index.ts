@@ -12,7 +12,7 @@ interface Folder {
 
 /**
  * The tree of cgroups, followed at little cost: each look asks every known folder for its stamp, and lists only those that have changed. On 5,000 cgroups
- * that takes a twentieth of listing all (`npx vitest run --project unit test/unit/numa/cgroup-index.test.ts` tells).
+ * that takes a tenth of listing all (`npx vitest run --project unit test/unit/numa/cgroup-index.test.ts` tells).
  */
 export class CgroupIndex {
   readonly #sysfs: SysFs;

@@ -5,9 +5,9 @@ import type { Policy } from './policy.ts';
 import type { CgroupScope } from './scheme.ts';
 
 const LOOK_EVERY_MS = 5_000;
-const LOOK_AT_LEAST_EVERY_MS = 60_000;
+const LOOK_AT_LEAST_EVERY_MS = 30_000;
 /** With tens of thousands of cgroups looks are rarer, so that they stay below a hundredth of a core. */
-const MS_PER_LOOK_MS = 150;
+const MS_PER_LOOK_MS = 100;
 
 /** An entry of `cgroups.include` or `cgroups.exclude` that no cgroup matches. */
 export interface UnmatchedCgroup {

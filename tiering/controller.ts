@@ -13,6 +13,7 @@ import { ExclusiveModuleError, ForeignKdamondError } from './damon/errors.ts';
 import type { ProbedFeatures } from './damon/features.ts';
 import type { Receipt } from './damon/receipt.ts';
 import { ReceiptKeeper } from './damon/receipt-keeper.ts';
+import { standDown } from './damon/stand-down.ts';
 import { DamosEngine } from './damos-engine.ts';
 import { DecisionClock } from './decision-clock.ts';
 import { DecisionLog, policyChanges } from './decision-log.ts';
@@ -194,6 +195,7 @@ class Controller implements TieringRuntime {
   async #start(): Promise<void> {
     const { sysfs } = this.#options;
     this.#tellState();
+    await this.#endOldOrders();
     await this.#probing.restore();
     const discover = () => discoverTopology(sysfs, this.#discovery());
     this.#topology = await this.#probing.discover(discover, this.#abort.signal);
@@ -217,6 +219,17 @@ class Controller implements TieringRuntime {
     }
     this.#hotplug.start(this.#topology);
     this.#loop = this.#run();
+  }
+
+  /** Before anything that takes long, or may fail: an earlier process may have been killed while memory moved. */
+  async #endOldOrders(): Promise<void> {
+    const { sysfs, loadReceipt } = this.#options;
+    for (const { index, nodeId, result } of await standDown(sysfs, await loadReceipt())) {
+      const which = `kdamond ${index} (node ${nodeId}) of an earlier run`;
+      if (result === 'quiet') this.#logger.info({}, `${which}: its schemes are off until the first decision`);
+      else if (result === 'off') this.#logger.warn({}, `${which}: switched off, as its schemes could not be`);
+      else this.#logger.error({}, `${which} may go on to move memory: ${result.reason}`);
+    }
   }
 
   async stop(): Promise<void> {

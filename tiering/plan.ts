@@ -14,19 +14,15 @@ import type {
 } from './scheme.ts';
 import { movesNothing } from './scheme.ts';
 import type { DemotionOrder, Directed, NodeOrders, Order } from './tuner/order.ts';
+import { OFF_AGE, OFF_BYTES, schemeOff } from './scheme-off.ts';
 import { hotThresholdNrAccesses, reachBounds } from './tuner/reach.ts';
 
 const PAGE_BYTES = 4096;
 const MIB = 1024 * 1024;
 /** Unbounded; the driver writes the largest value the kernel takes. */
 const UNBOUNDED = Number.POSITIVE_INFINITY;
-/** Less than a page: the scheme is off, yet its place, statistics and state stay. */
-const OFF_BYTES = 1;
-/**
- * No region gets this old, so a scheme that is off matches nothing. The quota alone would not do: Linux 6.12 sets the quota of a new scheme after its
- * first pass, which so has no limit at all (seen: 200 MiB migrated by a scheme with a quota of 1 byte).
- */
-const OFF_AGE = 4_294_967_295;
+/** Some decisions: an order that none of them renews ends in the kernel, whatever becomes of the daemon. */
+const ORDER_PASSES = 6;
 /** Shorter than any apply interval: every pass starts a new charge window, so `bytes` is the budget of a pass. */
 const RESET_INTERVAL_MS = 1;
 /** Size says nothing about heat; the access rate counts most, age settles ties. */
@@ -143,6 +139,7 @@ function promotionSchemes(input: PlanInput, targetNid: number, order: Order | un
       age: ages(order, minAge),
     },
     quota: quota(order),
+    ...lease(input, order),
     filters: [],
   });
 }
@@ -166,6 +163,7 @@ function demotionSchemes(input: PlanInput, targetNid: number, order: DemotionOrd
     targetNid,
     pattern,
     quota: quota(order),
+    ...lease(input, order),
     filters: young,
   });
 }
@@ -174,9 +172,9 @@ function ages(order: Order | undefined, minAge: number): Bounds {
   return { min: (order?.budgetBytes ?? 0) === 0 ? OFF_AGE : minAge, max: UNBOUNDED };
 }
 
-function switchedOff(scheme: DesiredScheme): DesiredScheme {
-  const { pattern } = scheme;
-  return { ...scheme, pattern: { ...pattern, age: ages(undefined, 0) }, quota: quota(undefined) };
+function lease({ policy, features }: PlanInput, order: Order | undefined): Pick<DesiredScheme, 'maxPasses'> {
+  const canMove = !policy.dryRun && (order?.budgetBytes ?? 0) > 0;
+  return canMove && features.maxPasses ? { maxPasses: ORDER_PASSES } : {};
 }
 
 function quota(order: Order | undefined): Quota {
@@ -190,7 +188,7 @@ function quota(order: Order | undefined): Quota {
  */
 function scoped({ features, scope: wanted }: PlanInput, scheme: DesiredScheme): DesiredScheme[] {
   const scope = withinFilterLimit(wanted);
-  if (movesNothing(scope)) return [switchedOff(scheme)];
+  if (movesNothing(scope)) return [schemeOff(scheme)];
   const rejects: SchemeFilter[] = scope.exclude.map((memcgPath) => ({
     type: 'memcg',
     memcgPath,

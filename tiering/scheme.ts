@@ -72,6 +72,11 @@ export interface DesiredScheme {
    */
   readonly applyIntervalUs?: number;
   readonly quota: Quota;
+  /**
+   * Passes after which it ends unless it is applied anew, where the kernel counts them (Linux 7.0); absent: it does not end. Those count that come to the
+   * last region with quota left: when more matches than the quota allows, the end comes later.
+   */
+  readonly maxPasses?: number;
   readonly filters: readonly SchemeFilter[];
 }
 
@@ -101,6 +106,8 @@ export interface SchemeStats {
   readonly nrApplied: number;
   readonly appliedBytes: number;
   readonly quotaExceeds: number;
+  /** Passes that came to the last region (7.0). */
+  readonly passes?: number;
 }
 
 /** What this kernel's DAMON can do, found by probing its files. */
@@ -117,6 +124,8 @@ export interface DamonFeatures {
   /** Filters are split in `core_filters` and `ops_filters` (6.15); before, one `filters`. */
   readonly splitFilters: boolean;
   readonly addrUnit: boolean;
+  /** Schemes end after so many passes (`max_nr_snapshots`, 7.0). */
+  readonly maxPasses: boolean;
   readonly effectiveBytes: boolean;
   /** Trace events under events/damon. */
   readonly traceEvents: readonly string[];

@@ -23,6 +23,7 @@ const StatsSchema = Type.Object(
     nrApplied: Type.Number(),
     appliedBytes: Type.Number(),
     quotaExceeds: Type.Number(),
+    passes: Type.Optional(Type.Number({ description: 'That came to the last region; absent before Linux 7.0.' })),
   },
   { description: 'Since the kdamond started.' },
 );
@@ -51,6 +52,11 @@ const SchemeSchema = Type.Object({
       ),
     ),
   }),
+  maxPasses: Type.Optional(
+    Type.Number({
+      description: 'Passes after which the kernel ends it unless it is renewed; absent before Linux 7.0.',
+    }),
+  ),
   filters: Type.Immutable(Type.Array(FilterSchema)),
   stats: Type.Optional(StatsSchema),
   effectiveQuotaBytes: Type.Optional(

@@ -1,7 +1,8 @@
 import { bootId } from '../../numa/kernel-identity.ts';
 import type { SysFs } from '../../numa/sysfs.ts';
 import { isGone, SysFsError } from '../../numa/sysfs.ts';
-import type { DesiredKdamond, SchemeStats } from '../scheme.ts';
+import type { DesiredKdamond, DesiredScheme, SchemeStats } from '../scheme.ts';
+import { kdamondOff } from '../scheme-off.ts';
 import { Serial } from '../serial.ts';
 import type { AdminOptions } from './admin.ts';
 import { DamonAdmin } from './admin.ts';
@@ -73,6 +74,10 @@ interface Slot {
   desired: DesiredKdamond;
   /** What the files hold, as far as we know: the base of the next difference. */
   readonly written: Map<string, string>;
+  /** Passes of each scheme since the kdamond started, as last read. */
+  passes: readonly number[];
+  /** Of these, how many each had made when its order was last renewed. */
+  renewedAt: readonly number[];
   /** Files were written that the kdamond has not taken yet. */
   uncommitted: boolean;
   dead: boolean;
@@ -174,23 +179,28 @@ export class DamonDriver {
 
   /** Statistics of a kdamond's schemes since it started, by scheme index. Throws KdamondDiedError. */
   stats(index: number): Promise<readonly SchemeStats[]> {
-    return this.#run(async () => {
-      const slot = this.#slot(index, 'reading statistics');
-      await this.#requireOwn(slot, 'reading statistics');
-      await this.#command(slot, 'update_schemes_stats');
-      const stats: SchemeStats[] = [];
-      for (const scheme of slot.desired.schemes.keys()) {
-        const folder = `${index}/contexts/0/schemes/${scheme}/stats`;
-        stats.push({
-          nrTried: Number(await this.#admin.read(`${folder}/nr_tried`)),
-          triedBytes: Number(await this.#admin.read(`${folder}/sz_tried`)),
-          nrApplied: Number(await this.#admin.read(`${folder}/nr_applied`)),
-          appliedBytes: Number(await this.#admin.read(`${folder}/sz_applied`)),
-          quotaExceeds: Number(await this.#admin.read(`${folder}/qt_exceeds`)),
-        });
-      }
-      return stats;
-    });
+    return this.#run(() => this.#stats(this.#slot(index, 'reading statistics')));
+  }
+
+  async #stats(slot: Slot): Promise<readonly SchemeStats[]> {
+    const { index } = slot;
+    await this.#requireOwn(slot, 'reading statistics');
+    await this.#command(slot, 'update_schemes_stats');
+    const counts = this.#features?.maxPasses === true;
+    const stats: SchemeStats[] = [];
+    for (const scheme of slot.desired.schemes.keys()) {
+      const folder = `${index}/contexts/0/schemes/${scheme}/stats`;
+      stats.push({
+        nrTried: Number(await this.#admin.read(`${folder}/nr_tried`)),
+        triedBytes: Number(await this.#admin.read(`${folder}/sz_tried`)),
+        nrApplied: Number(await this.#admin.read(`${folder}/nr_applied`)),
+        appliedBytes: Number(await this.#admin.read(`${folder}/sz_applied`)),
+        quotaExceeds: Number(await this.#admin.read(`${folder}/qt_exceeds`)),
+        ...(counts && { passes: Number(await this.#admin.read(`${folder}/nr_snapshots`)) }),
+      });
+    }
+    slot.passes = stats.map(({ passes = 0 }) => passes);
+    return stats;
   }
 
   /** Effective quotas of a kdamond's schemes in bytes, by scheme index; undefined where the kernel does not tell (before 6.9). */
@@ -294,6 +304,8 @@ export class DamonDriver {
         pid: pid ?? 0,
         desired: entry.desired,
         written: new Map(files),
+        passes: [],
+        renewedAt: [],
         // Nobody knows whether the last write before the crash was committed.
         uncommitted: true,
         dead: pid === undefined,
@@ -302,8 +314,12 @@ export class DamonDriver {
     const restarted: number[] = [];
     for (const slot of this.#slots.values()) {
       if (!slot.dead) continue;
-      await this.#fill(slot.index, slot.desired);
-      restarted.push(slot.index);
+      // What it was to move was decided long ago. One that does not start is tried again with the others of its kind.
+      const isStarted = await this.#fill(slot.index, kdamondOff(slot.desired)).then(
+        () => true,
+        () => false,
+      );
+      if (isStarted) restarted.push(slot.index);
     }
     await this.#saveReceipt();
     return { features, adopted: this.kdamonds, restarted };
@@ -349,7 +365,16 @@ export class DamonDriver {
 
   /** Writes a kdamond's whole tree into a directory that is off and switches it on. */
   async #fill(index: number, desired: DesiredKdamond): Promise<RunningKdamond> {
-    const slot: Slot = { index, pid: 0, desired, written: new Map(), uncommitted: false, dead: false };
+    const slot: Slot = {
+      index,
+      pid: 0,
+      desired,
+      written: new Map(),
+      passes: [],
+      renewedAt: [],
+      uncommitted: false,
+      dead: false,
+    };
     const begun = {
       ...desired,
       ranges: initialRegions(watchedRanges(desired), desired.minRegions),
@@ -387,7 +412,11 @@ export class DamonDriver {
 
   async #apply(index: number, desired: DesiredKdamond): Promise<ApplyResult> {
     const slot = this.#slot(index, 'commit');
-    const writes = pendingWrites(slot.written, this.#writes(index, desired));
+    // What did not move until now may not have been asked for long.
+    const isNew = desired.schemes.some((scheme, at) => startsLease(slot.desired.schemes[at], scheme));
+    if (isNew && this.#features?.maxPasses === true) await this.#stats(slot);
+    slot.renewedAt = renewals(slot, desired);
+    const writes = pendingWrites(slot.written, this.#writes(index, desired, slot.renewedAt));
     if (writes.length === 0 && !slot.uncommitted) {
       slot.desired = desired;
       return { writes: 0, restarted: false };
@@ -419,7 +448,8 @@ export class DamonDriver {
 
   /** After a refused commit the kdamond runs as before: let its files say so too. */
   async #putBack(slot: Slot, desired: DesiredKdamond): Promise<void> {
-    for (const write of pendingWrites(slot.written, this.#writes(slot.index, desired))) await this.#write(slot, write);
+    for (const write of pendingWrites(slot.written, this.#writes(slot.index, desired, slot.renewedAt)))
+      await this.#write(slot, write);
     slot.uncommitted = false;
   }
 
@@ -515,9 +545,9 @@ export class DamonDriver {
     noteWritten(slot.written, write);
   }
 
-  #writes(index: number, desired: DesiredKdamond): readonly FileWrite[] {
+  #writes(index: number, desired: DesiredKdamond, passes: readonly number[] = []): readonly FileWrite[] {
     if (this.#features === undefined) throw new Error('DamonDriver: prepare() comes first');
-    return kdamondWrites(index, desired, this.#features);
+    return kdamondWrites(index, desired, this.#features, passes);
   }
 
   #slot(index: number, during: string): Slot {
@@ -551,6 +581,19 @@ export class DamonDriver {
     };
     await this.#options.saveReceipt(receipt, urgency);
   }
+}
+
+function startsLease(from: DesiredScheme | undefined, to: DesiredScheme): boolean {
+  return to.maxPasses !== undefined && from?.maxPasses === undefined;
+}
+
+/** A commit costs something: with more than half of its passes left an order holds as it is. */
+function renewals({ desired: from, passes, renewedAt }: Slot, to: DesiredKdamond): readonly number[] {
+  return to.schemes.map((scheme, at) => {
+    const [made = 0, before = 0] = [passes[at], renewedAt[at]];
+    const isSpent = made < before || made - before >= (scheme.maxPasses ?? 0) / 2;
+    return isSpent || startsLease(from.schemes[at], scheme) ? made : before;
+  });
 }
 
 function messageOf(error: unknown): string {

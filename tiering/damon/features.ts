@@ -132,6 +132,7 @@ interface SchemeLayout {
   readonly applyInterval: boolean;
   readonly splitFilters: boolean;
   readonly addrUnit: boolean;
+  readonly maxPasses: boolean;
   readonly effectiveBytes: boolean;
   readonly commitsTargetNid: boolean;
   readonly triedRegions: boolean;
@@ -145,6 +146,7 @@ async function lookAtScheme(admin: DamonAdmin, folder: string): Promise<SchemeLa
     applyInterval: files.includes('apply_interval_us'),
     splitFilters: files.includes('ops_filters'),
     addrUnit: await admin.has(context, 'addr_unit'),
+    maxPasses: await admin.has(`${folder}/stats`, 'max_nr_snapshots'),
     effectiveBytes: await admin.has(`${folder}/quotas`, 'effective_bytes'),
     commitsTargetNid: files.includes('dests'),
     triedRegions: files.includes('tried_regions'),
@@ -181,6 +183,7 @@ async function lookAtExisting(admin: DamonAdmin): Promise<SchemeFeatures> {
     splitFilters: false,
     allowFilters: false,
     addrUnit: false,
+    maxPasses: false,
     effectiveBytes: false,
     commitsTargetNid: false,
     triedRegions: false,
@@ -216,6 +219,7 @@ export function maskFeatures(features: ProbedFeatures, mask: readonly string[]):
     allowFilters: features.allowFilters && !hidden.has('allowFilters'),
     splitFilters: features.splitFilters && !hidden.has('splitFilters'),
     addrUnit: features.addrUnit && !hidden.has('addrUnit'),
+    maxPasses: features.maxPasses && !hidden.has('maxPasses'),
     effectiveBytes: features.effectiveBytes && !hidden.has('effectiveBytes'),
     commitsTargetNid: features.commitsTargetNid && !hidden.has('commitsTargetNid'),
     triedRegions: features.triedRegions && !hidden.has('triedRegions'),

@@ -103,6 +103,7 @@ function readScheme(value: unknown, where: string): DesiredScheme {
   const fields = new Fields(value, where);
   const targetNid = fields.optional('targetNid', asNumber);
   const applyIntervalUs = fields.optional('applyIntervalUs', asNumber);
+  const maxPasses = fields.optional('maxPasses', asNumber);
   return {
     name: fields.text('name'),
     action: fields.required('action', readAction),
@@ -110,6 +111,7 @@ function readScheme(value: unknown, where: string): DesiredScheme {
     pattern: fields.required('pattern', readPattern),
     ...(applyIntervalUs === undefined ? {} : { applyIntervalUs }),
     quota: fields.required('quota', readQuota),
+    ...(maxPasses === undefined ? {} : { maxPasses }),
     filters: fields.list('filters', readFilter),
   };
 }
@@ -182,6 +184,7 @@ function readFeatures(value: unknown, where: string): ProbedFeatures {
     allowFilters: fields.flag('allowFilters'),
     splitFilters: fields.flag('splitFilters'),
     addrUnit: fields.flag('addrUnit'),
+    maxPasses: fields.optional('maxPasses', asFlag) ?? false,
     effectiveBytes: fields.flag('effectiveBytes'),
     commitsTargetNid: fields.flag('commitsTargetNid'),
     // Nor do older receipts say of these.

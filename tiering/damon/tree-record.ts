@@ -7,14 +7,7 @@ import { makesChildren } from './tree.ts';
 export type TreeRecord = Readonly<Record<string, string>>;
 
 /** Files and folders that the kernel fills: they say nothing of settings and cannot be written back. */
-const OUTPUTS: ReadonlySet<string> = new Set([
-  'state',
-  'pid',
-  'avail_operations',
-  'effective_bytes',
-  'stats',
-  'tried_regions',
-]);
+const OUTPUTS: ReadonlySet<string> = new Set(['state', 'pid', 'avail_operations', 'effective_bytes', 'tried_regions']);
 
 /** Records every setting below the kdamonds folder. Files that cannot be read are left out. */
 export async function recordTree(admin: DamonAdmin): Promise<TreeRecord> {
@@ -26,8 +19,9 @@ export async function recordTree(admin: DamonAdmin): Promise<TreeRecord> {
 async function recordFolder(admin: DamonAdmin, folder: string, record: Record<string, string>): Promise<void> {
   const path = folder === '' ? KDAMONDS : `${KDAMONDS}/${folder}`;
   const folders = new Set(await admin.sysfs.directories(path));
+  const isOfStats = folder.endsWith('/stats');
   for (const name of await admin.list(folder)) {
-    if (OUTPUTS.has(name)) continue;
+    if (OUTPUTS.has(name) || (isOfStats && name !== 'max_nr_snapshots')) continue;
     const child = folder === '' ? name : `${folder}/${name}`;
     if (folders.has(name)) {
       await recordFolder(admin, child, record);

@@ -11,7 +11,7 @@ export interface FileWrite {
 /** What the tree's shape depends on. */
 export type TreeFeatures = Pick<
   DamonFeatures,
-  'splitFilters' | 'allowFilters' | 'filters' | 'applyInterval' | 'goalTuners'
+  'splitFilters' | 'allowFilters' | 'filters' | 'applyInterval' | 'goalTuners' | 'maxPasses'
 >;
 
 /** Above every double that counts bytes exactly; as text, because a double cannot hold it. */
@@ -22,8 +22,15 @@ const MAX_UNSIGNED_INT = '4294967295';
 /**
  * All files of one kdamond, in the order in which they must be written into a fresh or reused directory: a `nr_*` file comes
  * before the children it makes. Throws DamonUnsupportedError for what this kernel's files cannot say.
+ *
+ * @param passes that each scheme has made since the kdamond started; none: it starts
  */
-export function kdamondWrites(index: number, desired: DesiredKdamond, features: TreeFeatures): readonly FileWrite[] {
+export function kdamondWrites(
+  index: number,
+  desired: DesiredKdamond,
+  features: TreeFeatures,
+  passes: readonly number[] = [],
+): readonly FileWrite[] {
   const context = `${index}/contexts/0`;
   const attributes = `${context}/monitoring_attrs`;
   const regions = `${context}/targets/0/regions`;
@@ -45,12 +52,17 @@ export function kdamondWrites(index: number, desired: DesiredKdamond, features: 
   }
   writes.push({ path: `${context}/schemes/nr_schemes`, value: count(desired.schemes.length) });
   for (const [position, scheme] of desired.schemes.entries()) {
-    writes.push(...schemeWrites(`${context}/schemes/${position}`, scheme, features));
+    writes.push(...schemeWrites(`${context}/schemes/${position}`, scheme, features, passes[position]));
   }
   return writes;
 }
 
-function schemeWrites(folder: string, scheme: DesiredScheme, features: TreeFeatures): readonly FileWrite[] {
+function schemeWrites(
+  folder: string,
+  scheme: DesiredScheme,
+  features: TreeFeatures,
+  passes?: number,
+): readonly FileWrite[] {
   const writes: FileWrite[] = [{ path: `${folder}/action`, value: scheme.action }];
   if (scheme.targetNid !== undefined) {
     // Also for `stat`, so that a scheme that becomes a migration keeps its target.
@@ -77,6 +89,7 @@ function schemeWrites(folder: string, scheme: DesiredScheme, features: TreeFeatu
     { path: `${folder}/quotas/weights/nr_accesses_permil`, value: count(quota.weights.nrAccesses) },
     { path: `${folder}/quotas/weights/age_permil`, value: count(quota.weights.age) },
     ...goalWrites(`${folder}/quotas`, scheme, features),
+    ...leaseWrites(folder, scheme, features, passes),
   );
   if (!features.filters) {
     if (scheme.filters.length === 0) return writes;
@@ -93,6 +106,18 @@ function schemeWrites(folder: string, scheme: DesiredScheme, features: TreeFeatu
     ...filtersWrites(`${folder}/core_filters`, core, features),
     ...filtersWrites(`${folder}/ops_filters`, operations, features),
   ];
+}
+
+/** The kernel counts on from what a scheme has done; 0 is no limit. */
+function leaseWrites(
+  folder: string,
+  { maxPasses }: DesiredScheme,
+  features: TreeFeatures,
+  passes = 0,
+): readonly FileWrite[] {
+  if (!features.maxPasses) return [];
+  const value = maxPasses === undefined ? '0' : count(passes + maxPasses);
+  return [{ path: `${folder}/stats/max_nr_snapshots`, value }];
 }
 
 /** Kernels that know no `temporal` tuner get none of these files, those that do hold how many goals there are: none, mostly. */
@@ -192,7 +217,7 @@ export function makesChildren(path: string): boolean {
 }
 
 /** Values that a commit changes and nobody needs after a crash: they are read from the files again, and the first commit sets them. */
-const NOT_IN_RECEIPT = ['/monitoring_attrs/', '/access_pattern/', '/apply_interval_us', '/quotas/'];
+const NOT_IN_RECEIPT = ['/monitoring_attrs/', '/access_pattern/', '/apply_interval_us', '/quotas/', '/stats/'];
 
 /**
  * Does a receipt have to know of a change to this file? Of ranges, actions, targets and filters, yes: a kdamond that died is started again from it. Intervals,

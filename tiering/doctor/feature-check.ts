@@ -38,7 +38,8 @@ export function featureFindings({ files: { kernelRelease, nrKdamonds }, features
 }
 
 function featureEvidence(features: ProbedFeatures): readonly Evidence[] {
-  const { complete, actions, filterTypes, goalMetrics, triedRegions, effectiveBytes, traceEvents } = features;
+  const { complete, actions, filterTypes, goalMetrics, triedRegions, effectiveBytes, maxPasses, traceEvents } =
+    features;
   const names = (all: readonly string[]) => (all.length === 0 ? '(none)' : all.join(', '));
   const tried = (all: readonly string[]) => (complete ? names(all) : '(not known until tierd runs)');
   const there = (isThere: boolean) => (isThere ? '(there)' : '(not there)');
@@ -47,6 +48,7 @@ function featureEvidence(features: ProbedFeatures): readonly Evidence[] {
     { file: `${SCHEME}/filters`, value: names(filterTypes) },
     { file: `${SCHEME}/quotas/goals/N/target_metric`, value: tried(goalMetrics) },
     { file: `${SCHEME}/quotas/effective_bytes`, value: there(effectiveBytes) },
+    { file: `${SCHEME}/stats/max_nr_snapshots`, value: there(maxPasses) },
     { file: `${SCHEME}/tried_regions`, value: there(triedRegions) },
     { file: '/sys/kernel/tracing/events/damon', value: names(traceEvents) },
   ];

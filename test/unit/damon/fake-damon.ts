@@ -49,7 +49,13 @@ const PROFILES: Readonly<Record<'6.12' | '7.3', Profile>> = {
       ops_filters: ['anon', 'active', 'memcg', 'young', 'hugepage_size', 'unmapped'],
     },
     contextFiles: { addr_unit: '1', pause: 'N' },
-    schemeFiles: { 'dests/nr_dests': '0', 'quotas/goal_tuner': 'consist', 'stats/sz_ops_filter_passed': '0' },
+    schemeFiles: {
+      'dests/nr_dests': '0',
+      'quotas/goal_tuner': 'consist',
+      'stats/sz_ops_filter_passed': '0',
+      'stats/nr_snapshots': '0',
+      'stats/max_nr_snapshots': '0',
+    },
     filterFiles: { addr_start: '0', addr_end: '0', allow: 'N' },
     goalFiles: { nid: '0' },
     traceEvents: ['damon_aggregated', 'damos_before_apply', 'damos_esz'],
@@ -68,6 +74,8 @@ export class FakeDamon implements SysFs {
   readonly writes: string[] = [];
   /** The next so many accesses to state, pid and nr_* find the mutex taken. */
   busyAccesses = 0;
+  /** Each fails one write that matches it; paths of DAMON relative to the kdamonds folder. */
+  readonly failures: { readonly path: string | RegExp; readonly value?: string; readonly errno: string }[] = [];
   /** The next commit is one that the kernel does not like. */
   badCommit = false;
   readonly #profile: Profile;
@@ -151,6 +159,11 @@ export class FakeDamon implements SysFs {
 
   async write(path: string, value: string): Promise<void> {
     this.#lock('write', path);
+    const failing = this.failures.findIndex((candidate) => isMeant(candidate, path.replace(`${KDAMONDS}/`, ''), value));
+    if (failing >= 0) {
+      const [{ errno } = { errno: 'EIO' }] = this.failures.splice(failing, 1);
+      throw failure('write', path, errno, value);
+    }
     if (!this.files.has(path)) throw failure('write', path, 'ENOENT', value);
     if (path === STAT && value === 'Y' && this.#anyOn()) throw failure('write', path, 'EBUSY', value);
     if (path.startsWith(`${KDAMONDS}/`)) this.#writeDamon(path.slice(KDAMONDS.length + 1), value);
@@ -162,13 +175,16 @@ export class FakeDamon implements SysFs {
     const parts = path.split('/');
     const name = parts.at(-1) ?? '';
     const folder = parts.slice(0, -1).join('/');
-    if (name.startsWith('nr_')) this.#makeChildren(folder, name, value);
+    if (name.startsWith('nr_') && name !== 'nr_snapshots') this.#makeChildren(folder, name, value);
     else if (parts.length === 2 && name === 'state') this.#command(Number(parts[0]), value);
     else if (name === 'action') this.#oneOf(path, value, this.#profile.actions);
     else if (name === 'target_metric') this.#oneOf(path, value, this.#profile.metrics);
     else if (name === 'goal_tuner') this.#oneOf(path, value, ['consist', 'temporal']);
     else if (name === 'type') this.#oneOf(path, value, this.#profile.filters[parts.at(-3) ?? ''] ?? []);
-    else if (['pid', 'avail_operations', 'effective_bytes'].includes(name) || folder.endsWith('/stats')) {
+    else if (
+      ['pid', 'avail_operations', 'effective_bytes'].includes(name) ||
+      (folder.endsWith('/stats') && name !== 'max_nr_snapshots')
+    ) {
       throw failure('write', path, 'EIO', value);
     } else this.#set(path, value);
   }
@@ -324,6 +340,11 @@ export class FakeDamon implements SysFs {
     }
     return [...found].map(([name, folder]) => ({ name, folder })).sort((a, b) => (a.name < b.name ? -1 : 1));
   }
+}
+
+function isMeant(wanted: FakeDamon['failures'][number], path: string, value: string): boolean {
+  const isPath = typeof wanted.path === 'string' ? wanted.path === path : wanted.path.test(path);
+  return isPath && (wanted.value === undefined || wanted.value === value);
 }
 
 function failure(operation: 'read' | 'write', path: string, errno: string, value?: string): SysFsError {

@@ -3,14 +3,29 @@ import type { FileWrite } from '../../../tiering/damon/tree.ts';
 import { initialRegions, kdamondChanges, kdamondWrites, pendingWrites } from '../../../tiering/damon/tree.ts';
 import { kdamond, scheme, withBudget } from './desired.ts';
 
-const LINUX_5_18 = { filters: false, applyInterval: false, splitFilters: false, allowFilters: false, goalTuners: [] };
-const LINUX_6_12 = { filters: true, applyInterval: true, splitFilters: false, allowFilters: false, goalTuners: [] };
+const LINUX_5_18 = {
+  filters: false,
+  applyInterval: false,
+  splitFilters: false,
+  allowFilters: false,
+  goalTuners: [],
+  maxPasses: false,
+};
+const LINUX_6_12 = {
+  filters: true,
+  applyInterval: true,
+  splitFilters: false,
+  allowFilters: false,
+  goalTuners: [],
+  maxPasses: false,
+};
 const LINUX_7_3 = {
   filters: true,
   applyInterval: true,
   splitFilters: true,
   allowFilters: true,
   goalTuners: ['consist', 'temporal'],
+  maxPasses: true,
 };
 
 function lines(writes: readonly FileWrite[]): readonly string[] {

@@ -209,6 +209,7 @@ test('what DAMON can do is listed', () => {
     [`${scheme}/filters`]: 'memcg, young',
     [`${scheme}/quotas/goals/N/target_metric`]: 'user_input, node_mem_used_bp',
     [`${scheme}/quotas/effective_bytes`]: '(there)',
+    [`${scheme}/stats/max_nr_snapshots`]: '(there)',
     [`${scheme}/tried_regions`]: '(there)',
     '/sys/kernel/tracing/events/damon': 'damon_aggregated, damos_before_apply',
   });

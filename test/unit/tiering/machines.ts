@@ -66,6 +66,7 @@ export const ALL_FEATURES: DamonFeatures = {
   allowFilters: true,
   splitFilters: true,
   addrUnit: true,
+  maxPasses: true,
   effectiveBytes: true,
   traceEvents: ['damon_aggregated', 'damos_before_apply'],
   goalMetrics: ['user_input', 'node_eligible_mem_bp'],
