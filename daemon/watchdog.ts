@@ -1,15 +1,16 @@
-import type { Heartbeat, Status, TieringService } from '../tiering/service.ts';
+import type { Status, TieringService } from '../tiering/service.ts';
 import type { Notifier } from './notify.ts';
 
 /** Also without a watchdog: the status line is to be of now. */
 const AT_LEAST_EVERY_MS = 20_000;
 /** So many words in the time in which systemd waits for one, so that a late one does no harm. */
 const WORDS_PER_WATCHDOG = 4;
-/** A kdamond that copies to a slow device answers late; a loop that has not ended a tick for so long stands still. */
+/** A kdamond that copies to a slow device answers late; a loop that has decided nothing for so long stands still, whether it hangs or fails. */
 const STUCK_AFTER_MS = 60_000;
+const STUCK_AFTER_AGGREGATIONS = 5;
 
 export interface WatchdogOptions {
-  readonly service: Pick<TieringService, 'heartbeat' | 'status'>;
+  readonly service: Pick<TieringService, 'heartbeat' | 'status' | 'policy'>;
   readonly notifier: Pick<Notifier, 'alive' | 'status'>;
   /** CLOCK_MONOTONIC in milliseconds. */
   readonly nowMs: () => number;
@@ -23,13 +24,16 @@ export function watchdogEveryMs({ WATCHDOG_USEC: limitUs = '' }: NodeJS.ProcessE
 }
 
 /**
- * Tells the service manager time and again that the control loop goes on, and what it does. A loop that stands still is not told to be alive, so that systemd
+ * Tells the service manager time and again that the control loop decides, and what it does. One that does not is not told to be alive, so that systemd
  * restarts the daemon, which then goes on with its kdamonds.
  */
 export function startWatchdog({ service, notifier, nowMs, everyMs }: WatchdogOptions): { stop(): void } {
+  const startedAtMs = nowMs();
   const tell = (): Promise<void> => {
     const text = statusLine(service.status());
-    if (!isStuck(service.heartbeat(), nowMs())) return notifier.alive(text);
+    const { lastDecisionAtMs = startedAtMs } = service.heartbeat();
+    const { aggregationIntervalMs } = service.policy().monitoring;
+    if (!isStuck(Math.max(startedAtMs, lastDecisionAtMs), aggregationIntervalMs, nowMs())) return notifier.alive(text);
     return notifier.status(`the control loop stands still; ${text}`);
   };
   let telling = false;
@@ -45,9 +49,9 @@ export function startWatchdog({ service, notifier, nowMs, everyMs }: WatchdogOpt
   return { stop: () => clearInterval(timer) };
 }
 
-/** Whether the loop has begun and then ended no tick for a minute. */
-export function isStuck({ lastTickAtMs }: Heartbeat, nowMs: number): boolean {
-  return lastTickAtMs !== undefined && nowMs - lastTickAtMs > STUCK_AFTER_MS;
+/** Whether the loop has decided nothing for a minute, or for some aggregations where those are long. */
+export function isStuck(lastDecisionAtMs: number, aggregationIntervalMs: number, nowMs: number): boolean {
+  return nowMs - lastDecisionAtMs > Math.max(STUCK_AFTER_MS, STUCK_AFTER_AGGREGATIONS * aggregationIntervalMs);
 }
 
 /** One line for `systemctl status`. */

@@ -92,6 +92,8 @@ export interface TieringRuntime extends TieringService {
 }
 
 const WAIT_FOR_DAMON_MS = 2_000;
+/** After so many in a row nothing moves any more. */
+const FAILED_TICKS = 3;
 
 /** Makes the engine; nothing happens until start(). */
 export async function createTiering(options: TieringOptions): Promise<TieringRuntime> {
@@ -133,7 +135,16 @@ class Controller implements TieringRuntime {
   /** While it starts. */
   #waitingFor: string | undefined;
   #pausedSince: Date | undefined;
-  #heartbeat: Heartbeat = { ticks: 0, decisions: 0, lastTickAtMs: undefined, lastDecisionMs: undefined };
+  #heartbeat: Heartbeat = {
+    ticks: 0,
+    decisions: 0,
+    lastTickAtMs: undefined,
+    lastDecisionAtMs: undefined,
+    lastDecisionMs: undefined,
+  };
+  #failedTicks = 0;
+  /** Nodes that nothing is seen of although it should be. */
+  #blind: readonly number[] = [];
   #stopped = false;
   #starting: Promise<void> = Promise.resolve();
   #loop: Promise<void> = Promise.resolve();
@@ -164,6 +175,7 @@ class Controller implements TieringRuntime {
       driver: this.#driver,
       observer: this.#observer,
       logger: options.logger,
+      nowMs: monotonicMs,
       onApplied: (nodeId) => this.#clock.applied(nodeId, monotonicMs()),
     });
     const tell = (event: TieringEvent) => this.#tell(event);
@@ -248,7 +260,7 @@ class Controller implements TieringRuntime {
 
   status(): Status {
     const accounts = this.#engine?.engine.accounts();
-    const problem = this.#fleet.aside ?? this.#problem;
+    const problem = this.#fleet.aside ?? this.#problem ?? this.#fleet.problem;
     const scopeProblem = describeUnmatched(this.#scope);
     return {
       state: this.#state(),
@@ -267,6 +279,7 @@ class Controller implements TieringRuntime {
       ...this.#observer.flows.rates(monotonicMs()),
       hotBytesWaiting: this.#hotBytesWaiting,
       pingPongBytes: accounts?.pingPongBytes ?? this.#pingPongBytes,
+      traceLosses: this.#fleet.losses,
       ...(accounts && { pages: accounts }),
     };
   }
@@ -274,7 +287,7 @@ class Controller implements TieringRuntime {
   #state(): EngineState {
     if (this.#stopped) return 'stopped';
     if (this.#fleet.aside !== undefined) return 'aside';
-    if (this.#problem !== undefined) return 'degraded';
+    if (this.#problem !== undefined || this.#fleet.problem !== undefined) return 'degraded';
     if (!this.#isReady) return 'starting';
     if (this.#pausedSince !== undefined) return 'paused';
     return this.#orders.some((order) => isOn(order)) ? 'moving' : 'settled';
@@ -322,8 +335,9 @@ class Controller implements TieringRuntime {
       try {
         this.#takeScope(await this.#scopes.resolve(policy.cgroups));
         // Orders were made for the old policy: off until the next tick.
-        await this.#fleet.bring(this.#desired([]));
+        await this.#fleet.change(this.#desired([]));
         this.#engine?.engine.policyChanged();
+        this.#orders = [];
       } catch (error) {
         this.#policy = before.policy;
         this.#scope = before.scope;
@@ -479,10 +493,25 @@ class Controller implements TieringRuntime {
       const pauseMs = this.#clock.untilNextLookMs(...this.#watched(), monotonicMs());
       await sleep(pauseMs, undefined, { signal }).catch(() => undefined);
       if (signal.aborted) return;
-      await this.#between.run(() => this.#tick()).catch((error: unknown) => this.#failed(error));
+      await this.#between.run(() => this.#tickOrTakeBack());
       this.#tellState();
       const { ticks } = this.#heartbeat;
       this.#heartbeat = { ...this.#heartbeat, ticks: ticks + 1, lastTickAtMs: monotonicMs() };
+    }
+  }
+
+  async #tickOrTakeBack(): Promise<void> {
+    try {
+      await this.#tick();
+      this.#failedTicks = 0;
+    } catch (error) {
+      this.#failed(error);
+      this.#failedTicks += 1;
+      if (this.#failedTicks < FAILED_TICKS) return;
+      // Orders hold until the next ones, which do not come.
+      if (this.#orders.length > 0) this.#engine?.engine.policyChanged();
+      this.#orders = [];
+      await this.#fleet.quieten().catch((cause: unknown) => this.#failed(cause));
     }
   }
 
@@ -490,11 +519,19 @@ class Controller implements TieringRuntime {
     await this.#fleet.drain();
     const nowMs = monotonicMs();
     const { onSwitchOff } = this.#policy;
-    this.#problem = (await this.#fleet.keepAlive(() => this.#desired([]), onSwitchOff, nowMs)) ?? this.#problem;
+    const standingOrders = () => this.#desired(this.#pausedSince === undefined ? this.#orders : []);
+    const keptBy = await this.#fleet.keepAlive(standingOrders, onSwitchOff, nowMs);
+    if (keptBy !== undefined) {
+      this.#problem = keptBy;
+      this.#heartbeat = { ...this.#heartbeat, lastDecisionAtMs: monotonicMs() };
+    }
     if (this.#fleet.aside !== undefined) {
       this.#leftDamon();
       return;
     }
+    this.#blind = await this.#fleet.blindNodes();
+    const blind = this.#blind;
+    this.#orders = this.#orders.filter(({ nodeId }) => !blind.includes(nodeId));
     await this.#keepScope();
     this.#noteReadiness();
     if (this.#engine === undefined || !this.#clock.isDue(...this.#watched(), nowMs)) return;
@@ -504,15 +541,17 @@ class Controller implements TieringRuntime {
     const nodeIds = this.#topology.nodes.map((node) => node.nodeId);
     // An engine that moves in the background may have looked on meanwhile.
     const observedMs = Math.max(nowMs, ...this.snapshots().map(({ takenAtMs }) => takenAtMs));
-    this.#observation = await this.#observer.observe(nodeIds, flows, observedMs);
+    this.#observation = await this.#observer.observe(nodeIds, flows, observedMs, blind);
     this.#clock.decided(this.#observer.snapshots);
 
     const tuning = tune(this.#tuner, this.#observation, this.#topology, this.#policy);
     this.#hotBytesWaiting = tuning.hotBytesWaiting;
-    const orders = this.#pausedSince !== undefined || movesNothing(this.#scope) ? [] : tuning.orders;
+    const mayMove = this.#pausedSince === undefined && !movesNothing(this.#scope);
+    const orders = mayMove ? tuning.orders.filter(({ nodeId }) => !blind.includes(nodeId)) : [];
     this.#history.record(nowMs, nodeSamples(this.#observation, orders, this.#policy));
     if (this.#pausedSince !== undefined) {
       this.#problem = undefined;
+      this.#heartbeat = { ...this.#heartbeat, lastDecisionAtMs: monotonicMs() };
       return;
     }
     this.#tuner = movesNothing(this.#scope) ? FRESH_TUNER : tuning.state;
@@ -525,11 +564,13 @@ class Controller implements TieringRuntime {
     this.#heartbeat = {
       ...this.#heartbeat,
       decisions: decisions + 1,
+      lastDecisionAtMs: monotonicMs(),
       lastDecisionMs: monotonicMs() - decidingSinceMs,
     };
   }
 
   #leftDamon(): void {
+    this.#heartbeat = { ...this.#heartbeat, lastDecisionAtMs: monotonicMs() };
     if (this.#orders.length > 0) this.#engine?.engine.policyChanged();
     this.#problem = undefined;
     this.#orders = [];
@@ -539,13 +580,20 @@ class Controller implements TieringRuntime {
 
   /** What the clock goes by. */
   #watched(): [readonly number[], ReadonlyMap<number, NodeSnapshot>, number] {
-    const nodeIds = this.#driver.kdamonds.map(({ desired }) => desired.nodeId);
+    const nodeIds = this.#driver.kdamonds
+      .map(({ desired }) => desired.nodeId)
+      .filter((nodeId) => !this.#blind.includes(nodeId));
     return [nodeIds, this.#observer.snapshots, this.#policy.monitoring.aggregationIntervalMs];
   }
 
   #noteReadiness(): void {
     const { kdamonds } = this.#driver;
-    if (this.#isReady || !kdamonds.every(({ desired }) => this.#observer.snapshots.has(desired.nodeId))) return;
+    if (
+      this.#isReady ||
+      kdamonds.length === 0 ||
+      !kdamonds.every(({ desired }) => this.#observer.snapshots.has(desired.nodeId))
+    )
+      return;
     this.#isReady = true;
     this.#becomeReady();
   }

@@ -19,7 +19,7 @@ const MOVING_FOR_MS = 15_000;
 export interface DamosEngineOptions {
   readonly driver: Pick<DamonDriver, 'kdamonds'>;
   readonly observer: Pick<Observer, 'schemeFlows'> & { readonly effectiveQuotas: Pick<EffectiveQuotas, 'look'> };
-  readonly fleet: Pick<KdamondFleet, 'bring'>;
+  readonly fleet: Pick<KdamondFleet, 'bring' | 'failed'>;
   readonly logger: Logger;
   readonly nowMs: () => number;
 }
@@ -46,13 +46,14 @@ export class DamosEngine implements Engine {
 
   /** Reading statistics asks the kdamond, so settled ones are left in peace. */
   async settle(nowMs: number): Promise<ReadonlyMap<number, Flow>> {
-    const { driver, observer } = this.#options;
+    const { driver, observer, fleet } = this.#options;
     const { kdamonds } = driver;
     const moving = kdamonds.filter(
       ({ desired }) => nowMs - (this.#orderedAtMs.get(desired.nodeId) ?? 0) < MOVING_FOR_MS,
     );
-    const flows = await observer.schemeFlows(moving, nowMs);
-    await observer.effectiveQuotas.look(kdamonds, new Set(moving), this.#options.nowMs);
+    const flows = await observer.schemeFlows(moving, nowMs, (nodeId, error) => fleet.failed(nodeId, error));
+    // Nothing depends on it.
+    await observer.effectiveQuotas.look(kdamonds, new Set(moving), this.#options.nowMs).catch(() => undefined);
     return flows;
   }
 

@@ -19,6 +19,9 @@ export class DecisionClock {
   /** By node: when the snapshot of the last decision was taken. */
   readonly #decidedOnMs = new Map<number, number>();
 
+  /** When the newest of the snapshots was taken that the next decision could first have gone by. */
+  #freshSinceMs: number | undefined;
+
   /** A node's kdamond has taken a change. */
   applied(nodeId: number, nowMs: number): void {
     this.#appliedAtMs.set(nodeId, nowMs);
@@ -26,17 +29,23 @@ export class DecisionClock {
 
   /** A decision is made on these snapshots. */
   decided(snapshots: Snapshots): void {
+    this.#freshSinceMs = undefined;
     for (const [nodeId, snapshot] of snapshots) this.#decidedOnMs.set(nodeId, snapshot.takenAtMs);
   }
 
   /** Due when every node has a snapshot from after its last change, or one has and the others are late. */
   isDue(nodeIds: readonly number[], snapshots: Snapshots, aggregationIntervalMs: number, nowMs: number): boolean {
     const fresh = nodeIds.filter((nodeId) => this.#isFresh(nodeId, snapshots.get(nodeId)));
-    if (fresh.length === 0) return false;
+    if (fresh.length === 0) {
+      this.#freshSinceMs = undefined;
+      return false;
+    }
     if (fresh.length === nodeIds.length) return true;
+    // Newer ones of the same nodes do not make the others less late.
+    this.#freshSinceMs ??= Math.max(...fresh.map((nodeId) => snapshots.get(nodeId)?.takenAtMs ?? 0));
     // A node that was just changed is late only once the pass that followed could have been.
     const expectedMs = Math.max(
-      ...fresh.map((nodeId) => snapshots.get(nodeId)?.takenAtMs ?? 0),
+      this.#freshSinceMs,
       ...nodeIds.map((nodeId) => (this.#appliedAtMs.get(nodeId) ?? 0) + aggregationIntervalMs),
     );
     return nowMs - expectedMs > LATE_SHARE * aggregationIntervalMs;

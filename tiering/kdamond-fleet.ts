@@ -1,38 +1,46 @@
 import type { SysFs } from '../numa/sysfs.ts';
-import { AccessTrace } from './damon/access-trace.ts';
 import type { DamonDriver, KdamondHealth, RunningKdamond } from './damon/driver.ts';
-import { ForeignKdamondError } from './damon/errors.ts';
+import { DamonBusyError, ForeignKdamondError } from './damon/errors.ts';
+import type { TraceLosses } from './fleet-trace.ts';
+import { FleetTrace } from './fleet-trace.ts';
 import type { Logger } from './logger.ts';
-import { monotonicMs } from './monotonic.ts';
+import { NodeTroubles } from './node-troubles.ts';
 import type { Observer } from './observer.ts';
 import type { OnSwitchOff } from './policy.ts';
 import type { DesiredKdamond } from './scheme.ts';
+import { isMigrating, kdamondOff } from './scheme-off.ts';
+import { SightWatch } from './sight-watch.ts';
 
 const HEALTH_EVERY_MS = 5_000;
-const FIRST_RETRY_MS = 2_000;
-const MAX_RETRY_MS = 60_000;
 
 export interface FleetOptions {
   readonly sysfs: SysFs;
   readonly driver: DamonDriver;
   readonly observer: Observer;
   readonly logger: Logger;
+  /** CLOCK_MONOTONIC in milliseconds. */
+  readonly nowMs: () => number;
   /** A kdamond has taken a change. */
   readonly onApplied: (nodeId: number) => void;
 }
 
-/** Keeps tierd's kdamonds as they are desired to be, one for each node to watch, and the access trace on them. */
+/**
+ * Keeps tierd's kdamonds as they are desired to be, one for each node to watch, and the access trace on them. A node whose kdamond fails moves nothing, is tried
+ * again later and later, and does not hold up the others.
+ */
 export class KdamondFleet {
   readonly #options: FleetOptions;
-  readonly #retries = new Map<number, { readonly atMs: number; readonly delayMs: number }>();
-  #trace: AccessTrace | undefined;
-  #traceMaxRegions = 0;
+  readonly #trace: FleetTrace;
+  readonly #troubles = new NodeTroubles();
+  readonly #blindness = new NodeTroubles();
+  readonly #sight = new SightWatch();
   #healthAtMs = 0;
   #aside: string | undefined;
   #draining: Promise<void> | undefined;
 
   constructor(options: FleetOptions) {
     this.#options = options;
+    this.#trace = new FleetTrace(options);
   }
 
   /** Why DAMON has been left to others; undefined: it has not. */
@@ -40,97 +48,267 @@ export class KdamondFleet {
     return this.#aside;
   }
 
-  /** Starts all kdamonds, or goes on with those of an earlier run. Throws what DamonDriver.start() and AccessTrace.start() throw. */
+  /** What is wrong with single nodes or with the trace, for people; undefined: nothing. */
+  get problem(): string | undefined {
+    const told = [this.#troubles.problem, this.#blindness.problem, this.#trace.problem].filter(
+      (text) => text !== undefined,
+    );
+    return told.length === 0 ? undefined : told.join('; ');
+  }
+
+  /** What the trace has lost since start. */
+  get losses(): TraceLosses {
+    return this.#trace.losses;
+  }
+
+  /**
+   * Starts all kdamonds, or goes on with those of an earlier run. Throws what DamonDriver.start() throws, TraceUnavailableError, and what keeps every kdamond
+   * from starting.
+   */
   async start(desired: readonly DesiredKdamond[], adopted: readonly RunningKdamond[], restarted: readonly number[]) {
     const { driver, logger } = this.#options;
+    this.#troubles.clear();
+    this.#blindness.clear();
     if (adopted.length === 0) {
-      for (const kdamond of await driver.start(desired)) logger.info({}, describeStart(kdamond));
+      const { running, failed } = await driver.start(desired);
+      for (const kdamond of running) logger.info({}, describeStart(kdamond));
+      for (const { nodeId, error } of failed) this.#note(nodeId, 'its kdamond does not start', error);
     } else {
       const pids = adopted.map(
         (kdamond) => `kdamond ${kdamond.index} (pid ${kdamond.pid}, node ${kdamond.desired.nodeId})`,
       );
       logger.info({}, `going on with kdamonds of an earlier run: ${pids.join(', ')}`);
       if (restarted.length > 0) logger.warn({}, `kdamonds that had died were started again: ${restarted.join(', ')}`);
-      await this.bring(desired);
+      await this.#bringNodes(desired, true);
     }
     await this.#follow();
     this.#aside = undefined;
-    this.#retries.clear();
   }
 
   /** Takes in what the kernel has traced since the last call. Who calls meanwhile waits for the same. */
   drain(): Promise<void> {
-    this.#draining ??= this.#drain().finally(() => {
+    this.#draining ??= this.#trace.drain().finally(() => {
       this.#draining = undefined;
     });
     return this.#draining;
   }
 
-  /** Brings every kdamond to its desired state; nodes that came are started, nodes that went are stopped. Nothing while DAMON is left to others. */
+  /**
+   * Brings every kdamond to its desired state, as far as they take it; nodes that came are started, nodes that went are stopped. Nothing while DAMON is left to
+   * others. Throws DamonBusyError, as no other node would fare better.
+   */
   async bring(desired: readonly DesiredKdamond[]): Promise<void> {
     if (this.#aside !== undefined) return;
-    const { driver, observer, logger } = this.#options;
-    let changed = false;
-    for (const { index, desired: current } of driver.kdamonds) {
-      if (desired.some((kdamond) => kdamond.nodeId === current.nodeId)) continue;
-      await driver.stopOne(index);
-      observer.forget(current.nodeId);
-      logger.info({}, `kdamond ${index} stopped: node ${current.nodeId} has nothing to watch any more`);
-      changed = true;
-    }
-    // What is to move less goes first: a commit may wait for a busy kdamond, and the others go on with their old budgets meanwhile.
-    const growth = (kdamond: DesiredKdamond) => {
-      const before = driver.kdamonds.find((candidate) => candidate.desired.nodeId === kdamond.nodeId);
-      return budgetBytes(kdamond) - (before === undefined ? 0 : budgetBytes(before.desired));
-    };
-    for (const kdamond of desired.toSorted((a, b) => growth(a) - growth(b))) {
-      const running = driver.kdamonds.find((candidate) => candidate.desired.nodeId === kdamond.nodeId);
-      if (running === undefined) {
-        logger.info({}, describeStart(await driver.startOne(kdamond)));
-        changed = true;
-        continue;
+    await this.#bringAll(desired, false);
+  }
+
+  /** @param revives also those that died, or that somebody switched off: then it has been seen to whether they may be started again */
+  async #bringAll(desired: readonly DesiredKdamond[], revives: boolean): Promise<void> {
+    await this.#bringNodes(desired, revives);
+    // What fails here is told, and is tried again.
+    await this.#follow().catch(() => undefined);
+  }
+
+  /** The same for a change of policy, whole or not at all: when one kdamond or the trace refuses, all are as before. Throws what refused. */
+  async change(desired: readonly DesiredKdamond[]): Promise<void> {
+    if (this.#aside !== undefined) return;
+    const { driver } = this.#options;
+    // Of what is dead already the policy is not to blame: it is started with the new one.
+    if (driver.kdamonds.length > 0) await driver.alive();
+    const before = driver.kdamonds;
+    const couldSee = this.#trace.problem === undefined;
+    const changed: RunningKdamond[] = [];
+    try {
+      for (const kdamond of this.#leastFirst(desired)) {
+        const running = before.find((candidate) => candidate.desired.nodeId === kdamond.nodeId);
+        if (running === undefined) continue;
+        changed.push(running);
+        await this.#apply(running, kdamond);
       }
-      const { writes, restarted } = await driver.apply(running.index, kdamond);
-      if (writes > 0) this.#options.onApplied(kdamond.nodeId);
-      changed ||= restarted;
+      await this.#follow().catch((error: unknown) => {
+        if (couldSee) throw error;
+      });
+    } catch (error) {
+      for (const { desired: old } of changed) await this.#bringNode(old, true);
+      await this.#follow().catch(() => undefined);
+      throw error;
     }
-    const maxRegions = Math.max(0, ...desired.map((kdamond) => kdamond.maxRegions));
-    if (changed || maxRegions > this.#traceMaxRegions) await this.#follow();
+    // It is in force; what was in trouble before is tried again.
+    await this.bring(desired).catch(() => undefined);
+  }
+
+  /** Ends what moves memory, on every kdamond that answers. */
+  async quieten(): Promise<void> {
+    for (const running of this.#options.driver.kdamonds) await this.#quieten(running);
+  }
+
+  /** Something of a node's kdamond has failed: it moves nothing until that has been tried again. */
+  async failed(nodeId: number, error: unknown): Promise<void> {
+    this.#note(nodeId, 'its kdamond fails', error);
+    const running = this.#running(nodeId);
+    if (running !== undefined) await this.#quieten(running);
   }
 
   /**
    * Looks every few seconds for kdamonds that died or that somebody switched off, and does as the operator wants: starts them again, later and later when
-   * that keeps happening and not before others have left DAMON, or steps aside. Gives what is wrong, for people; undefined when nothing is.
+   * that keeps happening and not before others have left DAMON, or steps aside. What failed before is tried again. Gives what keeps it from that, for
+   * people.
    */
   async keepAlive(
     desired: () => readonly DesiredKdamond[],
     onSwitchOff: OnSwitchOff,
     nowMs: number,
   ): Promise<string | undefined> {
+    if (this.#aside !== undefined) return undefined;
     const { driver, observer, logger } = this.#options;
     // What is known already must not wait, or it would be started again as a matter of course.
-    const isDue = driver.hasLost || nowMs - this.#healthAtMs >= HEALTH_EVERY_MS;
-    if (this.#aside !== undefined || !isDue) return undefined;
+    const isDue = driver.lostNodeIds.length > 0 || this.#trace.isDue || this.#troubles.isDue(nowMs);
+    if (!isDue && nowMs - this.#healthAtMs < HEALTH_EVERY_MS) return undefined;
     this.#healthAtMs = nowMs;
     const off = (await driver.alive()).filter(({ alive }) => !alive);
     const [first] = off;
-    if (first === undefined) return undefined;
-    if (onSwitchOff === 'stepAside') {
-      await this.#stepAside(first);
-      return undefined;
+    if (first !== undefined) {
+      if (onSwitchOff === 'stepAside') {
+        await this.#stepAside(first);
+        return undefined;
+      }
+      const foreign = await this.#foreign();
+      if (foreign !== undefined) return `${describeOff(first)}; ${foreign}`;
+      for (const health of off.filter(({ nodeId }) => this.#troubles.mayTry(nodeId, nowMs))) {
+        logger.warn({}, `${describeOff(health)}; starting it again`);
+        observer.forget(health.nodeId);
+      }
     }
-    const foreign = await this.#foreign();
-    if (foreign !== undefined) return `${describeOff(first)}; ${foreign}`;
-    for (const health of off) {
-      const { nodeId } = health;
-      const retry = this.#retries.get(nodeId) ?? { atMs: nowMs, delayMs: FIRST_RETRY_MS };
-      if (nowMs < retry.atMs) continue;
-      this.#retries.set(nodeId, { atMs: nowMs + retry.delayMs, delayMs: Math.min(MAX_RETRY_MS, retry.delayMs * 2) });
-      logger.warn({}, `${describeOff(health)}; starting it again`);
-      observer.forget(nodeId);
-      await this.bring(desired());
+    if (first !== undefined || this.#troubles.isDue(nowMs) || this.#trace.isDue) await this.#bringAll(desired(), true);
+    return first === undefined ? undefined : describeOff(first);
+  }
+
+  /**
+   * Nodes of which nothing has been seen for some aggregations though their kdamonds answer: what moves there nobody knows. Their schemes are switched off, and
+   * the trace is made anew. A kdamond that does not answer is busy with a pass: that ends by itself, and shows then.
+   */
+  async blindNodes(): Promise<readonly number[]> {
+    for (const running of this.#options.driver.kdamonds) await this.#lookAt(running);
+    const blind = this.#options.driver.kdamonds.filter(({ desired }) => this.#sight.isBlind(desired.nodeId));
+    for (const running of blind) {
+      const { nodeId } = running.desired;
+      const { logger, nowMs } = this.#options;
+      if (!this.#blindness.mayTry(nodeId, nowMs())) continue;
+      const reason = `no snapshot comes, though kdamond ${running.index} answers`;
+      if (this.#blindness.failed(nodeId, reason, nowMs())) logger.error({}, `node ${nodeId}: ${reason}`);
+      this.#trace.distrust(`the access trace shows nothing of node ${nodeId}`);
+      await this.#quieten(running);
     }
-    return describeOff(first);
+    return blind.map(({ desired }) => desired.nodeId);
+  }
+
+  async #lookAt({ index, desired }: RunningKdamond): Promise<void> {
+    const { driver, observer, logger, nowMs } = this.#options;
+    const { nodeId, aggregationIntervalUs } = desired;
+    const seenAtMs = observer.snapshots.get(nodeId)?.takenAtMs;
+    const look = this.#sight.look(nodeId, aggregationIntervalUs / 1000, seenAtMs, nowMs());
+    if (look === 'fine' && this.#blindness.mended(nodeId)) logger.info({}, `node ${nodeId} is seen again`);
+    if (look !== 'ask') return;
+    try {
+      await driver.stats(index);
+    } catch {
+      // Others find it dead, or it is asked again.
+      return;
+    }
+    this.#sight.answered(nodeId, nowMs());
+    await this.drain();
+  }
+
+  /** Ends the trace and puts DAMON back as it was found. */
+  async stop(): Promise<void> {
+    await this.#trace.stop();
+    for (const { path, value, reason } of await this.#options.driver.stop()) {
+      this.#options.logger.error({}, `DAMON could not be put back: ${path} to "${value}": ${reason}`);
+    }
+  }
+
+  async #bringNodes(desired: readonly DesiredKdamond[], revives: boolean): Promise<void> {
+    const { driver, observer, logger } = this.#options;
+    for (const { index, desired: current } of driver.kdamonds) {
+      const { nodeId } = current;
+      if (desired.some((kdamond) => kdamond.nodeId === nodeId)) continue;
+      try {
+        await driver.stopOne(index);
+        observer.forget(nodeId);
+        this.#troubles.forget(nodeId);
+        this.#blindness.forget(nodeId);
+        this.#sight.forget(nodeId);
+        logger.info({}, `kdamond ${index} stopped: node ${nodeId} has nothing to watch any more`);
+      } catch (error) {
+        this.#note(nodeId, `kdamond ${index} cannot be stopped`, error);
+      }
+    }
+    for (const kdamond of this.#leastFirst(desired)) {
+      if (revives || !driver.lostNodeIds.includes(kdamond.nodeId)) await this.#bringNode(kdamond);
+    }
+  }
+
+  /** What is to move less goes first: a commit may wait for a busy kdamond, and the others go on with their old budgets meanwhile. */
+  #leastFirst(desired: readonly DesiredKdamond[]): readonly DesiredKdamond[] {
+    const growth = (kdamond: DesiredKdamond) => {
+      const before = this.#running(kdamond.nodeId)?.desired;
+      return budgetBytes(kdamond) - (before === undefined ? 0 : budgetBytes(before));
+    };
+    return desired.toSorted((a, b) => growth(a) - growth(b));
+  }
+
+  async #bringNode(kdamond: DesiredKdamond, atOnce = false): Promise<void> {
+    const { driver, logger, nowMs } = this.#options;
+    const { nodeId } = kdamond;
+    const running = this.#running(nodeId);
+    const endsOrders = running !== undefined && mayMove(running.desired) && !mayMove(kdamond);
+    if (!atOnce && !endsOrders && !this.#troubles.mayTry(nodeId, nowMs())) return;
+    try {
+      if (running === undefined) {
+        // Its orders wait for the next decision: on Linux 6.12 the first pass of a new scheme has no quota.
+        logger.info({}, describeStart(await driver.startOne(kdamondOff(kdamond))));
+        this.#sight.forget(nodeId);
+      } else await this.#apply(running, kdamond);
+      if (this.#troubles.mended(nodeId)) logger.info({}, `node ${nodeId} is served again`);
+    } catch (error) {
+      if (error instanceof DamonBusyError) throw error;
+      this.#note(nodeId, running === undefined ? 'its kdamond does not start' : 'its kdamond takes no change', error);
+      const left = this.#running(nodeId);
+      if (left !== undefined) await this.#quieten(left);
+    }
+  }
+
+  async #apply({ index }: RunningKdamond, kdamond: DesiredKdamond): Promise<void> {
+    const { writes } = await this.#options.driver.apply(index, kdamond);
+    if (writes > 0) this.#options.onApplied(kdamond.nodeId);
+  }
+
+  /** A kdamond that does not take even that is switched off: nothing moves by it then. */
+  async #quieten({ index, desired }: RunningKdamond): Promise<void> {
+    const { driver, observer, logger } = this.#options;
+    const { nodeId } = desired;
+    if (!mayMove(desired)) return;
+    try {
+      await this.#apply({ index, pid: 0, desired }, kdamondOff(desired));
+    } catch (error) {
+      try {
+        await driver.stopOne(index);
+        observer.forget(nodeId);
+        logger.error({}, `kdamond ${index} (node ${nodeId}) is off, as its schemes could not be: ${messageOf(error)}`);
+      } catch (offError) {
+        this.#note(nodeId, `kdamond ${index} may go on to move memory`, offError);
+      }
+    }
+  }
+
+  #running(nodeId: number): RunningKdamond | undefined {
+    return this.#options.driver.kdamonds.find(({ desired }) => desired.nodeId === nodeId);
+  }
+
+  #note(nodeId: number, what: string, error: unknown): void {
+    const { logger, nowMs } = this.#options;
+    const reason = `${what}: ${messageOf(error)}`;
+    if (this.#troubles.failed(nodeId, reason, nowMs())) logger.error({ err: error }, `node ${nodeId}: ${reason}`);
   }
 
   /** What else runs DAMON, in words. */
@@ -150,43 +328,30 @@ export class KdamondFleet {
     const nodeIds = driver.kdamonds.map(({ desired }) => desired.nodeId);
     await this.stop();
     for (const nodeId of [health.nodeId, ...nodeIds]) observer.forget(nodeId);
+    this.#troubles.clear();
+    this.#blindness.clear();
     this.#aside = `${describeOff(health)}. DAMON is left alone (onSwitchOff: stepAside) until POST /v1/resume, or "tierd resume"`;
     logger.warn({}, this.#aside);
   }
 
-  /** Ends the trace and puts DAMON back as it was found. */
-  async stop(): Promise<void> {
-    await this.#trace?.stop();
-    this.#trace = undefined;
-    for (const { path, value, reason } of await this.#options.driver.stop()) {
-      this.#options.logger.error({}, `DAMON could not be put back: ${path} to "${value}": ${reason}`);
-    }
-  }
-
-  async #drain(): Promise<void> {
-    if (this.#trace !== undefined) await this.#options.observer.drain(this.#trace);
-  }
-
   async #follow(): Promise<void> {
-    const { driver, observer } = this.#options;
+    const { driver, observer, nowMs } = this.#options;
     const { kdamonds } = driver;
-    await this.#traceKdamonds(kdamonds);
-    for (const { index, desired } of kdamonds) {
-      // The base that later growth is measured from.
-      observer.flows.record(desired.nodeId, desired.schemes, await driver.stats(index), monotonicMs());
+    await this.#trace.follow(kdamonds);
+    for (const { index, pid, desired } of kdamonds) {
+      if (!this.#sight.begins(desired.nodeId, pid, nowMs())) continue;
+      try {
+        // The base that later growth is measured from.
+        observer.flows.record(desired.nodeId, desired.schemes, await driver.stats(index), nowMs());
+      } catch (error) {
+        this.#note(desired.nodeId, 'its statistics cannot be read', error);
+      }
     }
   }
+}
 
-  /** Traces exactly these kdamonds; a larger buffer than before takes a new trace. */
-  async #traceKdamonds(kdamonds: readonly RunningKdamond[]): Promise<void> {
-    const pids = kdamonds.map(({ pid }) => pid);
-    const maxRegions = Math.max(0, ...kdamonds.map(({ desired }) => desired.maxRegions));
-    if (this.#trace !== undefined && maxRegions <= this.#traceMaxRegions) return this.#trace.watch(pids);
-    await this.#trace?.stop();
-    this.#traceMaxRegions = maxRegions;
-    this.#trace = new AccessTrace({ sysfs: this.#options.sysfs, maxRegions, kdamonds: kdamonds.length });
-    await this.#trace.start(pids);
-  }
+function mayMove({ schemes }: DesiredKdamond): boolean {
+  return schemes.some(isMigrating);
 }
 
 function budgetBytes(kdamond: DesiredKdamond): number {
@@ -204,4 +369,8 @@ function describeStart({ index, pid, desired }: RunningKdamond): string {
     `${desired.ranges.length} range(s), ${desired.minRegions} to ${desired.maxRegions} regions, ` +
     `sampling ${desired.samplingIntervalUs / 1000} ms, aggregation ${desired.aggregationIntervalUs / 1000} ms`
   );
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
 }

@@ -47,9 +47,12 @@ export class Observer {
       const kdamond = nodeByPid.get(aggregation.pid);
       if (kdamond === undefined) continue;
       const previousAtMs = this.#snapshots.get(kdamond.nodeId)?.takenAtMs;
+      const takenAtMs = aggregation.traceTimestamp * 1000;
+      // A trace that takes over from another shows the same once more.
+      if (previousAtMs !== undefined && takenAtMs <= previousAtMs) continue;
       this.#snapshots.set(kdamond.nodeId, {
         nodeId: kdamond.nodeId,
-        takenAtMs: aggregation.traceTimestamp * 1000,
+        takenAtMs,
         ...(previousAtMs !== undefined && { previousAtMs }),
         maxNrAccesses: Math.max(1, Math.floor(kdamond.aggregationIntervalUs / kdamond.samplingIntervalUs)),
         aggregationIntervalMs: kdamond.aggregationIntervalUs / 1000,
@@ -66,19 +69,33 @@ export class Observer {
     this.flows.forget(nodeId);
   }
 
-  /** What the schemes of these kdamonds have moved since the last call, by node. Throws KdamondDiedError, SysFsError. */
-  async schemeFlows(kdamonds: readonly RunningKdamond[], nowMs: number): Promise<ReadonlyMap<number, Flow>> {
+  /** What the schemes of these kdamonds have moved since the last call, by node; those that do not tell are given to `failed`. */
+  async schemeFlows(
+    kdamonds: readonly RunningKdamond[],
+    nowMs: number,
+    failed: (nodeId: number, error: unknown) => Promise<void>,
+  ): Promise<ReadonlyMap<number, Flow>> {
     const flows = new Map<number, Flow>();
     for (const { index, desired } of kdamonds) {
-      const stats = await this.#driver.stats(index);
+      const stats = await this.#driver.stats(index).catch((error: unknown) => failed(desired.nodeId, error));
+      if (stats === undefined) continue;
       this.#stats.set(desired.nodeId, stats);
       flows.set(desired.nodeId, this.flows.record(desired.nodeId, desired.schemes, stats, nowMs));
     }
     return flows;
   }
 
-  /** All that one tick knows, with what the engine has moved since the last one. Throws SysFsError. */
-  async observe(nodeIds: readonly number[], flows: ReadonlyMap<number, Flow>, nowMs: number): Promise<Observation> {
+  /**
+   * All that one tick knows, with what the engine has moved since the last one. Throws SysFsError.
+   *
+   * @param blindNodeIds whose snapshots are too old to go by
+   */
+  async observe(
+    nodeIds: readonly number[],
+    flows: ReadonlyMap<number, Flow>,
+    nowMs: number,
+    blindNodeIds: readonly number[] = [],
+  ): Promise<Observation> {
     if (nowMs - this.#watermarksAtMs > WATERMARKS_EVERY_MS) {
       this.#watermarks = await readHighWatermarks(this.#sysfs);
       this.#watermarksAtMs = nowMs;
@@ -88,7 +105,7 @@ export class Observer {
     const nodes: NodeObservation[] = [];
     for (const [nodeId, { totalBytes, freeBytes }] of memory) {
       if (totalBytes === 0) continue;
-      const snapshot = this.#snapshots.get(nodeId);
+      const snapshot = blindNodeIds.includes(nodeId) ? undefined : this.#snapshots.get(nodeId);
       nodes.push({
         nodeId,
         totalBytes,

@@ -4,6 +4,7 @@ import type { Finding } from './doctor/finding.ts';
 import type { EngineName, PageAccounts } from './engine.ts';
 import type { EngineState } from './engine-state.ts';
 import type { EventLog } from './events/event-log.ts';
+import type { TraceLosses } from './fleet-trace.ts';
 import type { HistoryAnswer, HistoryQuery } from './history/history.ts';
 import type { Interleave } from './interleave/interleave.ts';
 import type { MigrationService } from './jobs/migration-job.ts';
@@ -60,6 +61,8 @@ export interface Heartbeat {
   readonly decisions: number;
   /** When the last tick ended, CLOCK_MONOTONIC in milliseconds; undefined: none has. */
   readonly lastTickAtMs: number | undefined;
+  /** When the last decision was made, also one to do nothing, or it was found that others have DAMON; CLOCK_MONOTONIC in milliseconds; undefined: none was. */
+  readonly lastDecisionAtMs: number | undefined;
   /** How long the last decision took to make and to bring to the kernel, without the time migrations were waited for. */
   readonly lastDecisionMs: number | undefined;
 }
@@ -99,6 +102,8 @@ export interface Status {
   readonly hotBytesWaiting: number;
   /** Bytes that came straight back after a demotion, as estimated since start. */
   readonly pingPongBytes: number;
+  /** What the access trace has lost since start. */
+  readonly traceLosses: TraceLosses;
   /** What became of single pages, where the engine knows. */
   readonly pages?: PageAccounts;
 }

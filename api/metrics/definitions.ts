@@ -248,11 +248,29 @@ export const METRICS: readonly MetricDefinition[] = [
       })),
   },
   counter('tierd_ticks_total', 'Looks of the control loop at DAMON.', ({ service }) => service.heartbeat().ticks),
+  counter(
+    'tierd_trace_lost_events_total',
+    "Events of the access trace that the kernel's buffer had no room for.",
+    ({ service }) => service.status().traceLosses.lostEvents,
+  ),
+  counter(
+    'tierd_trace_dropped_aggregations_total',
+    'Aggregations of the access trace that were not whole.',
+    ({ service }) => service.status().traceLosses.droppedAggregations,
+  ),
   counter('tierd_decisions_total', 'Decisions of the tuner.', ({ service }) => service.heartbeat().decisions),
   gauge('tierd_last_tick_age_seconds', 'Time since the control loop last ended a tick.', ({ service, nowMs }) => {
     const { lastTickAtMs } = service.heartbeat();
     return lastTickAtMs === undefined ? undefined : Math.max(0, nowMs - lastTickAtMs) / 1000;
   }),
+  gauge(
+    'tierd_last_decision_age_seconds',
+    'Time since the last decision, also one to do nothing.',
+    ({ service, nowMs }) => {
+      const { lastDecisionAtMs } = service.heartbeat();
+      return lastDecisionAtMs === undefined ? undefined : (nowMs - lastDecisionAtMs) / 1000;
+    },
+  ),
   gauge(
     'tierd_last_decision_seconds',
     'How long the last decision took to make and to bring to the kernel.',

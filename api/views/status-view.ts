@@ -59,6 +59,13 @@ export const StatusSchema = Type.Object({
   demotedBytesPerSecond: Type.Number({ description: 'Over the last seconds.' }),
   hotBytesWaiting: Type.Number({ description: 'Hot bytes on nodes that have a faster one above them.' }),
   pingPongBytes: Type.Number({ description: 'Bytes that came straight back after a demotion, estimated since start.' }),
+  traceLosses: Type.Object(
+    {
+      lostEvents: Type.Number({ description: "That the kernel's buffer had no room for." }),
+      droppedAggregations: Type.Number({ description: 'That were not whole.' }),
+    },
+    { description: 'What the access trace has lost since start.' },
+  ),
   pages: Type.Optional(
     Type.Object(
       {

@@ -1,7 +1,7 @@
 import { cpSync, existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { SysFs } from '../../numa/sysfs.ts';
-import { HostSysFs } from '../../numa/sysfs.ts';
+import { HostSysFs, SysFsError } from '../../numa/sysfs.ts';
 import { runHost } from '../guest/host-process.ts';
 import { FakeDamon } from '../unit/damon/fake-damon.ts';
 import { removeScratch, scratchDirectory } from './scratch.ts';
@@ -35,16 +35,22 @@ export class FakeKernel implements SysFs {
     this.#scratch = new HostSysFs(this.root);
   }
 
+  /** The FIFOs of all traces that the engine has made, the newest last. */
+  readonly tracePipes: string[] = [];
+  /** Errno of a write of the engine's, or of a read (no value), that is to fail; undefined: it goes through. */
+  fault: (path: string, value?: string) => string | undefined = () => undefined;
+
   /** The FIFO that the engine reads as its trace pipe, once it traces. */
   get tracePipe(): string {
-    return join(this.root, TRACING, `instances/tierd-${process.pid}/trace_pipe`);
+    return this.tracePipes.at(-1) ?? '';
   }
 
   remove(): void {
     removeScratch(this.root);
   }
 
-  read(path: string): Promise<string> {
+  async read(path: string): Promise<string> {
+    this.#mayFail('read', path);
     return this.#of(path).read(path);
   }
 
@@ -77,6 +83,7 @@ export class FakeKernel implements SysFs {
   }
 
   async write(path: string, value: string): Promise<void> {
+    this.#mayFail('write', path, value);
     if (value === UPDATE_STATS) this.#migrate(path.slice(0, path.lastIndexOf('/')));
     await this.#of(path).write(path, value);
   }
@@ -88,9 +95,18 @@ export class FakeKernel implements SysFs {
     mkdirSync(join(folder, 'options'), { recursive: true });
     const files = ['trace_clock', 'buffer_size_kb', 'set_event_pid', 'options/irq-info'];
     for (const file of [...files, 'events/damon/damon_aggregated/enable']) writeFileSync(join(folder, file), '');
-    if (existsSync(this.tracePipe)) return;
-    const made = await runHost('mkfifo', [this.tracePipe]);
-    if (made.exitCode !== 0) throw new Error(`mkfifo failed: ${made.stderr}`);
+    const pipe = join(folder, 'trace_pipe');
+    if (!existsSync(pipe)) {
+      const made = await runHost('mkfifo', [pipe]);
+      if (made.exitCode !== 0) throw new Error(`mkfifo failed: ${made.stderr}`);
+    }
+    this.tracePipes.push(pipe);
+  }
+
+  #mayFail(operation: 'read' | 'write', path: string, value?: string): void {
+    const errno = this.fault(path, value);
+    if (errno !== undefined)
+      throw new SysFsError(operation, path, Object.assign(new Error(errno), { code: errno }), value);
   }
 
   #of(path: string): SysFs {

@@ -1,4 +1,5 @@
 import { bootId } from '../../numa/kernel-identity.ts';
+import { parseList } from '../../numa/list-format.ts';
 import type { SysFs } from '../../numa/sysfs.ts';
 import { isGone, SysFsError } from '../../numa/sysfs.ts';
 import type { DesiredKdamond, DesiredScheme, SchemeStats } from '../scheme.ts';
@@ -31,7 +32,7 @@ export interface DamonDriverOptions extends AdminOptions {
   readonly saveReceipt: SaveReceipt;
   /** May DAMON_STAT be switched off while tierd runs? Default true; it is switched on again at stop. */
   readonly mayStopDamonStat?: boolean;
-  /** Kdamond directories made beyond those started, for nodes that are hot-plugged: none can be made while a kdamond runs. */
+  /** Kdamond directories made beyond those started, for nodes that are hot-plugged; by default for all that may come. */
   readonly spareSlots?: number;
   /** For tests: features to pretend absent. */
   readonly featureMask?: readonly string[];
@@ -51,6 +52,12 @@ export interface Prepared {
   readonly adopted: readonly RunningKdamond[];
   /** Of these, the ones that had died and were started anew. */
   readonly restarted: readonly number[];
+}
+
+export interface Started {
+  readonly running: readonly RunningKdamond[];
+  /** Those that did not start; startOne() tries one again. */
+  readonly failed: readonly { readonly nodeId: number; readonly error: unknown }[];
 }
 
 export interface ApplyResult {
@@ -83,8 +90,9 @@ interface Slot {
   dead: boolean;
 }
 
-/** Slots kept free for hot-plugged nodes. */
-const DEFAULT_SPARE_SLOTS = 2;
+/** Slots kept free for hot-plugged nodes. Some kernels say that 1024 nodes may come. */
+const LEAST_SPARE_SLOTS = 2;
+const MOST_SPARE_SLOTS = 64;
 const PID_POLL_MS = 10;
 const PID_LIMIT_MS = 5_000;
 const OFF_LIMIT_MS = 60_000;
@@ -132,9 +140,9 @@ export class DamonDriver {
       .sort((a, b) => a.index - b.index);
   }
 
-  /** Whether a command has found a kdamond gone; alive() tells which. */
-  get hasLost(): boolean {
-    return [...this.#slots.values()].some(({ dead }) => dead);
+  /** Nodes whose kdamond a command, or alive(), has found gone. */
+  get lostNodeIds(): readonly number[] {
+    return [...this.#slots.values()].flatMap(({ dead, desired }) => (dead ? [desired.nodeId] : []));
   }
 
   /**
@@ -148,10 +156,9 @@ export class DamonDriver {
   }
 
   /**
-   * Starts a kdamond for each desired state. Throws as prepare(), and DamonRejectedError when the kernel does not take one;
-   * what had been started is then stopped again.
+   * Starts a kdamond for each desired state, each by itself. Throws as prepare(), and what kept the first from starting when none does.
    */
-  start(desired: readonly DesiredKdamond[]): Promise<readonly RunningKdamond[]> {
+  start(desired: readonly DesiredKdamond[]): Promise<Started> {
     return this.#run(() => this.#start(desired));
   }
 
@@ -325,22 +332,36 @@ export class DamonDriver {
     return { features, adopted: this.kdamonds, restarted };
   }
 
-  async #start(desired: readonly DesiredKdamond[]): Promise<readonly RunningKdamond[]> {
+  async #start(desired: readonly DesiredKdamond[]): Promise<Started> {
     await refuseForeignKdamonds(this.#admin, new Set());
     await refuseExclusiveModules(this.#sysfs, this.#options.mayStopDamonStat ?? true);
-    this.#directories = desired.length + (this.#options.spareSlots ?? DEFAULT_SPARE_SLOTS);
+    this.#directories = desired.length + (this.#options.spareSlots ?? (await this.#nodesToCome(desired.length)));
     this.#slots.clear();
     await this.#saveReceipt('durably');
     await this.#stopDamonStat();
     await this.#admin.write('nr_kdamonds', String(this.#directories));
-    try {
-      for (const [index, kdamond] of desired.entries()) await this.#fill(index, kdamond);
-    } catch (error) {
-      for (const index of [...this.#slots.keys()]) await this.#switchOff(index).catch(() => undefined);
-      this.#slots.clear();
-      throw error;
+    const failed: { readonly nodeId: number; readonly error: unknown }[] = [];
+    for (const [index, kdamond] of desired.entries()) {
+      try {
+        await this.#fill(index, kdamond);
+      } catch (error) {
+        failed.push({ nodeId: kdamond.nodeId, error });
+      }
     }
-    return this.kdamonds;
+    const [first] = failed;
+    if (first !== undefined && this.#slots.size === 0) throw first.error;
+    return { running: this.kdamonds, failed };
+  }
+
+  /** Each node that may ever come needs a directory, and none can be made while a kdamond runs. */
+  async #nodesToCome(nodes: number): Promise<number> {
+    const path = '/sys/devices/system/node/possible';
+    try {
+      const possible = parseList((await this.#sysfs.readIfPresent(path)) ?? '', path).length;
+      return Math.min(MOST_SPARE_SLOTS, Math.max(LEAST_SPARE_SLOTS, possible - nodes));
+    } catch {
+      return LEAST_SPARE_SLOTS;
+    }
   }
 
   async #startOne(desired: DesiredKdamond): Promise<RunningKdamond> {

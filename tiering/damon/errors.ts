@@ -136,7 +136,7 @@ export class NoSpareKdamondError extends Error {
 
   constructor(slots: number) {
     super(
-      `all ${slots} kdamond directories are in use, and nr_kdamonds cannot be raised while a kdamond runs: restart the engine`,
+      `all ${slots} kdamond directories are in use, and nr_kdamonds cannot be raised while a kdamond runs: "systemctl restart tierd" makes more`,
     );
     this.name = 'NoSpareKdamondError';
   }

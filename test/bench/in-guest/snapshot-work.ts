@@ -122,7 +122,9 @@ async function playWindow(way: (typeof WAYS)[number], trace: AccessTrace, index:
 
 const driver = new DamonDriver({ sysfs, saveReceipt: async () => undefined });
 await driver.prepare();
-const [kdamond] = await driver.start([await desiredKdamond()]);
+const {
+  running: [kdamond],
+} = await driver.start([await desiredKdamond()]);
 if (kdamond === undefined) throw new Error('no kdamond was started');
 const trace = new AccessTrace({ sysfs, maxRegions: regions * 2, kdamonds: 1 });
 try {

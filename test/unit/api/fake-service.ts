@@ -89,6 +89,7 @@ const STATUS: Status = {
   demotedBytesPerSecond: 0,
   hotBytesWaiting: 48 * MIB,
   pingPongBytes: 0,
+  traceLosses: { lostEvents: 0, droppedAggregations: 0 },
 };
 
 const KDAMONDS: readonly KdamondView[] = [
@@ -342,7 +343,7 @@ export class FakeService implements TieringService {
   }
 
   heartbeat(): Heartbeat {
-    return { ticks: 7, decisions: 5, lastTickAtMs: 1900, lastDecisionMs: 12.5 };
+    return { ticks: 7, decisions: 5, lastTickAtMs: 1900, lastDecisionAtMs: 1850, lastDecisionMs: 12.5 };
   }
 
   async preview(policy: Policy): Promise<PolicyPlans> {

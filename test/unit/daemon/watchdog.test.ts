@@ -23,16 +23,44 @@ test('a loop that stands still is not told to be alive', () => {
     alive: async () => void told.push('alive'),
     status: async (text: string) => void told.push(text),
   };
-  // The fake engine's last tick was at 1.9 s.
-  const watchdog = startWatchdog({ service: new FakeService(), notifier, nowMs: () => 70_000, everyMs: 20_000 });
+  let nowMs = 2_000;
+  // The fake engine's last decision was at 1.85 s.
+  const watchdog = startWatchdog({ service: new FakeService(), notifier, nowMs: () => nowMs, everyMs: 20_000 });
+  nowMs = 70_000;
   vi.advanceTimersByTime(20_000);
   expect(told).toEqual([expect.stringMatching(/^the control loop stands still; moving/)]);
   watchdog.stop();
 });
 
-test('a loop that has not begun is no loop that stands still', () => {
-  const heartbeat = { ticks: 0, decisions: 0, lastTickAtMs: undefined, lastDecisionMs: undefined };
-  expect(isStuck(heartbeat, 1e9)).toBe(false);
+test.each([
+  ['a minute', 500, 60_000],
+  ['five aggregations, where those are long', 100_000, 500_000],
+])('a loop stands still when it has decided nothing for %s', (_, aggregationIntervalMs, limitMs) => {
+  expect(isStuck(1_000, aggregationIntervalMs, 1_000 + limitMs)).toBe(false);
+  expect(isStuck(1_000, aggregationIntervalMs, 1_001 + limitMs)).toBe(true);
+});
+
+test('a loop that ticks and decides nothing is not told to be alive, also when it never decided', () => {
+  const told: string[] = [];
+  const notifier = {
+    alive: async () => void told.push('alive'),
+    status: async () => void told.push('not alive'),
+  };
+  let nowMs = 1_000_000;
+  const service = new FakeService();
+  service.heartbeat = () => ({
+    ticks: 1000,
+    decisions: 0,
+    lastTickAtMs: nowMs,
+    lastDecisionAtMs: undefined,
+    lastDecisionMs: undefined,
+  });
+  const watchdog = startWatchdog({ service, notifier, nowMs: () => nowMs, everyMs: 20_000 });
+  vi.advanceTimersByTime(20_000);
+  nowMs += 61_000;
+  vi.advanceTimersByTime(20_000);
+  expect(told).toEqual(['alive']);
+  watchdog.stop();
 });
 
 test('the status line is one line', () => {

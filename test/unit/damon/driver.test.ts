@@ -413,15 +413,45 @@ describe('nodes that come and go', () => {
   });
 });
 
-test('a start that fails half way leaves nothing running', async () => {
+const IMPOSSIBLE = kdamond(1, { schemes: [scheme({ filters: [{ type: 'young', matching: true, allow: true }] })] });
+
+test('a kdamond that cannot start does not keep the others from it, and can be tried again', async () => {
   const damon = new FakeDamon('6.12');
   const { driver } = daemon(damon);
   await driver.prepare();
-  const impossible = kdamond(1, { schemes: [scheme({ filters: [{ type: 'young', matching: true, allow: true }] })] });
-  await expect(driver.start([kdamond(0), impossible])).rejects.toMatchObject({ code: 'TIERD_DAMON_UNSUPPORTED' });
-  expect(damon.value('0/state')).toBe('off');
+  damon.failures.push({ path: '2/state', value: 'on', errno: 'EINVAL' });
+  const { running, failed } = await driver.start([kdamond(0), IMPOSSIBLE, kdamond(2), kdamond(3)]);
+  expect(running.map(({ desired }) => desired.nodeId)).toEqual([0, 3]);
+  expect(failed).toEqual([
+    { nodeId: 1, error: expect.objectContaining({ code: 'TIERD_DAMON_UNSUPPORTED' }) },
+    { nodeId: 2, error: expect.objectContaining({ code: 'TIERD_DAMON_REJECTED', errno: 'EINVAL' }) },
+  ]);
+  await driver.startOne(kdamond(2));
+  expect(driver.kdamonds.map(({ desired }) => desired.nodeId)).toEqual([0, 2, 3]);
+});
+
+test('a start in which no kdamond starts is none', async () => {
+  const damon = new FakeDamon('6.12');
+  const { driver } = daemon(damon);
+  await driver.prepare();
+  await expect(driver.start([IMPOSSIBLE])).rejects.toMatchObject({ code: 'TIERD_DAMON_UNSUPPORTED' });
   expect(driver.kdamonds).toEqual([]);
   expect(await driver.stop()).toEqual([]);
+});
+
+test.each([
+  [undefined, 4],
+  ['0-1', 4],
+  ['0-7', 8],
+  ['0-1023', 66],
+  ['nonsense', 4],
+])('of %s nodes that may come, two of them there, %i have a directory', async (possible, directories) => {
+  const damon = new FakeDamon('7.3');
+  if (possible !== undefined) damon.files.set('/sys/devices/system/node/possible', possible);
+  const { driver } = daemon(damon);
+  await driver.prepare();
+  await driver.start([kdamond(0), kdamond(1)]);
+  expect(damon.value('nr_kdamonds')).toBe(String(directories));
 });
 
 test("a directory of ours that another tool's kdamond runs in is neither written to nor switched off", async () => {

@@ -127,7 +127,7 @@ test('the engine damos says once what its filters leave out, and again when that
   const engine = new DamosEngine({
     driver: { kdamonds: [] },
     observer: { schemeFlows: async () => new Map(), effectiveQuotas: { look: async () => undefined } },
-    fleet: { bring: async () => undefined },
+    fleet: { bring: async () => undefined, failed: async () => undefined },
     logger: { debug: quiet, info: quiet, warn: (_, message) => warnings.push(message), error: quiet },
     nowMs: () => 0,
   });

@@ -64,3 +64,16 @@ describe('the decision clock', () => {
     expect(clock.untilNextLookMs([], snapshots({}), INTERVAL_MS, 9_900)).toBeLessThanOrEqual(INTERVAL_MS);
   });
 });
+
+it('a node that stays away does not hold up the others, however often those are seen', () => {
+  const clock = new DecisionClock();
+  const decidedAtMs: number[] = [];
+  // Looks come right after each snapshot of node 1.
+  for (let nowMs = 1_020; nowMs <= 5_020; nowMs += 500) {
+    const seen = snapshots({ 1: nowMs - 20 });
+    if (!clock.isDue([0, 1], seen, INTERVAL_MS, nowMs)) continue;
+    decidedAtMs.push(nowMs);
+    clock.decided(seen);
+  }
+  expect(decidedAtMs).toEqual([1_520, 2_520, 3_520, 4_520]);
+});

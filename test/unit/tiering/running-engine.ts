@@ -1,11 +1,11 @@
-import { createWriteStream } from 'node:fs';
+import { closeSync, constants, openSync, writeSync } from 'node:fs';
 import type { TieringOptions, TieringRuntime } from '../../../tiering/controller.ts';
 import type { RecordedEvent } from '../../../tiering/events/event.ts';
 import { maxNrAccesses } from '../../../tiering/plan.ts';
 import type { Policy } from '../../../tiering/policy.ts';
 import { DEFAULT_POLICY } from '../../../tiering/policy.ts';
 import { FakeKernel } from '../../bench/fake-kernel.ts';
-import { FIRST_PID, tieringOver } from '../../bench/simulated-engine.ts';
+import { tieringOver } from '../../bench/simulated-engine.ts';
 import { aggregationText, syntheticRegions } from '../../bench/trace-text.ts';
 
 export const POLICY: Policy = {
@@ -23,22 +23,24 @@ export class RunningEngine {
   readonly runtime: TieringRuntime;
   readonly #endFeeding: () => void;
 
+  /** While false kdamonds run and nothing is traced. */
+  isTracing = true;
+  /** Nodes that nothing is traced of. */
+  readonly hidden = new Set<number>();
+
   private constructor(kernel: FakeKernel, runtime: TieringRuntime) {
     this.kernel = kernel;
     this.runtime = runtime;
-    const pipe = createWriteStream(kernel.tracePipe);
-    // Nobody reads while the engine does not trace.
-    pipe.on('error', () => undefined);
-    const feeding = setInterval(() => pipe.write(traceText(runtime)), POLICY.monitoring.aggregationIntervalMs);
-    this.#endFeeding = () => {
-      clearInterval(feeding);
-      pipe.end();
-    };
+    const feeding = setInterval(() => {
+      if (!this.isTracing) return;
+      const text = traceText(kernel, runtime, this.hidden);
+      for (const pipe of kernel.tracePipes) feed(pipe, text);
+    }, POLICY.monitoring.aggregationIntervalMs);
+    this.#endFeeding = () => clearInterval(feeding);
   }
 
   /** Resolves when every node has been seen once. */
-  static async start(policy: Policy = POLICY): Promise<RunningEngine> {
-    const kernel = new FakeKernel();
+  static async start(policy: Policy = POLICY, kernel = new FakeKernel()): Promise<RunningEngine> {
     const runtime = await engineOver(kernel, { policy });
     await runtime.start();
     const engine = new RunningEngine(kernel, runtime);
@@ -66,13 +68,29 @@ export class RunningEngine {
   }
 }
 
-/** One aggregation of every node, a fifth of the slow one's regions hot. */
-function traceText(runtime: TieringRuntime): string {
+/** As the kernel traces into each of its instances, read or not. */
+function feed(pipe: string, text: string): void {
+  try {
+    const fd = openSync(pipe, constants.O_WRONLY | constants.O_NONBLOCK);
+    try {
+      writeSync(fd, text);
+    } finally {
+      closeSync(fd);
+    }
+  } catch {
+    // Nobody reads it now, or not fast enough.
+  }
+}
+
+/** One aggregation of every node whose kdamond runs, a fifth of the slow one's regions hot. */
+function traceText(kernel: FakeKernel, runtime: TieringRuntime, hidden: ReadonlySet<number>): string {
   const seconds = Number(process.hrtime.bigint()) / 1e9;
-  const texts = runtime.topology().nodes.map(({ ranges, cpus }, index) => {
+  const texts = runtime.schemes().map(({ index, pid, nodeId }) => {
+    const { ranges = [], cpus = [] } = runtime.topology().nodes.find((node) => node.nodeId === nodeId) ?? {};
+    if (hidden.has(nodeId) || kernel.damon.pid(index) !== pid) return '';
     const whole = { start: ranges[0]?.start ?? 0, end: ranges.at(-1)?.end ?? 0 };
     const regions = syntheticRegions(whole, 100, cpus.length > 0 ? 0 : 0.2, maxNrAccesses(POLICY));
-    return aggregationText(FIRST_PID + index, index, seconds, regions);
+    return aggregationText(pid, index, seconds, regions);
   });
   return texts.join('');
 }
