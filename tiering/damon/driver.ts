@@ -483,13 +483,16 @@ export class DamonDriver {
   async #stop(): Promise<readonly RestoreFailure[]> {
     if (this.#originalTree === undefined) return [];
     const failures: RestoreFailure[] = [];
-    for (const index of [...this.#slots.keys()]) {
-      try {
-        await this.#switchOff(index);
-      } catch (error) {
-        failures.push({ path: `${index}/state`, value: 'off', reason: messageOf(error) });
-      }
-    }
+    // All at once: one that hangs keeps no other from it.
+    await Promise.all(
+      [...this.#slots.keys()].map(async (index) => {
+        try {
+          await this.#switchOff(index);
+        } catch (error) {
+          failures.push({ path: `${index}/state`, value: 'off', reason: messageOf(error) });
+        }
+      }),
+    );
     this.#slots.clear();
     failures.push(...(await this.#restore(this.#originalTree)));
     // Only now: DAMON_STAT cannot start while any kdamond runs.
