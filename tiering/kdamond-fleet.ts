@@ -129,7 +129,8 @@ export class KdamondFleet {
         if (couldSee) throw error;
       });
     } catch (error) {
-      for (const { desired: old } of changed) await this.#bringNode(old, true);
+      // What cannot be put back now is told, and the next decision brings it.
+      for (const { desired: old } of changed) await this.#bringNode(old, true).catch(() => undefined);
       await this.#follow().catch(() => undefined);
       throw error;
     }
@@ -142,8 +143,9 @@ export class KdamondFleet {
     for (const running of this.#options.driver.kdamonds) await this.#quieten(running);
   }
 
-  /** Something of a node's kdamond has failed: it moves nothing until that has been tried again. */
+  /** Something of a node's kdamond has failed: it moves nothing until that has been tried again. Throws DamonBusyError on, which is of all. */
   async failed(nodeId: number, error: unknown): Promise<void> {
+    if (error instanceof DamonBusyError) throw error;
     this.#note(nodeId, 'its kdamond fails', error);
     const running = this.#running(nodeId);
     if (running !== undefined) await this.#quieten(running);
