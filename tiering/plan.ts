@@ -13,8 +13,8 @@ import type {
   SchemeFilter,
 } from './scheme.ts';
 import { movesNothing } from './scheme.ts';
-import type { DemotionOrder, Directed, NodeOrders, Order } from './tuner/order.ts';
 import { OFF_AGE, OFF_BYTES, schemeOff } from './scheme-off.ts';
+import type { DemotionOrder, Directed, NodeOrders, Order } from './tuner/order.ts';
 import { hotThresholdNrAccesses, reachBounds } from './tuner/reach.ts';
 
 const PAGE_BYTES = 4096;

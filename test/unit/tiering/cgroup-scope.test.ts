@@ -34,7 +34,7 @@ async function host(...paths: readonly string[]) {
 
 /** What both engines make of a scope, for orders to promote. */
 function promotionOf(scope: CgroupScope) {
-  const orders = [{ nodeId: 1, promotion: { budgetBytes: 64 * MIB, reason: 'hot memory waits' } }];
+  const orders = [{ nodeId: 1, promotion: { budgetBytes: 64 * MIB, reason: 'hot memory waits', targetNodeId: 0 } }];
   const input = { topology: NUMA2, policy: DEFAULT_POLICY, features: ALL_FEATURES, scope, orders };
   return plan(input).find(({ nodeId }) => nodeId === 1)?.schemes ?? [];
 }
