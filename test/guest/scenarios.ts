@@ -73,6 +73,15 @@ export const scenarios = {
     title: '200 MiB hot and 450 MiB cold on fast',
     processes: [{ name: 'target', hot: fast(200), cold: fast(450) }],
   },
+  scan: {
+    name: 'scan',
+    title: '400 MiB hot on fast, which cold memory fills; 800 MiB on slow are read once from end to end',
+    processes: [
+      { name: 'scan-hot', hot: fast(400) },
+      { name: 'scan-read', cold: slow(800) },
+      { name: 'scan-fill', fillFreeBut: fast(70) },
+    ],
+  },
 } satisfies Record<string, Scenario>;
 
 /** Starts a scenario's processes; resolves when all memory is where the scenario wants it. */

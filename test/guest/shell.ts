@@ -2,6 +2,7 @@ import { parseArgs } from 'node:util';
 import { messageOf } from './errors.ts';
 import { bootGuest } from './guest.ts';
 import { topologies } from './topologies.ts';
+import { installGraded } from './workload/graded.ts';
 import { installWorkload } from './workload/workload.ts';
 
 const usage = `Boots a guest with a Debian kernel and runs commands in it.
@@ -9,7 +10,7 @@ const usage = `Boots a guest with a Debian kernel and runs commands in it.
   npx tsx test/guest/shell.ts [options] -- COMMAND      runs COMMAND, prints its output, ends with its exit code
   npx tsx test/guest/shell.ts [options]                 keeps the guest running and prints how to connect, until Ctrl-C
 
-The guest has the tool "workload" (see workload --help).
+The guest has the tools "workload" and "graded" (see workload --help, graded --help).
 
   --kernel K          6.1, 6.12, 7.3 (default) or another cloud kernel that Debian lists
   --topology T        ${topologies.join(', ')} (default numa2)
@@ -54,6 +55,7 @@ async function main(): Promise<number> {
   });
   try {
     await installWorkload(guest);
+    await installGraded(guest);
     for (const pair of values.copy) {
       const colon = pair.indexOf(':');
       await guest.copyIn(pair.slice(0, colon), pair.slice(colon + 1));

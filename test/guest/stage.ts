@@ -1,11 +1,15 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { ApiClient } from './api-client.ts';
+import type { GradedMeasurement, GradedMeasureOptions, GradedScenario } from './graded-scenarios.ts';
+import { measureGraded, measureRedrawn } from './graded-scenarios.ts';
 import type { Guest } from './guest.ts';
 import { nodeMemory } from './guest-memory.ts';
 import type { Measurement, MeasureOptions, Scenario } from './scenarios.ts';
-import { formatMeasurement, hotShareOf, measure, mib, place, samplesOf } from './scenarios.ts';
+import { fastNode, formatMeasurement, hotShareOf, measure, mib, place, samplesOf } from './scenarios.ts';
 import type { LaunchOptions, Tierd } from './tierd-in-guest.ts';
 import { TierdProcess } from './tierd-in-guest.ts';
+import type { GradedWorkload } from './workload/graded.ts';
+import { startGraded } from './workload/graded.ts';
 import type { Workload } from './workload/workload.ts';
 
 /** Free memory may be so much less than before a scenario: slabs, page cache in use. */
@@ -17,6 +21,7 @@ export class Stage {
   readonly #nodeIds: readonly number[];
   readonly #emptyBytes: ReadonlyMap<number, number>;
   #workloads: Workload[] = [];
+  #graded: GradedWorkload | undefined;
   #tierd: Tierd | undefined;
   #measured: Measurement | undefined;
 
@@ -50,6 +55,12 @@ export class Stage {
     return this.#workloads;
   }
 
+  /** Puts memory of graded heat in place. */
+  async placeGraded(scenario: GradedScenario): Promise<GradedWorkload> {
+    this.#graded = await startGraded(this.guest, scenario);
+    return this.#graded;
+  }
+
   /** Starts the daemon and waits until it is ready. */
   async startTierd(config: object = {}, environment = '', options: LaunchOptions = {}): Promise<TierdProcess> {
     return (await this.launchTierd(config, environment, options)).waitForReady();
@@ -78,6 +89,26 @@ export class Stage {
     return this.#measured;
   }
 
+  /** The same with memory of graded heat. */
+  async playGraded(
+    scenario: GradedScenario,
+    options: GradedMeasureOptions,
+    start: () => Promise<Tierd> = () => this.startTierd(),
+  ): Promise<GradedMeasurement> {
+    const workload = await this.placeGraded(scenario);
+    const startTiering = async (): Promise<number> => {
+      this.#tierd = await start();
+      return this.#tierd.readyTime;
+    };
+    return measureGraded(this.guest, scenario, workload, startTiering, options);
+  }
+
+  /** Draws anew which of that memory is how hot. */
+  async playRedrawn(scenario: GradedScenario, options: GradedMeasureOptions): Promise<GradedMeasurement> {
+    if (this.#graded === undefined) throw new Error('no memory of graded heat is in place');
+    return measureRedrawn(this.guest, scenario, this.#graded, options);
+  }
+
   /** Runs checks; when one fails, what was measured, the daemon's state and its log are told with it. */
   async explain<T>(checks: () => T | Promise<T>): Promise<T> {
     try {
@@ -90,16 +121,20 @@ export class Stage {
 
   async #describe(): Promise<string> {
     const parts: string[] = [];
+    const after = (time: number): string => `${(time - (this.#tierd?.readyTime ?? 0)).toFixed(1)} s`;
     if (this.#measured !== undefined) parts.push(formatMeasurement(this.#measured));
     if (this.#workloads.length > 0) {
       const rows = samplesOf(this.#workloads, 0).map((sample) => {
-        const after = sample.time - (this.#tierd?.readyTime ?? 0);
-        return `${after.toFixed(1)} s: hot ${hotShareOf(sample).toFixed(3)} fast, cold ${Math.round(sample.coldFastBytes / mib)} MiB fast`;
+        return `${after(sample.time)}: hot ${hotShareOf(sample).toFixed(3)} fast, cold ${Math.round(sample.coldFastBytes / mib)} MiB fast`;
       });
-      const step = Math.max(1, Math.ceil(rows.length / 60));
-      parts.push(
-        `--- memory\n${rows.filter((_, index) => index % step === 0 || index === rows.length - 1).join('\n')}`,
+      parts.push(`--- memory\n${atMost60(rows)}`);
+    }
+    if (this.#graded !== undefined) {
+      const rows = this.#graded.reports.map(
+        ({ event, time, shares, bytes }) =>
+          `${after(time)}: ${event === 'report' ? '' : `${event}, `}fast serves ${(shares.get(fastNode) ?? 0).toFixed(3)} with ${Math.round((bytes.get(fastNode) ?? 0) / mib)} MiB`,
       );
+      parts.push(`--- memory of graded heat\n${atMost60(rows)}`);
     }
     if (this.#tierd !== undefined) parts.push(await this.#tierd.describe());
     return parts.join('\n');
@@ -107,22 +142,27 @@ export class Stage {
 
   /** Ends the workloads, and leaves the daemon at work. */
   async clearWorkloads(): Promise<void> {
-    const workloads = this.#workloads;
-    this.#workloads = [];
+    const workloads = this.#takeWorkloads();
     for (const workload of workloads) await workload.stop();
   }
 
   /** Ends the daemon and the workloads; throws when one of them did not end well, or memory does not come back. */
   async clear(): Promise<void> {
     const tierd = this.#tierd;
-    const workloads = this.#workloads;
+    const workloads = this.#takeWorkloads();
     this.#tierd = undefined;
-    this.#workloads = [];
     this.#measured = undefined;
     const ends = await Promise.allSettled([tierd?.stop(), ...workloads.map((workload) => workload.stop())]);
     const failure = ends.find((end) => end.status === 'rejected');
     await this.#waitUntilEmpty();
     if (failure !== undefined) throw failure.reason;
+  }
+
+  #takeWorkloads(): readonly (Workload | GradedWorkload)[] {
+    const workloads = [...this.#workloads, ...(this.#graded === undefined ? [] : [this.#graded])];
+    this.#workloads = [];
+    this.#graded = undefined;
+    return workloads;
   }
 
   async #waitUntilEmpty(): Promise<void> {
@@ -144,6 +184,12 @@ export class Stage {
       if (Date.now() > deadline) throw new Error(`the guest does not become empty again: ${lacking.join(', ')}`);
     }
   }
+}
+
+/** At most so many of the rows, evenly, and the last. */
+function atMost60(rows: readonly string[]): string {
+  const step = Math.max(1, Math.ceil(rows.length / 60));
+  return rows.filter((_, index) => index % step === 0 || index === rows.length - 1).join('\n');
 }
 
 async function dropCaches(guest: Guest): Promise<void> {

@@ -4,27 +4,13 @@
 // Built static by workload.ts; `workload --help` lists the options.
 
 #define _GNU_SOURCE
-#include <errno.h>
 #include <getopt.h>
-#include <poll.h>
 #include <signal.h>
-#include <stdarg.h>
-#include <stdbool.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/mman.h>
 #include <sys/prctl.h>
-#include <sys/syscall.h>
-#include <time.h>
-#include <unistd.h>
 
-enum { MAX_BUFFERS = 16, MAX_NODES = 16, DUMMY_PAGES = 64, QUERY_PAGES = 4096, PIPE_PAGES = 16 };
-static const size_t PAGE = 4096;
-static const size_t MIB = 1024 * 1024;
-static const size_t HUGE_PAGE = 2 * 1024 * 1024;
-enum { POLICY_DEFAULT = 0, POLICY_BIND = 2 }; // <numaif.h> would need libnuma's headers
+#include "memory.h"
+
+enum { MAX_BUFFERS = 16, PIPE_PAGES = 16 };
 
 static const char usage[] =
     "workload: keeps hot memory busy and cold memory idle, and reports on which nodes both are\n"
@@ -37,6 +23,7 @@ static const char usage[] =
     "  --write                    hot accesses write (default: read)\n"
     "  --swap-after SECONDS       hot and cold change roles once (SIGUSR1 does so at any time)\n"
     "  --swap-every SECONDS       hot and cold change roles again and again\n"
+    "  --scan-rate MIB            SIGUSR2 reads all cold memory once, from end to end, so much a second (default 100)\n"
     "  --report SECONDS           time between two reports (default 1)\n"
     "  --huge                     transparent huge pages (default: none)\n"
     "  --shared                   shared memory, which a second process maps and touches, too\n"
@@ -60,55 +47,23 @@ static const char *name = "workload";
 static double rate = 20;
 static double report_seconds = 1;
 static double swap_after;
+static double scan_mib_per_second = 100;
 static bool swap_repeats, use_huge_pages, is_shared, writes, until_stdin_closes;
 static bool flushes = true;
 static size_t pin_bytes;
 static int pin_node;
-static char *dummy;
 static uint64_t passes;
 static uint64_t accesses_checksum;
-static volatile sig_atomic_t ended, swap_asked;
-
-static void fail(const char *format, ...)
-{
-    va_list args;
-    va_start(args, format);
-    fputs("workload: ", stderr);
-    vfprintf(stderr, format, args);
-    fputc('\n', stderr);
-    va_end(args);
-    exit(1);
-}
-
-static double now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
-}
+static volatile sig_atomic_t ended, swap_asked, scan_asked;
 
 static void on_signal(int signal)
 {
     if (signal == SIGUSR1)
         swap_asked = 1;
+    else if (signal == SIGUSR2)
+        scan_asked = 1;
     else
         ended = 1;
-}
-
-// Free bytes of a node.
-static size_t node_free(int node)
-{
-    char path[64], line[128];
-    size_t kib = 0;
-    snprintf(path, sizeof path, "/sys/devices/system/node/node%d/meminfo", node);
-    FILE *file = fopen(path, "r");
-    if (file == NULL)
-        fail("there is no node %d (%s: %s)", node, path, strerror(errno));
-    while (fgets(line, sizeof line, file) != NULL)
-        if (sscanf(line, "Node %*d MemFree: %zu kB", &kib) == 1)
-            break;
-    fclose(file);
-    return kib * 1024;
 }
 
 static void set_policy(const struct buffer *buffer, int mode)
@@ -120,31 +75,16 @@ static void set_policy(const struct buffer *buffer, int mode)
         fail("mbind of %zu MiB to node %d: %s", buffer->bytes / MIB, buffer->node, strerror(errno));
 }
 
-static void touch(char *start, size_t bytes)
-{
-    // The content differs from page to page: same-page merging and compression must not find anything.
-    for (size_t offset = 0; offset < bytes; offset += PAGE)
-        *(volatile uint64_t *)(start + offset) = (uint64_t)(uintptr_t)(start + offset) ^ 0x9e3779b97f4a7c15ULL;
-}
-
-// Address space for a buffer, between two inaccessible ranges that keep the kernel from joining it with its neighbour.
 static void reserve(struct buffer *buffer)
 {
-    size_t length = buffer->bytes + 2 * HUGE_PAGE;
-    char *area = mmap(NULL, length, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (area == MAP_FAILED)
-        fail("mmap of %zu MiB: %s", length / MIB, strerror(errno));
-    buffer->start = (char *)(((uintptr_t)area + HUGE_PAGE) & ~(uintptr_t)(HUGE_PAGE - 1));
-    if (is_shared) {
-        if (mmap(buffer->start, buffer->bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_FIXED, -1, 0) ==
-            MAP_FAILED)
-            fail("mmap of %zu MiB to share: %s", buffer->bytes / MIB, strerror(errno));
+    buffer->start = reserve_area(buffer->bytes);
+    if (!is_shared) {
+        open_area(buffer->start, buffer->bytes, use_huge_pages);
         return;
     }
-    if (mprotect(buffer->start, buffer->bytes, PROT_READ | PROT_WRITE) != 0)
-        fail("mprotect: %s", strerror(errno));
-    if (madvise(buffer->start, buffer->bytes, use_huge_pages ? MADV_HUGEPAGE : MADV_NOHUGEPAGE) != 0 && use_huge_pages)
-        fail("no transparent huge pages in this kernel: %s", strerror(errno));
+    if (mmap(buffer->start, buffer->bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_FIXED, -1, 0) ==
+        MAP_FAILED)
+        fail("mmap of %zu MiB to share: %s", buffer->bytes / MIB, strerror(errno));
 }
 
 // Fills a node until only `keep` bytes are free. In small steps that look again: one large step would end in the
@@ -208,21 +148,6 @@ static void pin(size_t bytes, int node)
     }
 }
 
-// Makes the CPU forget all translations of this process.
-//
-// DAMON clears accessed bits without flushing the TLB: while a page's translation stays in the TLB, accesses to it do
-// not set the bit again and the page looks idle. A real CPU's TLB holds some 2,000 pages and evicts all the time; the
-// software TLB of an emulated CPU grows until it holds the whole hot set, and then hot memory looks cold. Taking away
-// write permission from more than 33 written pages (tlb_single_page_flush_ceiling) makes the kernel flush everything,
-// as eviction would have done.
-static void flush_tlb(void)
-{
-    for (int i = 0; i < DUMMY_PAGES; i++)
-        ((volatile char *)dummy)[(size_t)i * PAGE] = 1;
-    mprotect(dummy, DUMMY_PAGES * PAGE, PROT_READ);
-    mprotect(dummy, DUMMY_PAGES * PAGE, PROT_READ | PROT_WRITE);
-}
-
 // Adds the buffer's pages to the bytes of the nodes they are on.
 static void count(const struct buffer *buffer, uint64_t *bytes_by_node)
 {
@@ -240,19 +165,6 @@ static void count(const struct buffer *buffer, uint64_t *bytes_by_node)
     }
 }
 
-static void print_nodes(const char *key, const uint64_t *bytes_by_node)
-{
-    const char *comma = "";
-    printf(",\"%s\":{", key);
-    for (int node = 0; node < MAX_NODES; node++) {
-        if (bytes_by_node[node] == 0)
-            continue;
-        printf("%s\"%d\":%llu", comma, node, (unsigned long long)bytes_by_node[node]);
-        comma = ",";
-    }
-    putchar('}');
-}
-
 static void report(const char *event, double started)
 {
     static double last_time;
@@ -264,11 +176,9 @@ static void report(const char *event, double started)
         count(&buffers[i], buffers[i].hot ? hot : cold);
         *(buffers[i].hot ? &hot_size : &cold_size) += buffers[i].bytes;
     }
-    struct timespec wall;
-    clock_gettime(CLOCK_REALTIME, &wall);
     double time = now();
     printf("{\"event\":\"%s\",\"time\":%.3f,\"elapsed\":%.3f,\"pid\":%d,\"name\":\"%s\"", event,
-           (double)wall.tv_sec + (double)wall.tv_nsec / 1e9, time - started, getpid(), name);
+           wall_time(), time - started, getpid(), name);
     printf(",\"hotSize\":%llu,\"coldSize\":%llu", (unsigned long long)hot_size, (unsigned long long)cold_size);
     print_nodes("hotBytes", hot);
     print_nodes("coldBytes", cold);
@@ -304,6 +214,24 @@ static void pass(void)
     passes++;
 }
 
+// Reads all cold memory once, line by line of the CPU's cache, as a backup or a checksum does.
+static void scan(void)
+{
+    double started = now(), scanned_mib = 0;
+    for (int i = 0; i < buffer_count && !ended; i++) {
+        if (buffers[i].hot)
+            continue;
+        for (size_t offset = 0; offset < buffers[i].bytes && !ended; offset += 64) {
+            accesses_checksum += *(volatile uint64_t *)(buffers[i].start + offset);
+            if ((offset + 64) % MIB != 0)
+                continue;
+            double ahead = started + ++scanned_mib / scan_mib_per_second - now();
+            if (ahead > 0 && wait_for(ahead, until_stdin_closes))
+                ended = 1;
+        }
+    }
+}
+
 // A second process with the same memory in its page tables. It ends with this one.
 static void share(void)
 {
@@ -323,18 +251,6 @@ static void share(void)
     _exit(0);
 }
 
-// Sleeps, but not beyond a signal or the end of standard input.
-static void wait_for(double seconds)
-{
-    struct pollfd input = {.fd = STDIN_FILENO, .events = POLLIN};
-    struct timespec t = {.tv_sec = (time_t)seconds, .tv_nsec = (long)((seconds - (double)(time_t)seconds) * 1e9)};
-    if (ppoll(&input, until_stdin_closes ? 1 : 0, &t, NULL) > 0) {
-        char discarded[256];
-        if (read(STDIN_FILENO, discarded, sizeof discarded) <= 0)
-            ended = 1;
-    }
-}
-
 static void run(double started)
 {
     double next_report = started + report_seconds;
@@ -350,6 +266,10 @@ static void run(double started)
             swap_roles();
             report("swap", started);
             time = now();
+        } else if (scan_asked) {
+            scan_asked = 0;
+            scan();
+            report("scan", started);
         } else if (time >= next_report) {
             report("report", started);
             time = now();
@@ -360,17 +280,9 @@ static void run(double started)
         next_pass = rate > 0 ? next_pass + 1 / rate : time;
         if (next_pass < time)
             next_pass = time; // slower than asked: do not catch up in a burst
-        wait_for(next_pass - time);
+        if (wait_for(next_pass - time, until_stdin_closes))
+            ended = 1;
     }
-}
-
-static size_t parse_placement(const char *text, int *node)
-{
-    double mib;
-    char rest;
-    if (sscanf(text, "%lf@%d%c", &mib, node, &rest) != 2 || mib <= 0 || *node < 0 || *node >= MAX_NODES)
-        fail("\"%s\" is not MIB@NODE", text);
-    return (size_t)(mib * (double)MIB) & ~(PAGE - 1);
 }
 
 static void add_buffer(const char *text, bool hot, bool is_fill)
@@ -382,18 +294,9 @@ static void add_buffer(const char *text, bool hot, bool is_fill)
     buffers[buffer_count++] = (struct buffer){.bytes = bytes, .node = node, .hot = hot, .fill = is_fill};
 }
 
-static double number(const char *text)
-{
-    char *end;
-    double value = strtod(text, &end);
-    if (*end != '\0' || end == text || value <= 0)
-        fail("\"%s\" is not a number above 0", text);
-    return value;
-}
-
 static void parse(int argc, char **argv)
 {
-    enum { HOT = 1, COLD, FILL, PIN, RATE, WRITE, SWAP_AFTER, SWAP_EVERY, REPORT, HUGE, SHARED, NO_FLUSH, NAME, STDIN, HELP };
+    enum { HOT = 1, COLD, FILL, PIN, RATE, WRITE, SWAP_AFTER, SWAP_EVERY, SCAN_RATE, REPORT, HUGE, SHARED, NO_FLUSH, NAME, STDIN, HELP };
     static const struct option options[] = {
         {"hot", required_argument, NULL, HOT},
         {"cold", required_argument, NULL, COLD},
@@ -403,6 +306,7 @@ static void parse(int argc, char **argv)
         {"write", no_argument, NULL, WRITE},
         {"swap-after", required_argument, NULL, SWAP_AFTER},
         {"swap-every", required_argument, NULL, SWAP_EVERY},
+        {"scan-rate", required_argument, NULL, SCAN_RATE},
         {"report", required_argument, NULL, REPORT},
         {"huge", no_argument, NULL, HUGE},
         {"shared", no_argument, NULL, SHARED},
@@ -422,6 +326,7 @@ static void parse(int argc, char **argv)
         case WRITE: writes = true; break;
         case SWAP_AFTER: swap_after = number(optarg); break;
         case SWAP_EVERY: swap_after = number(optarg); swap_repeats = true; break;
+        case SCAN_RATE: scan_mib_per_second = number(optarg); break;
         case REPORT: report_seconds = number(optarg); break;
         case HUGE: use_huge_pages = true; break;
         case SHARED: is_shared = true; break;
@@ -447,10 +352,8 @@ int main(int argc, char **argv)
     sigaction(SIGTERM, &action, NULL);
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGUSR1, &action, NULL);
-    dummy = mmap(NULL, DUMMY_PAGES * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (dummy == MAP_FAILED)
-        fail("mmap: %s", strerror(errno));
-    madvise(dummy, DUMMY_PAGES * PAGE, MADV_NOHUGEPAGE);
+    sigaction(SIGUSR2, &action, NULL);
+    prepare_flush();
     for (int i = 0; i < buffer_count; i++)
         place(&buffers[i]);
     if (pin_bytes > 0)

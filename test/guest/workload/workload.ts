@@ -1,12 +1,13 @@
 import { join } from 'node:path';
 import { buildProgram } from '../c-program.ts';
-import { GuestError } from '../errors.ts';
 import type { Guest } from '../guest.ts';
 import type { GuestProcess } from '../guest-process.ts';
 import { shellQuote } from '../host-process.ts';
+import type { Report } from './reporting-process.ts';
+import { numbersByNode, parseObject, ReportingProcess } from './reporting-process.ts';
 
 /** So many MiB on a node. */
-interface Placement {
+export interface Placement {
   readonly mib: number;
   readonly node: number;
 }
@@ -27,6 +28,8 @@ export interface WorkloadOptions {
   readonly write?: boolean;
   readonly swapAfterSeconds?: number;
   readonly swapEverySeconds?: number;
+  /** How fast a scan reads, MiB a second (default 100). */
+  readonly scanMibPerSecond?: number;
   readonly reportSeconds?: number;
   readonly hugePages?: boolean;
   /** Shared memory, which a second process maps, too. */
@@ -40,13 +43,8 @@ export interface WorkloadOptions {
 type BytesByNode = ReadonlyMap<number, number>;
 
 /** Where a workload's memory is at a moment. */
-export interface WorkloadReport {
-  readonly event: 'ready' | 'report' | 'swap' | 'end';
-  /** Seconds since 1970, by the guest's clock. */
-  readonly time: number;
-  /** Seconds since all memory was placed. */
-  readonly elapsed: number;
-  readonly pid: number;
+export interface WorkloadReport extends Report {
+  readonly event: 'ready' | 'report' | 'swap' | 'scan' | 'end';
   readonly name: string;
   readonly hotSize: number;
   readonly coldSize: number;
@@ -87,6 +85,7 @@ export function workloadCommand(options: WorkloadOptions): string {
     ['--rate', options.rate],
     ['--swap-after', options.swapAfterSeconds],
     ['--swap-every', options.swapEverySeconds],
+    ['--scan-rate', options.scanMibPerSecond],
     ['--report', options.reportSeconds],
   ];
   for (const [option, value] of settings) {
@@ -99,8 +98,15 @@ export function workloadCommand(options: WorkloadOptions): string {
   return args.join(' ');
 }
 
+/** A fast node of 14 GiB is filled in some two minutes. */
+const placingTimeoutMs = 600_000;
+
 /** Starts a workload in the guest (installing the tool when needed) and waits until its memory is in place. */
-export async function startWorkload(guest: Guest, options: WorkloadOptions, timeoutMs = 120_000): Promise<Workload> {
+export async function startWorkload(
+  guest: Guest,
+  options: WorkloadOptions,
+  timeoutMs = placingTimeoutMs,
+): Promise<Workload> {
   if ((await guest.run(`test -x ${guestPath}`)).exitCode !== 0) await installWorkload(guest);
   const child = guest.spawn(`exec ${workloadCommand(options)} --until-stdin-closes`);
   const workload = new Workload(child);
@@ -109,89 +115,41 @@ export async function startWorkload(guest: Guest, options: WorkloadOptions, time
 }
 
 /** A workload running in a guest. */
-export class Workload {
-  readonly #process: GuestProcess;
-
+export class Workload extends ReportingProcess<WorkloadReport> {
   constructor(child: GuestProcess) {
-    this.#process = child;
-  }
-
-  /** All reports so far. */
-  get reports(): WorkloadReport[] {
-    return this.#process.lines.map(parseReport).filter((report) => report !== undefined);
-  }
-
-  /** The newest report. */
-  get latest(): WorkloadReport {
-    const report = this.reports.at(-1);
-    if (report === undefined) throw new GuestError('WORKLOAD_FAILED', `No report yet. ${this.#process.stderr}`);
-    return report;
-  }
-
-  /** Waits for a report, from the first or from `after` (elapsed seconds) on, of which `condition` is true. */
-  async waitFor(
-    condition: (report: WorkloadReport) => boolean,
-    timeoutMs: number,
-    after = Number.NEGATIVE_INFINITY,
-  ): Promise<WorkloadReport> {
-    const line = await this.#process.waitForLine((text) => {
-      const report = parseReport(text);
-      return report !== undefined && report.elapsed >= after && condition(report);
-    }, timeoutMs);
-    const report = parseReport(line);
-    if (report === undefined) throw new GuestError('WORKLOAD_FAILED', `Not a report: ${line}`);
-    return report;
+    super(child, parseReport);
   }
 
   /** Swaps the roles of hot and cold memory; gives the first report of it. */
-  async swap(timeoutMs = 60_000): Promise<WorkloadReport> {
-    const { elapsed } = this.latest;
-    await this.#process.signal('USR1');
-    return this.waitFor((report) => report.event === 'swap', timeoutMs, elapsed);
+  swap(timeoutMs = 60_000): Promise<WorkloadReport> {
+    return this.ask('USR1', 'swap', timeoutMs);
   }
 
-  /** Ends it; gives the last report. */
-  async stop(): Promise<WorkloadReport> {
-    const exitCode = await this.#process.stop();
-    if (exitCode !== 0) {
-      throw new GuestError('WORKLOAD_FAILED', `The workload exited with ${exitCode}: ${this.#process.stderr}`);
-    }
-    return this.latest;
+  /** Reads all its cold memory once, from end to end; gives the report of its end. */
+  scan(timeoutMs = 120_000): Promise<WorkloadReport> {
+    return this.ask('USR2', 'scan', timeoutMs);
   }
 }
 
+const events = ['ready', 'report', 'swap', 'scan', 'end'] as const;
+
 /** Parses a line of the tool's output; undefined when it is no report. */
 export function parseReport(line: string): WorkloadReport | undefined {
-  let value: unknown;
-  try {
-    value = JSON.parse(line);
-  } catch {
-    return undefined;
-  }
-  if (!isRecord(value)) return undefined;
-  const { event, name } = value;
-  if (event !== 'ready' && event !== 'report' && event !== 'swap' && event !== 'end') return undefined;
+  const value = parseObject(line);
+  const event = events.find((known) => known === value?.event);
+  if (value === undefined || event === undefined) return undefined;
   const number = (key: string): number => Number(value[key]);
   return {
     event,
-    name: typeof name === 'string' ? name : '',
+    name: typeof value.name === 'string' ? value.name : '',
     time: number('time'),
     elapsed: number('elapsed'),
     pid: number('pid'),
     hotSize: number('hotSize'),
     coldSize: number('coldSize'),
-    hotBytes: bytesByNode(value.hotBytes),
-    coldBytes: bytesByNode(value.coldBytes),
+    hotBytes: numbersByNode(value.hotBytes),
+    coldBytes: numbersByNode(value.coldBytes),
     passes: number('passes'),
     passesPerSecond: number('passesPerSecond'),
   };
-}
-
-function bytesByNode(value: unknown): BytesByNode {
-  if (!isRecord(value)) return new Map();
-  return new Map(Object.entries(value).map(([node, bytes]) => [Number(node), Number(bytes)]));
-}
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
