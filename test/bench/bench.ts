@@ -2,6 +2,7 @@ import { writeFileSync } from 'node:fs';
 import { cpus, loadavg } from 'node:os';
 import { bundleInto } from '../../scripts/bundle.ts';
 import { messageOf } from '../guest/errors.ts';
+import { formatGraded } from '../guest/graded-scenarios.ts';
 import type { Guest } from '../guest/guest.ts';
 import { bootGuest } from '../guest/guest.ts';
 import { tail } from '../guest/host-process.ts';
@@ -12,12 +13,13 @@ import { installWorkload } from '../guest/workload/workload.ts';
 import { measureInGuest } from './daemon-cost.ts';
 import { compareEngines } from './engine-cost.ts';
 import { addPrograms } from './in-guest/programs.ts';
+import { GUEST_PACKAGES } from './modes.ts';
 import { measureNativeCost } from './native-cost.ts';
 import { timeNativeAnswers } from './native-latency.ts';
 import type { BenchOptions, Kernel, Part } from './options.ts';
 import { GUEST_PARTS, parseOptions, USAGE } from './options.ts';
 import { compareNativeScans, comparePageWork, heldLoop } from './page-work.ts';
-import { comparePlacement, PLACEMENTS } from './placement.ts';
+import { compareGraded, comparePlacement, GRADED_PLACEMENTS, PLACEMENTS } from './placement.ts';
 import { report } from './report.ts';
 import { timeAnswers, tooSlow } from './rest-latency.ts';
 import type { BenchResults } from './results.ts';
@@ -34,6 +36,7 @@ class Bench {
   readonly results: Mutable<BenchResults> = {
     conditions: [],
     placement: [],
+    graded: [],
     daemonCost: [],
     nativeCost: [],
     snapshots: [],
@@ -83,7 +86,13 @@ class Bench {
   }
 
   async #onKernel(kernel: Kernel, buildDir: string): Promise<void> {
-    const guest = await bootGuest({ kernel, topology: 'numa2', buildDir, onProgress: progress });
+    const guest = await bootGuest({
+      kernel,
+      topology: 'numa2',
+      buildDir,
+      extraPackages: GUEST_PACKAGES,
+      onProgress: progress,
+    });
     this.#guest = guest;
     try {
       await installWorkload(guest);
@@ -96,6 +105,14 @@ class Bench {
           for await (const result of comparePlacement(stage, placement)) {
             progress(`${kernel} ${result.mode}: ${formatMeasurement(result)}`);
             this.results.placement.push(result);
+          }
+        });
+      }
+      for (const placement of GRADED_PLACEMENTS) {
+        await this.#part(placement, async () => {
+          for await (const result of compareGraded(stage, placement)) {
+            progress(`${kernel} ${result.mode}: ${formatGraded(result, [0.95 * result.possibleShare])}`);
+            this.results.graded.push(result);
           }
         });
       }
@@ -159,8 +176,8 @@ function print({ results }: Bench, jsonFile: string | undefined): void {
   else writeFileSync(jsonFile, `${JSON.stringify(results, null, 2)}\n`);
 }
 
-/** Three runs of a workload, or the daemon's hundred seconds and its snapshots, with all that is around them. */
-const PART_LIMIT_MS = 600_000;
+/** Four runs of a workload, or the daemon's hundred seconds and its snapshots, with all that is around them. */
+const PART_LIMIT_MS = 1_200_000;
 
 const SIGNAL_CODES = { SIGHUP: 129, SIGINT: 130, SIGTERM: 143 };
 

@@ -9,6 +9,9 @@ export const GUEST_PARTS = [
   'full',
   'many',
   'shift',
+  'graded-room',
+  'graded-full',
+  'graded-mixed',
   'daemon',
   'move-pages',
   'engines-room',
@@ -28,7 +31,9 @@ export const USAGE = `Measures tierd on emulated hosts and on this machine; prin
   --json FILE     JSON goes to this file; to standard output behind the tables by default
 
   room, full, many, shift   seconds until the hot memory is fast, and bytes migrated: without tiering, under NUMA balancing
-                            mode 2 with demotion, and under tierd, one after the other in the same guest
+                            mode 2 with demotion, under HMSDK's policy (run by damo), and under tierd, one after the other in the same guest
+  graded-room, -full, -mixed
+                            share of the accesses that fast memory serves over time, for memory of graded heat; under the same
   daemon                    memory and CPU of the daemon and its kdamonds at rest, snapshots of 1,000 and 10,000 regions
   move-pages                move_pages(2) and reading page maps: the daemon's code beside a C program that does the same
   engines-room, -full       CPU seconds a GiB migrated, of the engines move_pages and damos
@@ -37,7 +42,7 @@ export const USAGE = `Measures tierd on emulated hosts and on this machine; prin
   native                    the daemon's own code on this machine, over a simulated kernel: CPU, snapshots, REST; page maps beside the C program.
                             Fails when the 99th percentile of a GET is above 100 ms while memory moves
 
-Both kernels take about an hour and a half on a machine that does nothing else. Progress goes to standard error. Ctrl-C ends it, prints what there is, and leaves nothing behind.
+Both kernels take about two hours and a half on a machine that does nothing else. Progress goes to standard error. Ctrl-C ends it, prints what there is, and leaves nothing behind.
 `;
 
 export interface BenchOptions {

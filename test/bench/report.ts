@@ -1,8 +1,10 @@
+import { shareAfter } from '../guest/graded-scenarios.ts';
 import { P99_LIMIT_MS } from './rest-latency.ts';
 import type {
   BenchResults,
   DaemonCostResult,
   EngineCostResult,
+  GradedResult,
   NativeCostResult,
   PageWorkResult,
   PlacementResult,
@@ -19,6 +21,10 @@ export function report(results: BenchResults): string {
     section(
       'Placement: seconds from when tiering was at work (shift: from the swap) until 50/90/99 % of the hot bytes were fast',
       placementTable(results.placement),
+    ),
+    section(
+      'Memory of graded heat: share of its accesses that fast memory serves, at the start, after so many seconds, and at best',
+      gradedTable(results.graded),
     ),
     section('The daemon at rest, in the guest (emulated CPU)', daemonCostTable(results.daemonCost)),
     section("The daemon's code on this machine, kernel simulated", nativeCostTable(results.nativeCost)),
@@ -103,6 +109,28 @@ function placementTable(results: readonly PlacementResult[]): string {
     'MiB moved',
     'least MiB',
     'watched s',
+  ];
+  return table(head, rows);
+}
+
+function gradedTable(results: readonly GradedResult[]): string {
+  if (results.length === 0) return '';
+  const times = [15, 30, 60, 120];
+  const rows = results.map((result) => [
+    `${result.scenario}, ${result.kernel}, ${result.mode}`,
+    result.startShare.toFixed(2),
+    ...times.map((seconds) => shareAfter(result, seconds).toFixed(2)),
+    result.possibleShare.toFixed(2),
+    mib(result.migratedBytes),
+    mib(result.leastBytes),
+  ]);
+  const head = [
+    'workload, kernel, mode',
+    'start',
+    ...times.map((seconds) => `${seconds} s`),
+    'possible',
+    'MiB moved',
+    'least MiB',
   ];
   return table(head, rows);
 }

@@ -1,9 +1,10 @@
 import type { EngineName } from '../../tiering/engine.ts';
+import type { GradedMeasurement } from '../guest/graded-scenarios.ts';
 import type { Measurement } from '../guest/scenarios.ts';
 
 /** What the benchmark found: plain values, printed as JSON as they are and as tables by report.ts. */
 
-export const MODES = ['none', 'numab2', 'tierd'] as const;
+export const MODES = ['none', 'numab2', 'hmsdk', 'tierd'] as const;
 export type Mode = (typeof MODES)[number];
 
 /** One workload under one way of tiering, from when it was at work (shift: from the swap). */
@@ -11,6 +12,13 @@ export interface PlacementResult extends Measurement {
   readonly kernel: string;
   readonly mode: Mode;
   /** Before all that: from its start until it was at work. */
+  readonly startSeconds: number;
+}
+
+/** Memory of graded heat under one way of tiering. */
+export interface GradedResult extends GradedMeasurement {
+  readonly kernel: string;
+  readonly mode: Mode;
   readonly startSeconds: number;
 }
 
@@ -125,6 +133,7 @@ export interface RestLatencyResult {
 export interface BenchResults {
   readonly conditions: readonly string[];
   readonly placement: readonly PlacementResult[];
+  readonly graded: readonly GradedResult[];
   readonly daemonCost: readonly DaemonCostResult[];
   readonly nativeCost: readonly NativeCostResult[];
   readonly snapshots: readonly SnapshotResult[];

@@ -12,6 +12,7 @@ const GIB = 2 ** 30;
 const NOTHING: BenchResults = {
   conditions: [],
   placement: [],
+  graded: [],
   daemonCost: [],
   nativeCost: [],
   snapshots: [],

@@ -4,13 +4,14 @@ import { parseOptions } from '../../bench/options.ts';
 import { cpuTimeOf, kibOf } from '../../bench/proc-text.ts';
 import { report, table } from '../../bench/report.ts';
 import { tooSlow } from '../../bench/rest-latency.ts';
-import type { BenchResults, PlacementResult, RestLatencyResult } from '../../bench/results.ts';
+import type { BenchResults, GradedResult, PlacementResult, RestLatencyResult } from '../../bench/results.ts';
 import { aggregationText, syntheticRegions } from '../../bench/trace-text.ts';
 
 const MIB = 2 ** 20;
 const NOTHING: BenchResults = {
   conditions: [],
   placement: [],
+  graded: [],
   daemonCost: [],
   nativeCost: [],
   snapshots: [],
@@ -52,6 +53,27 @@ describe('the report', () => {
     const text = report({ ...NOTHING, placement: [FULL] });
     expect(text).toMatch(
       /\| full, 7\.3, numab2 +\| +0\.2 \| +7\.3 \| +never \| +never \| +0\.82 \| +494 \| +550 \| +90 \|/,
+    );
+  });
+
+  test('tells the share of accesses over time, and the last one when it ended sooner', () => {
+    const points = [2, 14.8, 31, 59].map((seconds, index) => ({ seconds, share: 0.4 + index / 10, fastBytes: 0 }));
+    const graded: GradedResult = {
+      kernel: '7.3',
+      mode: 'hmsdk',
+      startSeconds: 0.2,
+      scenario: 'graded-full',
+      points,
+      startShare: 0.37,
+      endShare: 0.7,
+      possibleShare: 0.92,
+      migratedBytes: 700 * MIB,
+      leastBytes: 724 * MIB,
+      accessesPerSecond: 50_000,
+      memoryFailures: [],
+    };
+    expect(report({ ...NOTHING, graded: [graded] })).toMatch(
+      /\| graded-full, 7\.3, hmsdk \| +0\.37 \| +0\.50 \| +0\.60 \| +0\.70 \| +0\.70 \| +0\.92 \| +700 \| +724 \|/,
     );
   });
 
@@ -119,6 +141,9 @@ describe('the options', () => {
       'full',
       'many',
       'shift',
+      'graded-room',
+      'graded-full',
+      'graded-mixed',
       'daemon',
       'move-pages',
       'engines-room',
