@@ -19,7 +19,7 @@ import { freePort, Qemu } from './qemu.ts';
 import type { SshTarget } from './ssh.ts';
 import { SshConnection, sshCommandLine } from './ssh.ts';
 import type { Topology } from './topologies.ts';
-import { topologyArguments } from './topologies.ts';
+import { neededMib, topologyArguments } from './topologies.ts';
 
 export interface BootOptions {
   /** `6.1`, `6.12`, `7.3` or another cloud kernel that Debian lists: the newest one that begins so. */
@@ -108,7 +108,8 @@ async function startGuest(
   }
   const port = await freePort();
   const lock = join(cacheDirectory(), 'guest.lock');
-  const qemu = await Qemu.start(directory, lock, qemuArguments(options, image, disks, port), progress);
+  const args = qemuArguments(options, image, disks, port);
+  const qemu = await Qemu.start({ directory, lock, neededMib: Math.ceil(neededMib(options.topology)), args }, progress);
   return new Guest(options, image, directory, qemu, { port, privateKey: image.privateKey, directory });
 }
 

@@ -18,6 +18,7 @@ import { GuestError } from './errors.ts';
 import type { Guest } from './guest.ts';
 import { bootGuest } from './guest.ts';
 import { progressToStderr } from './progress.ts';
+import { startGraded } from './workload/graded.ts';
 import { hotShare, startWorkload } from './workload/workload.ts';
 
 const mib = 1024 * 1024;
@@ -213,6 +214,65 @@ describe('a guest with two nodes', () => {
     expect((await workload.stop()).event).toBe('end');
     expect((await guest.run(`test -e /proc/${first.pid}`)).exitCode).toBe(1);
   });
+
+  it('has a workload that reads its cold memory once when it is told to', async () => {
+    const workload = await startWorkload(guest, { name: 'scan', cold: [{ mib: 32, node: 1 }], scanMibPerSecond: 32 });
+    const { pid } = workload.latest;
+    const referencedMib = async (): Promise<number> => {
+      const areas = await guest.check(`grep ^Referenced: /proc/${pid}/smaps`);
+      return Math.max(...[...areas.matchAll(/(\d+) kB/g)].map(([, kib]) => Number(kib) / 1024));
+    };
+    await guest.check(`echo 1 >/proc/${pid}/clear_refs`);
+    expect(await referencedMib()).toBeLessThan(1);
+    const before = workload.latest;
+    const scanned = await workload.scan();
+    expect(scanned.elapsed - before.elapsed).toBeGreaterThan(0.9);
+    expect(scanned).toMatchObject({ hotSize: 0, coldSize: 32 * mib });
+    expect(await referencedMib()).toBe(32);
+    await guest.check(`echo 1 >/proc/${pid}/clear_refs`);
+    await workload.waitFor(({ event }) => event === 'report', 60_000, scanned.elapsed + 1);
+    expect(await referencedMib()).toBeLessThan(1);
+    await workload.stop();
+  });
+
+  it.each([4, 2048])(
+    'has memory of graded heat, in blocks of %i KiB, whose reports agree with numastat and with what it accesses',
+    async (blockKib) => {
+      const memory = [
+        { mib: 40, node: 0 },
+        { mib: 60, node: 1 },
+      ];
+      const workload = await startGraded(guest, { name: 'graded', memory, blockKib, seed: 3 });
+      const ready = workload.latest;
+      expect(ready.sizeBytes).toBe(100 * mib);
+      expect(ready.bytes).toEqual(new Map(memory.map(({ mib: size, node }) => [node, size * mib])));
+      const { shares, bytes } = ready.hottest ?? { shares: [], bytes: new Map<number, number[]>() };
+      expect([shares.length, shares[0], shares[100]]).toEqual([101, 0, 1]);
+      expect([0, 1].map((node) => bytes.get(node)?.[100])).toEqual([40 * mib, 60 * mib]);
+      // What is hot is drawn whatever node it is on.
+      expect(bytes.get(0)?.[50]).toBeGreaterThan(10 * mib);
+      expect(bytes.get(1)?.[50]).toBeGreaterThan(10 * mib);
+
+      const later = await workload.waitFor(({ event }) => event === 'report', 60_000, 3);
+      expect(later.accessesPerSecond).toBeGreaterThan(30_000);
+      expect(Math.abs(later.countedToTenth - (shares[10] ?? 0))).toBeLessThan(0.02);
+      expect((later.shares.get(0) ?? 0) + (later.shares.get(1) ?? 0)).toBeCloseTo(1);
+      const private_ = /^Private\s+([\d.]+)\s+([\d.]+)/m.exec(await guest.check(`numastat -p ${later.pid}`));
+      expect(Number(private_?.[2])).toBeGreaterThanOrEqual(60);
+      expect(Number(private_?.[2])).toBeLessThan(62);
+
+      const redrawn = await workload.redraw();
+      expect(redrawn.bytes).toEqual(ready.bytes);
+      expect(redrawn.hottest?.shares).toEqual(shares);
+      expect(redrawn.hottest?.bytes).not.toEqual(bytes);
+      expect(redrawn.shares.get(0)).not.toBe(ready.shares.get(0));
+
+      await guest.check(`migratepages ${later.pid} 1 0`);
+      const moved = await workload.waitFor((report) => report.bytes.get(0) === 100 * mib, 60_000, redrawn.elapsed);
+      expect(moved.shares.get(0)).toBeCloseTo(1);
+      expect((await workload.stop()).event).toBe('end');
+    },
+  );
 
   it('can fill a node with cold memory', async () => {
     const workload = await startWorkload(guest, { fillFreeBut: [{ mib: 100, node: 0 }] });

@@ -1,8 +1,14 @@
+import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { leastGradedBytes, possibleShare } from './graded-scenarios.ts';
 import { parseQemuVersion, qemuIsUsable } from './host-packages.ts';
 import { newestKernel, parseBroken, parseMadison } from './kernels.ts';
 import { parseDeb822, parseSourcesList } from './mirror.ts';
+import { Qemu } from './qemu.ts';
 import { topologies, topologyArguments } from './topologies.ts';
+import { gradedCommand, parseGradedReport } from './workload/graded.ts';
 import { hotShare, parseReport, workloadCommand } from './workload/workload.ts';
 
 describe('package sources of this machine', () => {
@@ -74,6 +80,78 @@ describe('QEMU', () => {
   it.each(topologies)('topology %s names each memory backend once', (topology) => {
     const backends = topologyArguments(topology).filter((word) => word.startsWith('memory-backend-ram'));
     expect(new Set(backends).size).toBe(backends.length);
+  });
+});
+
+describe('a guest for which this machine has too little memory', () => {
+  it('is not started, and says so', async () => {
+    const directory = mkdtempSync(join(tmpdir(), 'tierd-host-test-'));
+    const lock = join(tmpdir(), `tierd-host-test-${process.pid}.lock`);
+    const told: string[] = [];
+    const qemu = await Qemu.start({ directory, lock, neededMib: 2 ** 40, args: ['--version'] }, (line) =>
+      told.push(line),
+    );
+    await expect(qemu.waitForConsole('never', 1, 10_000)).rejects.toThrow(
+      /needs 1099511627776 MiB of free memory on this machine, which has \d+ MiB/,
+    );
+    expect(existsSync(directory)).toBe(false);
+    rmSync(lock);
+  });
+});
+
+describe('memory of graded heat', () => {
+  /** 1000 bytes: a tenth serves 60 % of the accesses, the rest 40 %; the hottest lies on the slow node. */
+  const shares = Array.from({ length: 101 }, (_, percent) =>
+    percent <= 10 ? percent * 0.06 : 0.6 + ((percent - 10) / 90) * 0.4,
+  );
+  const onSlow = Array.from({ length: 101 }, (_, percent) => Math.min(percent * 10, 300));
+  const onFast = Array.from({ length: 101 }, (_, percent) => Math.max(0, percent * 10 - 300));
+  const hottest = {
+    shares,
+    bytes: new Map([
+      [0, onFast],
+      [1, onSlow],
+    ]),
+  };
+
+  it('a node serves at best what its bytes of the hottest memory do', () => {
+    expect(possibleShare(hottest, 1000, 0)).toBe(0);
+    expect(possibleShare(hottest, 1000, 50)).toBeCloseTo(0.3);
+    expect(possibleShare(hottest, 1000, 55)).toBeCloseTo(0.33);
+    expect(possibleShare(hottest, 1000, 550)).toBeCloseTo(0.8);
+    expect(possibleShare(hottest, 1000, 1000)).toBeCloseTo(1);
+    expect(possibleShare(hottest, 1000, 2000)).toBeCloseTo(1);
+  });
+
+  it('the least to move is what must come up, and what goes down for it', () => {
+    const sizeBytes = 1000;
+    expect(leastGradedBytes(hottest, { sizeBytes, capacityBytes: 1000, roomBytes: 300 })).toBe(300);
+    expect(leastGradedBytes(hottest, { sizeBytes, capacityBytes: 800, roomBytes: 100 })).toBe(300 + 200);
+    expect(leastGradedBytes(hottest, { sizeBytes, capacityBytes: 200, roomBytes: 0 })).toBe(200 + 200);
+    expect(leastGradedBytes(hottest, { sizeBytes, capacityBytes: 200, roomBytes: -50 })).toBe(200 + 200);
+    expect(leastGradedBytes(hottest, { sizeBytes, capacityBytes: 0, roomBytes: 0 })).toBe(0);
+  });
+
+  it('becomes a command line', () => {
+    const memory = [
+      { mib: 560, node: 0 },
+      { mib: 840, node: 1 },
+    ];
+    expect(gradedCommand({ name: 'a b', memory, blockKib: 4, seed: 3 })).toBe(
+      "/usr/local/bin/graded --name 'a b' --place 560@0 --place 840@1 --block 4 --seed 3",
+    );
+  });
+
+  it('reports in JSON lines; what is hottest only when it was ranked', () => {
+    const common =
+      '"time":1.5,"elapsed":1,"pid":7,"name":"g","size":100,"shares":{"0":0.25,"1":0.75},"bytes":{"1":100}';
+    const report = parseGradedReport(`{"event":"report",${common},"accessesPerSecond":50000,"countedToTenth":0.7}`);
+    expect(report).toMatchObject({ event: 'report', sizeBytes: 100, accessesPerSecond: 50_000 });
+    expect(report?.shares.get(0)).toBe(0.25);
+    expect(report?.hottest).toBeUndefined();
+    const ready = parseGradedReport(`{"event":"redraw",${common},"hottest":{"shares":[0,1],"bytes":{"1":[0,100]}}}`);
+    expect(ready?.hottest).toEqual({ shares: [0, 1], bytes: new Map([[1, [0, 100]]]) });
+    expect(parseGradedReport('{"event":"swap"}')).toBeUndefined();
   });
 });
 

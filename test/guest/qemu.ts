@@ -18,15 +18,21 @@ import type { Progress } from './progress.ts';
  * (The shell's word about a killed child would go to a closed pipe then: SIGPIPE must not end it before its work is
  * done. Should the keeper itself be killed, QEMU gets a signal for that.)
  *
- * The lock is held by the keeper alone and so lasts exactly as long as it does.
+ * The lock is held by the keeper alone and so lasts exactly as long as it does. Free memory is looked at under it: another guest's is free again then.
  */
 const keeper = `
-directory=$1 lock=$2; shift 2
+directory=$1 lock=$2 needed=$3; shift 3
 ulimit -c 0
 exec 3<&0 9>>"$lock"
 until flock -w 1 9; do
   kill -0 "$PPID" 2>/dev/null || { rm -rf "$directory"; exit 1; }
 done
+available=$(awk '$1 == "MemAvailable:" { print int($2 / 1024) }' /proc/meminfo)
+if [ "$available" -lt "$needed" ]; then
+  echo "this guest needs $needed MiB of free memory on this machine, which has $available MiB: end what uses it, or take a larger machine" >&2
+  rm -rf "$directory"
+  exit 1
+fi
 setpriv --pdeathsig KILL "$@" </dev/null 3<&- 9>&- &
 qemu=$!
 trap '' PIPE
@@ -46,6 +52,16 @@ const crashCodes: readonly (number | null)[] = [constants.signals.SIGABRT, const
   (signal) => 128 + signal,
 );
 
+export interface QemuOptions {
+  /** Of the guest's files; goes when it ends. */
+  readonly directory: string;
+  /** A file: one guest runs at a time of those that have the same. */
+  readonly lock: string;
+  /** Memory that must be free on this machine. */
+  readonly neededMib: number;
+  readonly args: readonly string[];
+}
+
 /** A running QEMU, its console kept in memory. */
 export class Qemu {
   readonly #keeper: ChildProcess;
@@ -60,8 +76,9 @@ export class Qemu {
    * Starts QEMU once no other guest that was started with this lock file runs: an emulated machine takes every core
    * it gets, and two of them would spoil each other's timing.
    */
-  static async start(directory: string, lock: string, args: readonly string[], progress: Progress): Promise<Qemu> {
-    const qemu = new Qemu(directory, lock, args);
+  static async start(options: QemuOptions, progress: Progress): Promise<Qemu> {
+    const { directory } = options;
+    const qemu = new Qemu(options);
     const started = Date.now();
     // When QEMU ends at once, its message is on the console for the one who waits for the boot.
     for (let told = false; !qemu.#ended && !existsSync(join(directory, 'qemu.pid')); await sleep(20)) {
@@ -72,9 +89,9 @@ export class Qemu {
     return qemu;
   }
 
-  private constructor(directory: string, lock: string, args: readonly string[]) {
+  private constructor({ directory, lock, neededMib, args }: QemuOptions) {
     this.#directory = directory;
-    this.#keeper = spawn('sh', ['-c', keeper, 'sh', directory, lock, 'qemu-system-x86_64', ...args], {
+    this.#keeper = spawn('sh', ['-c', keeper, 'sh', directory, lock, `${neededMib}`, 'qemu-system-x86_64', ...args], {
       stdio: ['pipe', 'pipe', 'pipe'],
       // A session of its own: Ctrl-C at a terminal must not end the keeper before it has cleaned up.
       detached: true,

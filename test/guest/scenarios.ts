@@ -40,6 +40,15 @@ export const scenarios = {
     title: '300 MiB hot on slow, cold memory fills fast but for 50 MiB',
     processes: [{ name: 'full', hot: slow(300), fillFreeBut: fast(50) }],
   },
+  fullLarge: {
+    name: 'fullLarge',
+    title: '600 MiB hot on slow, cold memory fills a fast node of 14 GiB but for 700 MiB',
+    processes: [
+      { name: 'large', hot: slow(600) },
+      // To ask where all of it is takes seconds.
+      { name: 'large-fill', fillFreeBut: fast(700), reportSeconds: 30 },
+    ],
+  },
   many: {
     name: 'many',
     title: 'four processes, (hot, cold) MiB: (225, 250) and (38, 62) on slow, (100, 400) and (4, 6) on fast',

@@ -1,7 +1,14 @@
 /** A guest's machine: how many memory nodes of which kind. */
-export type Topology = 'numa2' | 'numa2-no-hmat' | 'cxl' | 'two-sockets' | 'three-tiers';
+export type Topology = 'numa2' | 'numa2-no-hmat' | 'numa2-large' | 'cxl' | 'two-sockets' | 'three-tiers';
 
-export const topologies: readonly Topology[] = ['numa2', 'numa2-no-hmat', 'cxl', 'two-sockets', 'three-tiers'];
+export const topologies: readonly Topology[] = [
+  'numa2',
+  'numa2-no-hmat',
+  'numa2-large',
+  'cxl',
+  'two-sockets',
+  'three-tiers',
+];
 
 interface NodeSpec {
   readonly mib: number;
@@ -40,6 +47,15 @@ const numa2: NumaSpec = {
   speeds: [[speed(10, 10), speed(50, 5)]],
 };
 
+/** The same with so much DRAM that a share of it is more than what moves at once. */
+const numa2Large: NumaSpec = {
+  ...numa2,
+  nodes: [
+    { mib: 14 * 1024, cpus: '0-1', initiator: 0 },
+    { mib: 3 * 1024, initiator: 0 },
+  ],
+};
+
 /** Two sockets (nodes 0, 1), each with an expander of its own (2 at socket 0, 3 at socket 1). */
 const twoSockets: NumaSpec = {
   nodes: [
@@ -75,6 +91,14 @@ const threeTiers: NumaSpec = {
   speeds: [[speed(100, 20), speed(200, 15), speed(500, 5)]],
 };
 
+/**
+ * Memory that must be free on this machine for a guest: it is taken as the guest touches it, and where it is short then, somebody is killed. QEMU and the files that
+ * the guest reads need a little beside it.
+ */
+export function neededMib(topology: Topology): number {
+  return topology === 'numa2-large' ? 20 * 1024 : 2.5 * 1024;
+}
+
 /** QEMU's arguments for a topology. */
 export function topologyArguments(topology: Topology): string[] {
   switch (topology) {
@@ -82,6 +106,8 @@ export function topologyArguments(topology: Topology): string[] {
       return numaArguments(numa2, 'cpus=2');
     case 'numa2-no-hmat':
       return numaArguments({ ...numa2, speeds: [] }, 'cpus=2');
+    case 'numa2-large':
+      return numaArguments(numa2Large, 'cpus=2');
     case 'two-sockets':
       return numaArguments(twoSockets, 'cpus=2,sockets=2,cores=1');
     case 'three-tiers':
