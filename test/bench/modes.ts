@@ -20,7 +20,7 @@ export interface Tiering {
 /** Debian packages that a guest needs for all of them. */
 export const GUEST_PACKAGES = ['damo'];
 
-/** The policy of HMSDK 4 as its generator writes it, but for its filter: it serves only one cgroup by default, here all memory. */
+/** The policy of HMSDK 4 as its generator writes it for all memory (--global; by default it serves one cgroup). */
 const HMSDK = [
   'damo start',
   ...['--ops paddr', '--ops paddr', `--numa_node ${fastNode}`, `--numa_node ${slowNode}`],

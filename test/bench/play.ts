@@ -94,11 +94,17 @@ function parseOptions(args: readonly string[]): Options | undefined {
     topology,
     mode,
     config,
-    seconds: Number(values.seconds),
+    seconds: positive('--seconds', values.seconds),
     redraw: values.redraw,
-    statusSeconds: values.status === undefined ? undefined : Number(values.status),
+    statusSeconds: values.status === undefined ? undefined : positive('--status', values.status),
     output: values.output,
   };
+}
+
+function positive(option: string, text: string): number {
+  const value = Number(text);
+  if (!(value > 0)) throw new Error(`${option} takes a number above 0, not "${text}"`);
+  return value;
 }
 
 /** Tells the daemon's status again and again, until it is stopped. */
