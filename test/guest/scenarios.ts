@@ -44,9 +44,10 @@ export const scenarios = {
     name: 'fullLarge',
     title: '600 MiB hot on slow, cold memory fills a fast node of 14 GiB but for 700 MiB',
     processes: [
-      { name: 'large', hot: slow(600) },
+      // As often as in `overcommit`, for the same reason.
+      { name: 'large', hot: slow(600), rate: 8 },
       // To ask where all of it is takes seconds.
-      { name: 'large-fill', fillFreeBut: fast(700), reportSeconds: 30 },
+      { name: 'large-fill', fillFreeBut: fast(700), reportSeconds: 60 },
     ],
   },
   many: {

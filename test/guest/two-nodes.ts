@@ -20,7 +20,7 @@ export function onTwoNodes(
       // Long, for the image may have to be built and another guest of this machine may have to end first.
     }, 1_800_000);
 
-    afterEach(() => stage?.clear(), 120_000);
+    afterEach(() => stage?.clear(), 300_000);
 
     afterAll(() => guest?.shutdown());
 

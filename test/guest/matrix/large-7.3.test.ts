@@ -7,7 +7,8 @@ onTwoNodes(
   '7.3',
   (stage) => {
     test('full: makes room for hot memory without a failed allocation', async () => {
-      const measured = await stage().play(scenarios.fullLarge, { untilHotShare: 0.9, timeoutMs: 150_000 });
+      const start = async () => (await stage().launchTierd()).waitForReady(300_000);
+      const measured = await stage().play(scenarios.fullLarge, { untilHotShare: 0.9, timeoutMs: 150_000 }, start);
       await stage().explain(() => {
         expect(measured.secondsTo[90]).not.toBeNull();
         expect(measured.migratedBytes).toBeLessThanOrEqual(1.3 * measured.leastBytes);

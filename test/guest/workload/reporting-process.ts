@@ -53,7 +53,8 @@ export class ReportingProcess<R extends Report> {
 
   /** Ends it; gives the last report. */
   async stop(): Promise<R> {
-    const exitCode = await this.#process.stop();
+    // The last report, and giving back 14 GiB, take more than a few seconds.
+    const exitCode = await this.#process.stop(60_000);
     if (exitCode !== 0) {
       throw new GuestError('WORKLOAD_FAILED', `The workload exited with ${exitCode}: ${this.#process.stderr}`);
     }
