@@ -3,6 +3,8 @@ import Type from 'typebox';
 import type { Topology } from '../numa/topology.ts';
 import type { MigrationOrder, MigrationTarget } from '../tiering/jobs/migration-job.ts';
 import type { Policy } from '../tiering/policy.ts';
+import { CGROUP_PATH } from '../tiering/policy.ts';
+import { CGROUP_PATH_RULE, cgroupPathViolations } from './cgroup-path-rule.ts';
 import { InvalidMigrationError } from './errors.ts';
 import { compileCheck } from './schema/check.ts';
 import type { Violation } from './schema/violation.ts';
@@ -19,9 +21,7 @@ const ShapeSchema = Type.Object(
     ),
     cgroup: Type.Optional(
       Type.String({
-        // Without a zero byte, too: it ends a path.
-        pattern: '^/(?!(.*/)?\\.\\.(/|$))[^\\n\\u0000]*$',
-        maxLength: 4096,
+        ...CGROUP_PATH,
         description: 'Instead of pid: all processes of this cgroup and those below it, a path from the cgroup mount.',
       }),
     ),
@@ -53,7 +53,7 @@ export const MIGRATION_RULES: ReadonlyMap<string, string> = new Map([
   ['from', 'nodes with memory'],
   ['to', 'a node with memory, and none of those in from'],
   ['pid', 'the id of a process that runs'],
-  ['cgroup', 'a cgroup that is there'],
+  ['cgroup', `a cgroup that is there, ${CGROUP_PATH_RULE}`],
 ]);
 
 type MigrationRequest = Static<typeof ShapeSchema>;
@@ -69,7 +69,10 @@ export function migrationOrder(body: unknown, topology: Topology, policy: Policy
   if (!checked.ok) throw new InvalidMigrationError(checked.violations);
   const request = checked.value;
   const target = targetOf(request);
-  const violations = nodeViolations(request, topology);
+  const violations = [
+    ...(request.cgroup === undefined ? [] : cgroupPathViolations(['cgroup'], request.cgroup)),
+    ...nodeViolations(request, topology),
+  ];
   if (target === undefined || violations.length > 0) {
     throw new InvalidMigrationError([...(target === undefined ? [targetViolation(request)] : []), ...violations]);
   }

@@ -24,7 +24,7 @@ const LogLevelSchema = Type.Enum([...LOG_LEVELS], {
   description: 'Least severity of what is logged.',
 });
 
-const absolutePath = { pattern: '^/[^\\n]*$', maxLength: 4096 };
+const absolutePath = { pattern: '^/[^\\n\\u0000]*$', maxLength: 4096 };
 
 /**
  * The configuration file: what the policy has, and what only the process itself has. The schema validates the file, gives the

@@ -102,7 +102,10 @@ const MovePagesSchema = Type.Object(
   { ...closed, description: 'How the move_pages engine works; the damos engine does not use it.' },
 );
 
-const cgroupPath = Type.String({ pattern: '^/(?!(.*/)?\\.\\.(/|$))[^\\n]*$', maxLength: 4096 });
+/** The shape alone: the API's rules refuse, in words of their own, what no cgroup can be called. */
+export const CGROUP_PATH = { pattern: '^/(?!(.*/)?\\.\\.(/|$))[^\\n]*$', maxLength: 4096 };
+
+const cgroupPath = Type.String(CGROUP_PATH);
 
 const CgroupsSchema = Type.Object(
   {
