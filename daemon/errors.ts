@@ -20,6 +20,16 @@ export class UsageError extends Error {
   }
 }
 
+/** Another tierd has the state directory. */
+export class StateDirectoryInUseError extends Error {
+  readonly code = 'TIERD_ALREADY_RUNNING';
+
+  constructor(directory: string) {
+    super(`another tierd keeps its state in ${directory}; stop it, or choose another directory with --state-directory`);
+    this.name = 'StateDirectoryInUseError';
+  }
+}
+
 /** The state directory cannot be used. */
 export class StateDirectoryError extends Error {
   readonly code = 'TIERD_STATE_DIRECTORY';

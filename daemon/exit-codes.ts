@@ -75,7 +75,11 @@ export const EXIT_STATUSES: readonly ExitStatus[] = [
     ],
     meaning: 'This kernel lacks what tierd needs.',
   },
-  { codes: [83], errors: ['TIERD_ALREADY_RUNNING'], meaning: 'Another tierd answers on the socket.' },
+  {
+    codes: [83],
+    errors: ['TIERD_ALREADY_RUNNING'],
+    meaning: 'Another tierd answers on the socket, or has the state directory.',
+  },
 ];
 
 const EXIT_CODES: ReadonlyMap<string, number> = new Map(

@@ -5,6 +5,7 @@ const NUMBERS = {
   x64: {
     mmap: 9,
     madvise: 28,
+    flock: 73,
     sched_setaffinity: 203,
     mbind: 237,
     set_mempolicy: 238,
@@ -12,6 +13,7 @@ const NUMBERS = {
     move_pages: 279,
   },
   arm64: {
+    flock: 32,
     sched_setaffinity: 122,
     mmap: 222,
     madvise: 233,

@@ -112,3 +112,12 @@ test('a path that is too long, or leads through a file, is an error that says so
   await writeFile(join(directory, 'file'), '');
   await expect(listening(join(directory, 'file', 'tierd.sock'))).rejects.toMatchObject({ code: 'TIERD_API_SOCKET' });
 });
+
+test('of daemons that start at once over a stale socket one gets it, and the others are told', async () => {
+  await leaveStaleSocket();
+  const starts = await Promise.allSettled(Array.from({ length: 8 }, () => listening()));
+  const refused = starts.flatMap((start) => (start.status === 'rejected' ? [start.reason] : []));
+  expect(refused).toHaveLength(7);
+  for (const error of refused) expect(error).toMatchObject({ code: 'TIERD_ALREADY_RUNNING' });
+  expect(await get('/v1/policy')).toContain('fastUtilization');
+});
