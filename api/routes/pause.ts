@@ -15,7 +15,8 @@ export function pauseRoutes(api: Api, { service, settings }: ApiContext): void {
     const since = service.pausedSince();
     return { paused: since !== undefined, ...(since && { pausedSince: since.toISOString() }) };
   };
-  api.post('/v1/pause', { schema }, async (_request, reply) => {
+  // Whoever has to stop it is never told to wait.
+  api.post('/v1/pause', { schema, config: { rateLimit: false } }, async (_request, reply) => {
     await settings.pause();
     warnOfChange(reply, settings, undefined);
     return answer();

@@ -45,7 +45,8 @@ describe('more changes than anybody can mean', () => {
     }
     expect(codes).toEqual([200, 200, 200, 429]);
     expect(service.policy().fastUtilization).toBe(0.7);
-    const refused = await api.inject({ method: 'POST', url: '/v1/pause' });
+    expect((await api.inject({ method: 'POST', url: '/v1/pause' })).statusCode).toBe(200);
+    const refused = await api.inject({ method: 'POST', url: '/v1/resume' });
     expect(refused.json()).toMatchObject({
       status: 429,
       code: 'TIERD_TOO_MANY_WRITES',
