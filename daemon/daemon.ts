@@ -1,3 +1,4 @@
+import { setTimeout } from 'node:timers/promises';
 import type { FastifyBaseLogger } from 'fastify';
 import { buildApp } from '../api/app.ts';
 import type { OperatorSettings } from '../api/policy/operator-settings.ts';
@@ -11,6 +12,9 @@ import { giveBackMemory } from './give-back-memory.ts';
 import type { Notifier } from './notify.ts';
 import { tellStartStatus } from './start-status.ts';
 import { startWatchdog, watchdogEveryMs } from './watchdog.ts';
+
+/** How long the end waits for a last try to save what could not be saved before. */
+const LAST_SAVE_MS = 2_000;
 
 export interface DaemonParts {
   readonly runtime: TieringRuntime;
@@ -50,8 +54,10 @@ export async function runDaemon(parts: DaemonParts): Promise<number> {
     for (const app of [api, tcpApi]) {
       await app?.close().catch((error: unknown) => logger.error({ err: error }, 'the API did not close'));
     }
-    settings.close();
+    // A disk that hangs must not keep DAMON on.
+    const saved = settings.close();
     await runtime.stop();
+    await Promise.race([saved, setTimeout(LAST_SAVE_MS, undefined, { ref: false })]);
     watch.release();
     logger.info({}, 'stopped');
   }

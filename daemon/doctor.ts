@@ -2,6 +2,7 @@ import Type from 'typebox';
 import { compileCheck } from '../api/schema/check.ts';
 import { diagnosisText } from '../api/text/diagnosis-text.ts';
 import { DiagnosisSchema } from '../api/views/diagnosis-view.ts';
+import { SETTINGS_FINDING } from '../api/views/settings-findings.ts';
 import type { SysFs } from '../numa/sysfs.ts';
 import { HostSysFs } from '../numa/sysfs.ts';
 import { describeUnmatched, ScopeResolver } from '../tiering/cgroup-scope.ts';
@@ -57,7 +58,7 @@ function withTold(findings: readonly Finding[], told: readonly Finding[]): reado
   // A daemon knows the policy in force; it says nothing of the kind when all is well.
   const known = told.length === 0 ? findings : findings.filter(({ id }) => id !== SCOPE_FINDING);
   return worstFirst([
-    ...told.filter(({ id }) => id === SCOPE_FINDING),
+    ...told.filter(({ id }) => id === SCOPE_FINDING || id === SETTINGS_FINDING),
     ...known.map((finding) => {
       const better = told.find(({ id }) => id === finding.id);
       if (better === undefined) return finding;

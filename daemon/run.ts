@@ -1,3 +1,4 @@
+import type { FileHandle } from 'node:fs/promises';
 import { OperatorSettings } from '../api/policy/operator-settings.ts';
 import { measureInChild } from '../numa/probe/measure-in-child.ts';
 import { HostSysFs } from '../numa/sysfs.ts';
@@ -16,7 +17,7 @@ import { probeFile } from './probe-file.ts';
 import { Reload } from './reload.ts';
 import { restoreSettings } from './restore-settings.ts';
 import { settingsFile } from './settings-file.ts';
-import { openStateDirectory, receiptFile } from './state-file.ts';
+import { lockStateDirectory, openStateDirectory, receiptFile } from './state-file.ts';
 import { readToken } from './token-file.ts';
 import { VERSION } from './version.ts';
 
@@ -26,12 +27,18 @@ export async function run(options: RunOptions, watch: EndingWatch): Promise<numb
   const config = withOptions(file.config, options);
   const logger = await createLogger(config.logLevel, detectLogFormat(process.env.JOURNAL_STREAM, process.stdout.fd));
   logger.info({ version: VERSION, pid: process.pid }, 'tierd starts');
+  let lock: FileHandle | undefined;
   try {
     await openStateDirectory(config.stateDirectory);
+    lock = await lockStateDirectory(config.stateDirectory, logger);
     const receipt = receiptFile(config.stateDirectory, logger);
     const saved = settingsFile(config.stateDirectory, logger);
     const commandLine = options.dryRun === undefined ? {} : { dryRun: options.dryRun };
-    const { layers, policy, pausedSince, mustSave } = await restoreSettings(saved, file.stated, commandLine);
+    const { layers, policy, pausedSince, pauseReason, mustSave } = await restoreSettings(
+      saved,
+      file.stated,
+      commandLine,
+    );
     const probes = probeFile(config.stateDirectory, logger);
     const runtime = await createTiering({
       sysfs: new HostSysFs(),
@@ -57,8 +64,11 @@ export async function run(options: RunOptions, watch: EndingWatch): Promise<numb
       service: runtime,
       layers,
       save: (value) => saved.save(value),
+      invalidate: () => saved.invalidate(),
+      pauseReason,
       logger: telling,
     });
+    if (pauseReason !== undefined) logger.error({ pauseReason }, settings.pauseReason);
     if (mustSave) await settings.save();
     const notifier = createNotifier(process.env, logger);
     const reload = new Reload({
@@ -90,6 +100,8 @@ export async function run(options: RunOptions, watch: EndingWatch): Promise<numb
     // With its stack for whoever asks for this level; the readable line is the command's.
     logger.debug({ err: error }, 'tierd ends');
     throw error;
+  } finally {
+    await lock?.close();
   }
 }
 

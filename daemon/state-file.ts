@@ -1,9 +1,12 @@
+import type { FileHandle } from 'node:fs/promises';
 import { mkdir, open, readFile, rename, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import { SyscallsUnavailableError } from '../numa/syscalls/errors.ts';
+import { tryLock } from '../numa/syscalls/file-lock.ts';
 import type { Receipt } from '../tiering/damon/receipt.ts';
 import { parseReceipt, serializeReceipt } from '../tiering/damon/receipt.ts';
 import type { Logger } from '../tiering/logger.ts';
-import { StateDirectoryError } from './errors.ts';
+import { StateDirectoryError, StateDirectoryInUseError } from './errors.ts';
 
 const RECEIPT = 'damon-receipt.json';
 const FILE_MODE = 0o600;
@@ -21,10 +24,33 @@ export async function openStateDirectory(directory: string): Promise<void> {
   }
 }
 
+/**
+ * Keeps other daemons off the state directory until the handle is closed or the process ends, however it does. Throws StateDirectoryInUseError when another
+ * has it. Without koffi there are no locks, which a warning tells.
+ */
+export async function lockStateDirectory(directory: string, logger: Logger): Promise<FileHandle | undefined> {
+  let lock: FileHandle | undefined;
+  try {
+    lock = await tryLock(directory);
+  } catch (error) {
+    if (!(error instanceof SyscallsUnavailableError)) throw new StateDirectoryError(directory, error);
+    logger.warn({ reason: error.message }, 'the state directory is not locked against a second tierd');
+    return undefined;
+  }
+  if (lock === undefined) throw new StateDirectoryInUseError(directory);
+  return lock;
+}
+
 /** How a value is written and read again; `parse` throws when the text is not one of ours. */
 export interface StateFormat<T> {
   serialize(value: T): string;
   parse(text: string): T;
+}
+
+/** What a file gave: a value, the reason why it has none that can be used, or nothing when there is no file. */
+export interface Loaded<T> {
+  readonly value?: T;
+  readonly reason?: string;
 }
 
 /** One value kept in a file that is always whole: written beside it, synced, and renamed over it. */
@@ -43,18 +69,24 @@ export class StateFile<T> {
 
   /** The value, or undefined when there is none. A file that is not one of ours is set aside with a warning. */
   async load(): Promise<T | undefined> {
+    return (await this.loadOrReason()).value;
+  }
+
+  /** The same, with the reason why there was a file but no value. */
+  async loadOrReason(): Promise<Loaded<T>> {
     let text: string;
     try {
       text = await readFile(this.path, 'utf8');
     } catch (error) {
-      if (hasErrno(error, 'ENOENT')) return undefined;
+      if (hasErrno(error, 'ENOENT')) return {};
       throw new StateDirectoryError(dirname(this.path), error);
     }
     try {
-      return this.#format.parse(text);
+      return { value: this.#format.parse(text) };
     } catch (error) {
-      await this.setAside(error instanceof Error ? error.message : String(error));
-      return undefined;
+      const reason = error instanceof Error ? error.message : String(error);
+      await this.setAside(reason);
+      return { reason };
     }
   }
 
@@ -73,6 +105,24 @@ export class StateFile<T> {
         await file.close();
       }
       await rename(temporary, this.path);
+      await syncDirectory(dirname(this.path));
+    } catch (error) {
+      throw new StateDirectoryError(dirname(this.path), error);
+    }
+  }
+
+  /**
+   * Takes the newest value back from whoever reads next: it finds none it can use. For a value that could not be saved; cutting a file short, or making an
+   * empty one, is possible on a full disk.
+   */
+  async invalidate(): Promise<void> {
+    try {
+      const file = await open(this.path, 'w', FILE_MODE);
+      try {
+        await file.sync();
+      } finally {
+        await file.close();
+      }
       await syncDirectory(dirname(this.path));
     } catch (error) {
       throw new StateDirectoryError(dirname(this.path), error);

@@ -27,6 +27,10 @@ export interface OperatorSettingsOptions {
   readonly layers: PolicyLayers;
   /** Durable once it resolves. */
   readonly save: (settings: SavedSettings) => Promise<void>;
+  /** Makes the next start take what was saved before for outdated; durable once it resolves. */
+  readonly invalidate: () => Promise<void>;
+  /** Why it is paused from the start, when no operator asked for it. */
+  readonly pauseReason?: string | undefined;
   readonly logger: Logger;
 }
 
@@ -55,11 +59,13 @@ export class OperatorSettings {
   readonly #edits = new Serial();
   #layers: PolicyLayers;
   #saveProblem: string | undefined;
+  #pauseReason: string | undefined;
   #saveAgain: NodeJS.Timeout | undefined;
 
   constructor(options: OperatorSettingsOptions) {
     this.#options = options;
     this.#layers = options.layers;
+    this.#pauseReason = options.pauseReason;
   }
 
   policy(): Policy {
@@ -80,6 +86,13 @@ export class OperatorSettings {
   /** Why what is in force has not been saved; undefined: it has. */
   get saveProblem(): string | undefined {
     return this.#saveProblem;
+  }
+
+  /** Why nothing moves although nobody asked for a pause, and the way out; undefined: somebody did, or it was resumed. */
+  get pauseReason(): string | undefined {
+    return this.#pauseReason === undefined
+      ? undefined
+      : `what was set over REST is not known any more, so tierd started paused (${this.#pauseReason}): look at the policy, then tierd resume`;
   }
 
   /**
@@ -126,6 +139,7 @@ export class OperatorSettings {
     return this.#edits.run(async () => {
       const wasPaused = this.#options.service.pausedSince() !== undefined;
       await this.#options.service.resume();
+      this.#pauseReason = undefined;
       if (wasPaused) await this.#save();
     });
   }
@@ -135,8 +149,9 @@ export class OperatorSettings {
     return this.#edits.run(() => this.#save());
   }
 
-  /** Ends the tries to save what could not be saved. */
-  close(): void {
+  /** Ends the tries to save what could not be saved, with a last one. */
+  async close(): Promise<void> {
+    if (this.#saveProblem !== undefined) await this.save();
     clearTimeout(this.#saveAgain);
   }
 
@@ -196,6 +211,11 @@ export class OperatorSettings {
         logger.warn({ reason }, 'what was set over REST is in force but not saved: it is tried again');
       }
       this.#saveProblem = reason;
+      await this.#options.invalidate().catch((failure: unknown) => {
+        const why = failure instanceof Error ? failure.message : String(failure);
+        logger.error({ reason: why }, 'nor can the next start be told: it would go on with what was saved before');
+        this.#saveProblem = `${reason}; a restart before that would go on with what was saved earlier`;
+      });
       this.#saveAgain = setTimeout(() => void this.save(), SAVE_AGAIN_MS);
       this.#saveAgain.unref();
     }

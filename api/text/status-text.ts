@@ -24,6 +24,7 @@ export function statusText(status: StatusBody, columns = DEFAULT_COLUMNS): strin
     `tierd ${status.version} on ${status.host.hostname} (Linux ${status.host.kernel})`,
     `${status.state}${status.pausedSince === undefined ? '' : ` since ${status.pausedSince}`}${status.dryRun ? ', dry run' : ''}, engine ${status.engine}, up ${formatSeconds(status.uptimeSeconds)}`,
     ...(status.problem === undefined ? [] : [`problem: ${status.problem}`]),
+    ...(status.pauseReason === undefined ? [] : [`paused: ${status.pauseReason}`]),
     ...(status.scopeProblem === undefined ? [] : [`warning: ${status.scopeProblem}`]),
     ...(status.waitingFor === undefined ? [] : [`waiting for ${status.waitingFor}`]),
     ...(status.receiptProblem === undefined ? [] : [`receipt not saved: ${status.receiptProblem}`]),

@@ -47,6 +47,9 @@ export const StatusSchema = Type.Object({
   engine: Type.String(),
   dryRun: Type.Boolean(),
   pausedSince: Type.Optional(Type.String({ description: 'ISO 8601; since when nothing moves, by order.' })),
+  pauseReason: Type.Optional(
+    Type.String({ description: 'Why it started paused although nobody is known to have asked, and the way out.' }),
+  ),
   settingsProblem: Type.Optional(
     Type.String({ description: 'Why what was set over REST is in force but would not survive a restart.' }),
   ),
@@ -88,10 +91,16 @@ export type StatusBody = Static<typeof StatusSchema>;
 /** The engine's status with what the process knows of itself. */
 export function statusView(
   service: TieringService,
-  settings: Pick<OperatorSettings, 'saveProblem'>,
+  settings: Pick<OperatorSettings, 'saveProblem' | 'pauseReason'>,
   version: string,
   host: Host,
 ): StatusBody {
-  const { saveProblem } = settings;
-  return { version, ...service.status(), ...(saveProblem !== undefined && { settingsProblem: saveProblem }), host };
+  const { saveProblem, pauseReason } = settings;
+  return {
+    version,
+    ...service.status(),
+    ...(pauseReason !== undefined && { pauseReason }),
+    ...(saveProblem !== undefined && { settingsProblem: saveProblem }),
+    host,
+  };
 }

@@ -42,7 +42,13 @@ export function timeNativeAnswers(progress: Progress): Promise<readonly RestLate
 function apiOf(service: TieringService) {
   const logger = pino({ level: 'silent' });
   const layers = { commandLine: {}, rest: {}, file: {} };
-  const settings = new OperatorSettings({ service, layers, save: async () => undefined, logger });
+  const settings = new OperatorSettings({
+    service,
+    layers,
+    save: async () => undefined,
+    invalidate: async () => undefined,
+    logger,
+  });
   return buildApp({ service, settings, logger, version: 'bench' });
 }
 

@@ -38,7 +38,13 @@ export async function timeNativeSnapshots(progress: Progress): Promise<readonly 
   const service = new FakeService();
   const logger = pino({ level: 'silent' });
   const layers = { commandLine: {}, rest: {}, file: {} };
-  const settings = new OperatorSettings({ service, layers, save: async () => undefined, logger });
+  const settings = new OperatorSettings({
+    service,
+    layers,
+    save: async () => undefined,
+    invalidate: async () => undefined,
+    logger,
+  });
   const api = buildApp({ service, settings, logger, version: 'bench' });
   const socketPath = join(directory, 'tierd.sock');
   try {

@@ -16,7 +16,7 @@ export interface Harness {
   /** What was saved, one after the other. */
   readonly saved: SavedSettings[];
   /** What the next saves reject with. */
-  readonly disk: { failure?: Error };
+  readonly disk: { failure?: Error; invalidateFailure?: Error };
   /** Log lines so far. */
   readonly log: string[];
 }
@@ -24,7 +24,9 @@ export interface Harness {
 /** The API over a fake engine at a fixed time. */
 export function harness(
   layers: Partial<PolicyLayers> = {},
-  options: Pick<AppOptions, 'token' | 'maxWritesPerMinute'> = { maxWritesPerMinute: 1_000_000 },
+  { pauseReason, ...options }: Pick<AppOptions, 'token' | 'maxWritesPerMinute'> & { readonly pauseReason?: string } = {
+    maxWritesPerMinute: 1_000_000,
+  },
 ): Harness {
   const service = new FakeService();
   const log: string[] = [];
@@ -34,9 +36,13 @@ export function harness(
   const settings = new OperatorSettings({
     service,
     layers: { commandLine: {}, rest: {}, file: {}, ...layers },
+    pauseReason,
     save: async (value) => {
       if (disk.failure !== undefined) throw disk.failure;
       saved.push(value);
+    },
+    invalidate: async () => {
+      if (disk.invalidateFailure !== undefined) throw disk.invalidateFailure;
     },
     logger,
   });

@@ -186,7 +186,7 @@ describe('what cannot be saved', () => {
       await vi.advanceTimersByTimeAsync(30_000);
       await vi.waitFor(() => expect(saved).toEqual([{ policy: { headroomMiB: 5 } }]));
       expect((await api.inject('/v1/status')).json()).not.toHaveProperty('settingsProblem');
-      settings.close();
+      await settings.close();
     } finally {
       vi.useRealTimers();
     }

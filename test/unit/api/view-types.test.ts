@@ -28,7 +28,9 @@ test('the schemas have the keys of the types', () => {
   expectTypeOf<keyof NonNullable<Node['measured']>>().toEqualTypeOf<keyof NodePerformance>();
   expectTypeOf<keyof Cxl>().toEqualTypeOf<keyof CxlBacking>();
   expectTypeOf<keyof Cxl['devices'][number]>().toEqualTypeOf<keyof CxlMemoryDevice>();
-  expectTypeOf<keyof StatusBody>().toEqualTypeOf<keyof Status | 'version' | 'host' | 'settingsProblem'>();
+  expectTypeOf<keyof StatusBody>().toEqualTypeOf<
+    keyof Status | 'version' | 'host' | 'settingsProblem' | 'pauseReason'
+  >();
   expectTypeOf<keyof StatusBody['nodes'][number]>().toEqualTypeOf<keyof NodeStatus>();
   expectTypeOf<keyof Kdamond>().toEqualTypeOf<keyof KdamondView>();
   expectTypeOf<keyof Scheme>().toEqualTypeOf<keyof DesiredScheme | Exclude<keyof SchemeView, 'scheme'>>();

@@ -24,7 +24,7 @@ beforeEach(async () => {
   warnings = [];
 });
 afterEach(async () => {
-  daemon.settings.close();
+  await daemon.settings.close();
   await daemon.api.close();
   await rm(directory, { recursive: true });
 });

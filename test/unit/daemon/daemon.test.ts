@@ -60,7 +60,13 @@ function daemon(
   const layers = { commandLine: {}, rest: {}, file: {} };
   const ended = runDaemon({
     runtime,
-    settings: new OperatorSettings({ service: runtime, layers, save: async () => undefined, logger }),
+    settings: new OperatorSettings({
+      service: runtime,
+      layers,
+      save: async () => undefined,
+      invalidate: async () => undefined,
+      logger,
+    }),
     reload: async () => void events.push('reload'),
     logger,
     notifier: {

@@ -53,10 +53,12 @@ describe('what was set over REST', () => {
     ['with a pause since no day there is', '{"version":1,"policy":{},"pausedSince":"2026-13-45T99:00:00.000Z"}'],
     ['nested beyond all measure', `{"version":1,"policy":${'{"promotion":'.repeat(50_000)}1${'}'.repeat(50_001)}`],
     ['that contradicts the file', '{"version":1,"policy":{"demotion":{"maxAccessRate":0.9}}}'],
-  ])('%s is set aside with a warning, and the file holds', async (_what, text) => {
+  ])('%s is set aside with a warning, the file holds, and nothing moves', async (_what, text) => {
     await writeFile(join(directory, 'settings.json'), text);
-    const { policy } = await restoreSettings(settingsFile(directory, logger), { headroomMiB: 7 }, {});
-    expect(policy).toEqual({ ...DEFAULT_POLICY, headroomMiB: 7 });
+    const restored = await restoreSettings(settingsFile(directory, logger), { headroomMiB: 7 }, {});
+    expect(restored.policy).toEqual({ ...DEFAULT_POLICY, headroomMiB: 7 });
+    expect(restored).toMatchObject({ pausedSince: expect.any(Date), mustSave: true });
+    expect(restored.pauseReason).toMatch(/settings\.json: ./);
     const [aside, ...others] = await readdir(directory);
     expect([aside, others]).toEqual([expect.stringMatching(/^settings\.json\.corrupt-/), []]);
     expect(await readFile(join(directory, aside ?? ''), 'utf8')).toBe(text);
@@ -89,6 +91,16 @@ test('whatever the file holds, the daemon starts, and with an allowed policy', a
     }),
     { numRuns: 300 },
   );
+});
+
+test('a pause that could not be saved holds at the next start, as do one that never could', async () => {
+  const saved = settingsFile(directory, logger);
+  for (const earlier of [undefined, { policy: { dryRun: false } }]) {
+    await saved.save(earlier);
+    await saved.invalidate();
+    const restored = await restoreSettings(saved, {}, {});
+    expect(restored).toMatchObject({ pausedSince: expect.any(Date), pauseReason: expect.any(String) });
+  }
 });
 
 test('a pause outlives keys that no longer fit, and is to be saved again without them', async () => {
