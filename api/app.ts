@@ -5,7 +5,16 @@ import type { FastifyBaseLogger, FastifyReply, FastifyRequest } from 'fastify';
 import { fastify, LogController } from 'fastify';
 import type { TSchema } from 'typebox';
 import type { TieringService } from '../tiering/service.ts';
-import { BadHttpError, InvalidQueryError, MethodNotAllowedError, NotFoundError, TooManyWritesError } from './errors.ts';
+import {
+  BadHttpError,
+  DuplicateKeyError,
+  errorCode,
+  InvalidQueryError,
+  MediaTypeError,
+  MethodNotAllowedError,
+  NotFoundError,
+  TooManyWritesError,
+} from './errors.ts';
 import { requireToken } from './guard.ts';
 import type { Host } from './host.ts';
 import { readHost } from './host.ts';
@@ -29,6 +38,7 @@ import { statusRoute } from './routes/status.ts';
 import { surveyRoutes } from './routes/surveys.ts';
 import { topologyRoute } from './routes/topology.ts';
 import { compileCheck } from './schema/check.ts';
+import { duplicateKey } from './schema/duplicate-key.ts';
 
 export interface AppOptions {
   readonly service: TieringService;
@@ -63,15 +73,23 @@ const ROUTES = [
 /** JSON and JSON merge patch (RFC 7396). */
 const BODY_MEDIA_TYPES = ['application/json', 'application/merge-patch+json'];
 
+/** Methods of operations that may have no body. */
+const BODILESS = new Set(['POST', 'DELETE']);
+
 /** The largest policy the schema allows fits. */
 const BODY_LIMIT_BYTES = 1024 * 1024;
 
 /** Each change waits for the kernel; a program that sends more has gone wrong. */
 const MAX_WRITES_PER_MINUTE = 600;
+/** Anybody on this machine may connect to the TCP port: it must leave descriptors for those who may open the socket. */
+const MAX_TCP_CONNECTIONS = 64;
+const MAX_SOCKET_CONNECTIONS = 512;
 const READS = new Set(['GET', 'HEAD', 'OPTIONS']);
 
 /** A client on the same machine that needs longer to send a request is not sending one. */
 const REQUEST_TIMEOUT_MS = 10_000;
+/** Also for a connection that says nothing at all. */
+const HEAD_TIMEOUT_MS = 5_000;
 
 /** The REST API as an application without a socket: tests inject requests, the daemon listens. */
 export function buildApp({
@@ -89,6 +107,10 @@ export function buildApp({
     logController: new LogController({ disableRequestLogging: true }),
     bodyLimit: BODY_LIMIT_BYTES,
     requestTimeout: REQUEST_TIMEOUT_MS,
+    keepAliveTimeout: REQUEST_TIMEOUT_MS,
+    // Node looks for late requests every 30 s by default, and gives their heads a minute.
+    http: { headersTimeout: HEAD_TIMEOUT_MS, connectionsCheckingInterval: 1_000 },
+    routerOptions: { ignoreTrailingSlash: true },
     // Idle keep-alive connections must not hold up the end of the daemon.
     forceCloseConnections: true,
     // The types hold what handlers return to the schemas; a compiled serializer for each route and status takes 18 MiB.
@@ -103,6 +125,8 @@ export function buildApp({
   app.addHook('onRequest', async (_request, reply) => {
     reply.header('cache-control', 'no-store');
   });
+
+  app.server.maxConnections = token === undefined ? MAX_SOCKET_CONNECTIONS : MAX_TCP_CONNECTIONS;
 
   const context: ApiContext = { service, settings, version, host, nowMs };
   if (token !== undefined) requireToken(app, token);
@@ -133,7 +157,18 @@ function monotonicMs(): number {
 function readJsonOnly(app: Api): void {
   const parse = app.getDefaultJsonParser('error', 'error');
   app.removeAllContentTypeParsers();
-  app.addContentTypeParser(BODY_MEDIA_TYPES, { parseAs: 'string' }, parse);
+  app.addContentTypeParser<string>(BODY_MEDIA_TYPES, { parseAs: 'string' }, (request, text, done) => {
+    // Clients that always name a type do so for orders that have no body, too.
+    if (text === '' && BODILESS.has(request.method)) {
+      done(null, undefined);
+      return;
+    }
+    void parse(request, text, (error, value) => {
+      const twice = error === null ? duplicateKey(text) : undefined;
+      if (twice === undefined) done(error, value);
+      else done(new DuplicateKeyError(twice));
+    });
+  });
 }
 
 /** Validates with our own messages, and without what fastify would convert, remove or fill in. */
@@ -162,7 +197,14 @@ function answerWithProblems(app: Api): void {
   app.addHook('onRequest', async (request) => {
     if (request.is404) throw refuse(request);
   });
-  app.setErrorHandler((error, request, reply) => sendProblem(error, request, reply));
+  app.setErrorHandler((error, request, reply) => {
+    const isMediaType = errorCode(error) === 'TIERD_MEDIA_TYPE';
+    sendProblem(
+      isMediaType ? new MediaTypeError(request.headers['content-type'], BODY_MEDIA_TYPES) : error,
+      request,
+      reply,
+    );
+  });
 }
 
 /** True when a path is one of a route's, whose `:id` stands for any one step. */

@@ -103,6 +103,28 @@ export class InvalidQueryError extends Error {
   }
 }
 
+/** A body's object has a key twice. */
+export class DuplicateKeyError extends Error {
+  readonly code = 'TIERD_BAD_REQUEST';
+
+  constructor(key: string) {
+    super(`the key ${JSON.stringify(key.slice(0, 100))} is there twice in one object: send it once`);
+    this.name = 'DuplicateKeyError';
+  }
+}
+
+/** A body that is not JSON. */
+export class MediaTypeError extends Error {
+  readonly code = 'TIERD_MEDIA_TYPE';
+
+  constructor(given: string | undefined, accepted: readonly string[]) {
+    super(
+      `${given === undefined ? 'no content type' : JSON.stringify(given.slice(0, 100))} is not taken: send ${accepted.join(' or ')}`,
+    );
+    this.name = 'MediaTypeError';
+  }
+}
+
 /** What came over the socket is not HTTP. */
 export class BadHttpError extends Error {
   readonly code = 'TIERD_BAD_REQUEST';

@@ -213,7 +213,7 @@ describe('problems', () => {
       { ...patch, headers: { 'content-type': 'text/plain' }, payload: '{}' },
       415,
       'TIERD_MEDIA_TYPE',
-      'Unsupported Media Type',
+      '"text/plain" is not taken: send application/json or application/merge-patch+json',
     ],
     [
       'malformed JSON',
