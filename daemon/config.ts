@@ -1,4 +1,5 @@
-import { readFile } from 'node:fs/promises';
+import { isUtf8 } from 'node:buffer';
+import { readFile, stat } from 'node:fs/promises';
 import { policyRuleViolations } from '../api/policy-rules.ts';
 import { compileCheck } from '../api/schema/check.ts';
 import { withDefaults } from '../api/schema/defaults.ts';
@@ -13,6 +14,11 @@ import { tierRuleViolations } from './tier-rules.ts';
 import { parseYaml } from './yaml-document.ts';
 
 export const DEFAULT_CONFIG_FILE = '/etc/tierd/tierd.yaml';
+
+/** Many times the sample with every key and the longest lists that make sense. */
+const MAX_BYTES = 256 * 1024;
+/** Colons and commas. The time in which YAML finds double keys grows with the square of their number. */
+const MAX_MARKS = 3_000;
 
 /** A configuration with what the file says of it. */
 export interface ConfigFile {
@@ -34,14 +40,47 @@ export async function loadConfig(file: string | undefined): Promise<ConfigFile> 
   const path = file ?? DEFAULT_CONFIG_FILE;
   let text: string;
   try {
-    text = await readFile(path, 'utf8');
+    text = await readText(path);
   } catch (error) {
+    if (error instanceof ConfigError) throw error;
     const missing = error instanceof Error && 'code' in error && error.code === 'ENOENT';
     if (missing && file === undefined) return parseConfigFile('', path);
     const reason = missing ? 'there is no such file' : error instanceof Error ? error.message : String(error);
     throw new ConfigError([`${path}: cannot read the configuration: ${reason}`], { cause: error });
   }
   return parseConfigFile(text, path);
+}
+
+/** The text of a configuration file. Throws ConfigError for what is none, before a reader could wait for it or choke on it. */
+async function readText(path: string): Promise<string> {
+  const { size, isFile } = await kindOf(path);
+  if (!isFile) throw new ConfigError([`${path}: this is no regular file: put the configuration into one`]);
+  if (size > MAX_BYTES) {
+    throw new ConfigError([
+      `${path}: ${size} bytes, and a configuration has at most ${MAX_BYTES}: is this the right file?`,
+    ]);
+  }
+  const bytes = await readFile(path);
+  const isUtf16 = (bytes[0] === 0xff && bytes[1] === 0xfe) || (bytes[0] === 0xfe && bytes[1] === 0xff);
+  if (isUtf16) {
+    throw new ConfigError([`${path}: this is UTF-16: save it as UTF-8 (iconv -f UTF-16 -t UTF-8)`]);
+  }
+  const zero = bytes.indexOf(0);
+  if (zero >= 0) {
+    throw new ConfigError([`${path}: byte ${zero} is zero, so this is no text: save the configuration as UTF-8 text`]);
+  }
+  if (!isUtf8(bytes)) throw new ConfigError([`${path}: this is not UTF-8: save it as UTF-8 text`]);
+  const text = bytes.toString('utf8');
+  const marks = text.match(/[:,]/g)?.length ?? 0;
+  if (marks > MAX_MARKS) {
+    throw new ConfigError([`${path}: more keys and values than any configuration has: is this the right file?`]);
+  }
+  return text;
+}
+
+async function kindOf(path: string): Promise<{ size: number; isFile: boolean }> {
+  const found = await stat(path);
+  return { size: found.size, isFile: found.isFile() };
 }
 
 /** The configuration that a YAML text gives; every key it leaves out has its default. Throws ConfigError naming all that is wrong. */

@@ -11,13 +11,15 @@ export interface YamlDocument {
   lineOf(path: KeyPath): number;
 }
 
+const TWO_DOCUMENTS = 'a second YAML document begins here: keep one, and take out the line "---" or "..." between them';
+
 /** Parses YAML 1.2. Throws ConfigError naming line and column of each syntax error and duplicate key. */
 export function parseYaml(text: string, fileName: string): YamlDocument {
   const lineCounter = new LineCounter();
   const document = parseDocument(text, { lineCounter, prettyErrors: false, logLevel: 'error' });
-  const problems = document.errors.map(({ pos, message }) => {
+  const problems = document.errors.map(({ pos, code, message }) => {
     const { line, col } = lineCounter.linePos(pos[0]);
-    return `${fileName}:${line}:${col}: ${firstLine(message)}`;
+    return `${fileName}:${line}:${col}: ${code === 'MULTIPLE_DOCS' ? TWO_DOCUMENTS : firstLine(message)}`;
   });
   if (problems.length > 0) throw new ConfigError(problems);
   return {

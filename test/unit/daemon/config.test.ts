@@ -150,7 +150,9 @@ describe('parseConfig', () => {
     ],
     [
       'dryRun: true\n---\ndryRun: false',
-      ['tierd.yaml:2:1: Source contains multiple documents; please use YAML.parseAllDocuments()'],
+      [
+        'tierd.yaml:2:1: a second YAML document begins here: keep one, and take out the line "---" or "..." between them',
+      ],
     ],
   ])('%j', (text, expected) => {
     expect(problems(text)).toEqual(expected);
