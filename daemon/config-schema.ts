@@ -13,7 +13,7 @@ const TiersSchema = Type.Union(
   {
     title: '"auto" or at least two lists of node ids, fast to slow, such as [[0, 1], [2, 3]]',
     default: 'auto',
-    description: 'The memory tiers; "auto" takes the order of the kernel, or of kind and distance.',
+    description: 'The memory tiers; "auto" takes the order of the kernel, or of kind, speed and distance.',
   },
 );
 

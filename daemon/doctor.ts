@@ -5,6 +5,7 @@ import { DiagnosisSchema } from '../api/views/diagnosis-view.ts';
 import { SETTINGS_FINDING } from '../api/views/settings-findings.ts';
 import type { SysFs } from '../numa/sysfs.ts';
 import { HostSysFs } from '../numa/sysfs.ts';
+import type { NodePerformance } from '../numa/topology.ts';
 import { describeUnmatched, ScopeResolver } from '../tiering/cgroup-scope.ts';
 import { diagnose, SCOPE_FINDING } from '../tiering/doctor/diagnose.ts';
 import type { Finding, Severity } from '../tiering/doctor/finding.ts';
@@ -12,11 +13,13 @@ import { worstFirst, worstOf } from '../tiering/doctor/finding.ts';
 import { gatherFacts } from '../tiering/doctor/gather.ts';
 import { knownFromReceipt } from '../tiering/doctor/known-damon.ts';
 import { monotonicMs } from '../tiering/monotonic.ts';
+import { recall } from '../tiering/probing.ts';
 import { ask } from './client/ask.ts';
 import { configured } from './client/client.ts';
 import type { DoctorOptions } from './commands/command.ts';
 import type { Config } from './config-schema.ts';
 import { EXIT_FINDINGS, EXIT_OK } from './exit-codes.ts';
+import { readProbes } from './probe-file.ts';
 import { readReceipt } from './state-file.ts';
 
 /** `tierd doctor`: looks at this host, with or without a daemon, as root or not. Resolves with the exit code. */
@@ -26,16 +29,14 @@ export async function doctor(
   sysfs: SysFs = new HostSysFs(),
 ): Promise<number> {
   const config = await configured();
-  const [running, receipt] = await Promise.all([
-    askDaemon(socket ?? config.api.socket),
-    readReceipt(stateDirectory ?? config.stateDirectory),
-  ]);
+  const directory = stateDirectory ?? config.stateDirectory;
+  const [running, receipt] = await Promise.all([askDaemon(socket ?? config.api.socket), readReceipt(directory)]);
   const { ownKdamondPids, features } = await knownFromReceipt(sysfs, receipt);
   const known = { ownKdamondPids: [...ownKdamondPids, ...running.kdamondPids], features };
-  const findings = withTold(
-    diagnose(await gatherFacts(sysfs, known, 'command'), await scopeProblem(config, sysfs)),
-    running.findings,
-  );
+  const measured = await measuredBefore(sysfs, directory);
+  const discovery = { ...(config.tiers !== 'auto' && { tiers: config.tiers }), measured };
+  const facts = await gatherFacts(sysfs, known, 'command', discovery);
+  const findings = withTold(diagnose(facts, await scopeProblem(config, sysfs)), running.findings);
   const diagnosis = { worst: worstOf(findings), findings };
   write(json ? `${JSON.stringify(diagnosis, undefined, 2)}\n` : diagnosisText(diagnosis));
   return exitCodeFor(diagnosis.worst);
@@ -47,19 +48,45 @@ function scopeProblem(config: Config, sysfs: SysFs): Promise<string | undefined>
   return resolver.resolve(config.cgroups).then(describeUnmatched, () => undefined);
 }
 
+/** What a daemon measured of nodes that are still there; nothing where that cannot be read. */
+async function measuredBefore(sysfs: SysFs, directory: string): Promise<ReadonlyMap<number, NodePerformance>> {
+  try {
+    return await recall(sysfs, await readProbes(directory));
+  } catch {
+    return new Map();
+  }
+}
+
 /** Errors and warnings show in the exit code, so that scripts need not read. */
 function exitCodeFor(worst: Severity): number {
   if (worst === 'error') return EXIT_FINDINGS.error;
   return worst === 'warning' ? EXIT_FINDINGS.warning : EXIT_OK;
 }
 
-/** The daemon knows better what DAMON can do, which it has tried, and what it may not do itself. Pure. */
+/** On these the daemon goes by what it uses: its configuration as it was read, and what it measured. */
+const TIER_FINDINGS: ReadonlySet<string> = new Set([
+  'tiers',
+  'speeds',
+  'left-alone',
+  'slow-kind-on-top',
+  'tier-order',
+  'figures-at-odds',
+  'odd-value',
+]);
+
+/** The daemon knows better which tiers it uses, what DAMON can do, which it has tried, and what it may not do itself. Pure. */
 function withTold(findings: readonly Finding[], told: readonly Finding[]): readonly Finding[] {
-  // A daemon knows the policy in force; it says nothing of the kind when all is well.
-  const known = told.length === 0 ? findings : findings.filter(({ id }) => id !== SCOPE_FINDING);
+  const isOnlyTold = ({ id }: Finding): boolean =>
+    id === SETTINGS_FINDING || id === SCOPE_FINDING || TIER_FINDINGS.has(id);
+  const knowsTiers = told.some(({ id }) => TIER_FINDINGS.has(id));
+  const own = findings.filter(({ id }) => {
+    if (TIER_FINDINGS.has(id)) return !knowsTiers;
+    // A daemon knows the policy in force; it says nothing of the kind when all is well.
+    return id !== SCOPE_FINDING || told.length === 0;
+  });
   return worstFirst([
-    ...told.filter(({ id }) => id === SCOPE_FINDING || id === SETTINGS_FINDING),
-    ...known.map((finding) => {
+    ...told.filter(isOnlyTold),
+    ...own.map((finding) => {
       const better = told.find(({ id }) => id === finding.id);
       if (better === undefined) return finding;
       const isBetter = finding.id === 'kernel' || (finding.id === 'capabilities' && better.severity === 'error');

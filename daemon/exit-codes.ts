@@ -67,6 +67,8 @@ export const EXIT_STATUSES: readonly ExitStatus[] = [
   {
     codes: [82],
     errors: [
+      'TIERD_NUMA_UNAVAILABLE',
+      'TIERD_KERNEL_FORMAT',
       'TIERD_DAMON_UNAVAILABLE',
       'TIERD_DAMON_UNSUPPORTED',
       'TIERD_TRACE_UNAVAILABLE',

@@ -2,6 +2,7 @@ import type { CxlRegion, DaxDevice } from './cxl.ts';
 import type { PhysicalMap } from './iomem.ts';
 import type { NodeMemory } from './meminfo.ts';
 import type { MemoryBlock } from './memory-blocks.ts';
+import { isDeviceMemory } from './memory-kind.ts';
 import { pageSizeFrom } from './page-size.ts';
 import { migrationPaths } from './paths.ts';
 import { intersectRanges, mergeRanges, rangesBytes } from './ranges.ts';
@@ -33,6 +34,8 @@ export interface MachineFacts {
   readonly daxDevices: readonly DaxDevice[];
   /** Node ids by tier, fast to slow. */
   readonly kernelTiers: readonly (readonly number[])[];
+  /** What could not be read or understood and counts as absent. */
+  readonly warnings: readonly string[];
 }
 
 /** What is known of the machine beside what the kernel says. */
@@ -62,6 +65,7 @@ export function composeTopology(facts: MachineFacts, { tiers: configured, measur
     tierSource: source,
     paths: migrationPaths(nodes, tiers),
     rangeSource: facts.physicalMap === undefined ? 'memory-blocks' : 'iomem',
+    ...(facts.warnings.length > 0 && { warnings: facts.warnings }),
   };
 }
 
@@ -73,9 +77,11 @@ function composeNode(node: NodeFacts, machine: MachineFacts, highWatermarkBytes:
   const ranges = nodeRanges(node, machine);
   const backings = node.cpus.length > 0 ? [] : cxlBackings(node.nodeId, ranges, machine);
   const [first, ...further] = backings;
+  const driver = node.cpus.length > 0 ? undefined : driverOf(ranges, machine);
   return {
     nodeId: node.nodeId,
     kind: nodeKind(node, ranges, backings, machine),
+    ...(driver !== undefined && { driver }),
     cpus: node.cpus,
     totalBytes: node.memory.totalBytes,
     freeBytes: node.memory.freeBytes,
@@ -108,6 +114,14 @@ function nodeKind(
   const bytes = rangesBytes(ranges);
   const inWindows = rangesBytes(intersectRanges(ranges, physicalMap?.cxlWindows ?? []));
   return bytes > 0 && inWindows === bytes ? 'cxl' : 'memory-only';
+}
+
+/** The driver that added memory of a node without CPUs. One that is a device's is told before `kmem`: it must not be missed. */
+function driverOf(ranges: readonly AddressRange[], { physicalMap }: MachineFacts): string | undefined {
+  const drivers = [...(physicalMap?.driverRam ?? [])]
+    .filter(([, ram]) => intersectRanges(ranges, mergeRanges(ram)).length > 0)
+    .map(([driver]) => driver);
+  return drivers.find((driver) => isDeviceMemory({ kind: 'memory-only', driver })) ?? drivers[0];
 }
 
 /** CXL regions of a node: those its dax devices are made of or lie in, and those its addresses lie in. */

@@ -1,4 +1,6 @@
+import { KernelFormatError } from './errors.ts';
 import { parseDecimal, parseHex } from './numbers.ts';
+import type { OptionalValues } from './optional-values.ts';
 import type { SysFs } from './sysfs.ts';
 import { SysFsError } from './sysfs.ts';
 import type { AddressRange, CxlBacking, CxlMemoryDevice } from './topology.ts';
@@ -24,28 +26,30 @@ export interface DaxDevice {
 
 /**
  * CXL regions of the machine, by name; empty without CXL drivers.
- * Throws SysFsError, KernelFormatError. Kernel document: ABI/testing/sysfs-bus-cxl.
+ * What cannot be read or understood is left out. Kernel document: ABI/testing/sysfs-bus-cxl.
  */
-export async function readCxlRegions(sysfs: SysFs): Promise<readonly CxlRegion[]> {
-  const names = await sysfs.list(cxlDevices);
+export async function readCxlRegions(sysfs: SysFs, optional: OptionalValues): Promise<readonly CxlRegion[]> {
+  const names = (await optional.read(() => sysfs.list(cxlDevices))) ?? [];
   const regions = names.filter((name) => /^region\d+$/.test(name)).sort(byNumber);
-  const found = await Promise.all(regions.map((region) => readRegion(sysfs, region)));
+  const found = await Promise.all(regions.map((region) => readRegion(sysfs, region, optional)));
   return found.filter((region) => region !== undefined);
 }
 
-async function readRegion(sysfs: SysFs, region: string): Promise<CxlRegion | undefined> {
+async function readRegion(sysfs: SysFs, region: string, optional: OptionalValues): Promise<CxlRegion | undefined> {
   const folder = `${cxlDevices}/${region}`;
-  const sizeBytes = await attribute(sysfs, `${folder}/size`, parseHex);
+  const sizeBytes = await attribute(optional, sysfs, `${folder}/size`, parseHex);
   // A region in the making has no size yet: no memory can come from it.
   if (sizeBytes === undefined || sizeBytes === 0) return undefined;
-  const start = await attribute(sysfs, `${folder}/resource`, parseAddress);
-  const interleaveWays = (await attribute(sysfs, `${folder}/interleave_ways`, parseDecimal)) ?? 1;
-  const granularity = await attribute(sysfs, `${folder}/interleave_granularity`, parseDecimal);
+  const start = await attribute(optional, sysfs, `${folder}/resource`, parseAddress);
+  const interleaveWays = (await attribute(optional, sysfs, `${folder}/interleave_ways`, parseWays)) ?? 1;
+  const granularity = await attribute(optional, sysfs, `${folder}/interleave_granularity`, parseDecimal);
   const targets = await Promise.all(
-    Array.from({ length: interleaveWays }, (_, position) => memoryDeviceOf(sysfs, `${folder}/target${position}`)),
+    Array.from({ length: interleaveWays }, (_, position) =>
+      memoryDeviceOf(sysfs, `${folder}/target${position}`, optional),
+    ),
   );
   const reached = targets.filter((name) => name !== undefined);
-  const devices = await Promise.all(reached.map((name) => readMemoryDevice(sysfs, name)));
+  const devices = await Promise.all(reached.map((name) => readMemoryDevice(sysfs, name, optional)));
   return {
     region,
     sizeBytes,
@@ -57,19 +61,19 @@ async function readRegion(sysfs: SysFs, region: string): Promise<CxlRegion | und
 }
 
 /** `target0` names an endpoint decoder; `decoder2.0` belongs to `endpoint2`, whose upstream port is the memory device. */
-async function memoryDeviceOf(sysfs: SysFs, targetPath: string): Promise<string | undefined> {
-  const decoder = await attribute(sysfs, targetPath, (text) => text.trim());
+async function memoryDeviceOf(sysfs: SysFs, targetPath: string, optional: OptionalValues): Promise<string | undefined> {
+  const decoder = await attribute(optional, sysfs, targetPath, (text) => text.trim());
   const port = /^decoder(\d+)\.\d+$/.exec(decoder ?? '')?.[1];
   if (port === undefined) return undefined;
   return /\/(mem\d+)$/.exec((await sysfs.link(`${cxlDevices}/endpoint${port}/uport`)) ?? '')?.[1];
 }
 
-async function readMemoryDevice(sysfs: SysFs, name: string): Promise<CxlMemoryDevice> {
+async function readMemoryDevice(sysfs: SysFs, name: string, optional: OptionalValues): Promise<CxlMemoryDevice> {
   const folder = `${cxlDevices}/${name}`;
-  const volatileBytes = (await attribute(sysfs, `${folder}/ram/size`, parseHex)) ?? 0;
-  const persistentBytes = (await attribute(sysfs, `${folder}/pmem/size`, parseHex)) ?? 0;
-  const serial = await attribute(sysfs, `${folder}/serial`, (text) => text.trim());
-  const numaNode = await attribute(sysfs, `${folder}/numa_node`, parseNodeId);
+  const volatileBytes = (await attribute(optional, sysfs, `${folder}/ram/size`, parseHex)) ?? 0;
+  const persistentBytes = (await attribute(optional, sysfs, `${folder}/pmem/size`, parseHex)) ?? 0;
+  const serial = await attribute(optional, sysfs, `${folder}/serial`, (text) => text.trim());
+  const numaNode = await attribute(optional, sysfs, `${folder}/numa_node`, parseNodeId);
   return {
     name,
     sizeBytes: volatileBytes + persistentBytes,
@@ -78,15 +82,17 @@ async function readMemoryDevice(sysfs: SysFs, name: string): Promise<CxlMemoryDe
   };
 }
 
-/** Dax devices of the machine, by name; empty without them. Throws SysFsError, KernelFormatError. Kernel document: ABI/testing/sysfs-bus-dax. */
-export async function readDaxDevices(sysfs: SysFs): Promise<readonly DaxDevice[]> {
-  const names = (await sysfs.list(daxDevices)).filter((name) => /^dax\d+\.\d+$/.test(name));
+/** Dax devices of the machine, by name; empty without them. Kernel document: ABI/testing/sysfs-bus-dax. */
+export async function readDaxDevices(sysfs: SysFs, optional: OptionalValues): Promise<readonly DaxDevice[]> {
+  const names = ((await optional.read(() => sysfs.list(daxDevices))) ?? []).filter((name) =>
+    /^dax\d+\.\d+$/.test(name),
+  );
   return Promise.all(
     names.map(async (name) => {
       const folder = `${daxDevices}/${name}`;
-      const targetNodeId = await attribute(sysfs, `${folder}/target_node`, parseNodeId);
-      const start = await attribute(sysfs, `${folder}/resource`, parseAddress);
-      const sizeBytes = await attribute(sysfs, `${folder}/size`, parseDecimal);
+      const targetNodeId = await attribute(optional, sysfs, `${folder}/target_node`, parseNodeId);
+      const start = await attribute(optional, sysfs, `${folder}/resource`, parseAddress);
+      const sizeBytes = await attribute(optional, sysfs, `${folder}/size`, parseDecimal);
       // Persistent memory has regions of the same name below its ndbus; only CXL puts a dax_region between.
       const region = /\/(region\d+)\/dax_region\d+\//.exec((await sysfs.link(folder)) ?? '')?.[1];
       return {
@@ -99,19 +105,29 @@ export async function readDaxDevices(sysfs: SysFs): Promise<readonly DaxDevice[]
   );
 }
 
-/** A value, or undefined where the file is not there, not readable without privileges, or has nothing to say yet. */
+/** A value, or undefined where the file is not there, not readable without privileges, has nothing to say yet, or says what cannot be understood (which is told). */
 async function attribute<Value>(
+  optional: OptionalValues,
   sysfs: SysFs,
   path: string,
   parse: (text: string, path: string) => Value,
 ): Promise<Value | undefined> {
-  try {
-    const text = await sysfs.readIfPresent(path);
-    return text === undefined || text === '' ? undefined : parse(text, path);
-  } catch (error) {
-    if (error instanceof SysFsError && ['EACCES', 'EPERM', 'EBUSY'].includes(error.errno)) return undefined;
-    throw error;
-  }
+  return optional.read(async () => {
+    try {
+      const text = await sysfs.readIfPresent(path);
+      return text === undefined || text === '' ? undefined : parse(text, path);
+    } catch (error) {
+      if (error instanceof SysFsError && ['EACCES', 'EPERM', 'EBUSY'].includes(error.errno)) return undefined;
+      throw error;
+    }
+  });
+}
+
+/** CXL knows 16 ways at most; each is a file to read. */
+function parseWays(text: string, path: string): number {
+  const ways = parseDecimal(text, path);
+  if (ways > 256) throw new KernelFormatError(path, text, 'a number of ways up to 256');
+  return ways;
 }
 
 /** Unassigned addresses read as all ones. */

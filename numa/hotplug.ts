@@ -5,6 +5,7 @@ import { readKernelTiers } from './kernel-tiers.ts';
 import { parseList } from './list-format.ts';
 import { readCpus } from './node-attributes.ts';
 import { readNodeMemory } from './node-memory.ts';
+import { OptionalValues } from './optional-values.ts';
 import type { SysFs } from './sysfs.ts';
 import type { Topology } from './topology.ts';
 
@@ -142,6 +143,6 @@ async function readFingerprint(sysfs: SysFs): Promise<string> {
     [...(await readCpus(sysfs, nodeIds))],
     (await sysfs.list('/sys/bus/cxl/devices')).filter((name) => /^(?:region|mem)\d+$/.test(name)),
     await sysfs.list('/sys/bus/dax/devices'),
-    await readKernelTiers(sysfs),
+    await new OptionalValues().read(() => readKernelTiers(sysfs)),
   ]);
 }

@@ -1,4 +1,5 @@
 import { inBatches } from './batches.ts';
+import { NumaUnavailableError } from './errors.ts';
 import { parseHex } from './numbers.ts';
 import type { SysFs } from './sysfs.ts';
 
@@ -9,10 +10,12 @@ export interface MemoryBlock {
   readonly end: number;
 }
 
-/** Size of every memory block, in bytes. Throws SysFsError, KernelFormatError. Kernel document: admin-guide/mm/memory-hotplug. */
+/** Size of every memory block, in bytes. Throws NumaUnavailableError, SysFsError, KernelFormatError. Kernel document: admin-guide/mm/memory-hotplug. */
 export async function readBlockSize(sysfs: SysFs): Promise<number> {
   const path = '/sys/devices/system/memory/block_size_bytes';
-  return parseHex(await sysfs.read(path), path);
+  const text = await sysfs.readIfPresent(path);
+  if (text === undefined) throw new NumaUnavailableError(path, 'CONFIG_MEMORY_HOTPLUG');
+  return parseHex(text, path);
 }
 
 /**

@@ -1,6 +1,7 @@
 import { KernelFormatError } from './errors.ts';
 import { parseList } from './list-format.ts';
 import { parseDecimal } from './numbers.ts';
+import type { OptionalValues } from './optional-values.ts';
 import type { SysFs } from './sysfs.ts';
 import type { NodePerformance } from './topology.ts';
 
@@ -37,14 +38,22 @@ export async function readDistances(
 
 /**
  * HMAT/CDAT figures as seen from the nearest CPUs (access1), else from the nearest initiator of any kind (access0, all
- * there is before Linux 5.10). Zero means that the firmware does not say.
+ * there is before Linux 5.10). Zero means that the firmware does not say, as does what cannot be understood.
  */
-export async function readPerformance(sysfs: SysFs, nodeId: number): Promise<NodePerformance | undefined> {
+export async function readPerformance(
+  sysfs: SysFs,
+  nodeId: number,
+  optional: OptionalValues,
+): Promise<NodePerformance | undefined> {
   for (const access of ['access1', 'access0']) {
     const folder = `${nodeRoot}/node${nodeId}/${access}/initiators`;
     const figure = async (name: string) => {
-      const text = await sysfs.readIfPresent(`${folder}/${name}`);
-      return (text === undefined || text === '' ? 0 : parseDecimal(text, `${folder}/${name}`)) || undefined;
+      const path = `${folder}/${name}`;
+      const value = await optional.read(async () => {
+        const text = await sysfs.readIfPresent(path);
+        return text === undefined || text === '' ? undefined : parseDecimal(text, path);
+      });
+      return value || undefined;
     };
     const [readLatencyNs, writeLatencyNs, readBandwidthMiBps, writeBandwidthMiBps] = await Promise.all([
       figure('read_latency'),
@@ -53,7 +62,7 @@ export async function readPerformance(sysfs: SysFs, nodeId: number): Promise<Nod
       figure('write_bandwidth'),
     ]);
     if ((readLatencyNs ?? writeLatencyNs ?? readBandwidthMiBps ?? writeBandwidthMiBps) === undefined) continue;
-    const initiatorNodeIds = (await sysfs.list(folder))
+    const initiatorNodeIds = ((await optional.read(() => sysfs.list(folder))) ?? [])
       .flatMap((name) => /^node(\d+)$/.exec(name)?.[1] ?? [])
       .map(Number);
     return {

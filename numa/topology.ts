@@ -47,6 +47,8 @@ export interface CxlBacking {
 export interface MemoryNode {
   readonly nodeId: number;
   readonly kind: NodeKind;
+  /** The driver that added the memory as its own (`kmem`, `virtio_mem`, a GPU's); absent: firmware's plain memory, or not known. */
+  readonly driver?: string;
   readonly cpus: readonly number[];
   readonly totalBytes: number;
   readonly freeBytes: number;
@@ -98,4 +100,6 @@ export interface Topology {
   /** One entry for each node in `nodes`; no targets for a node that is in no tier. */
   readonly paths: readonly MigrationPath[];
   readonly rangeSource?: RangeSource;
+  /** What the kernel says that could not be read or understood and counts as absent, a sentence each. */
+  readonly warnings?: readonly string[];
 }

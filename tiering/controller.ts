@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { DiscoveryOptions } from '../numa/composition.ts';
 import { discoverTopology } from '../numa/discover.ts';
 import { HotplugWatcher } from '../numa/hotplug.ts';
+import { nodesLeftAlone } from '../numa/left-alone.ts';
 import type { ProbeReport } from '../numa/probe/result.ts';
 import { hostMovePages } from '../numa/syscalls/move-pages.ts';
 import type { SysFs } from '../numa/sysfs.ts';
@@ -146,6 +147,9 @@ class Controller implements TieringRuntime {
   /** Nodes that nothing is seen of although it should be. */
   #blind: readonly number[] = [];
   #stopped = false;
+  #toldOfMachine: ReadonlySet<string> = new Set();
+  readonly #triedToMeasure = new Set<number>();
+  #measuring: Promise<void> = Promise.resolve();
   #starting: Promise<void> = Promise.resolve();
   #loop: Promise<void> = Promise.resolve();
   readonly #startedAt = new Date();
@@ -211,7 +215,8 @@ class Controller implements TieringRuntime {
     await this.#probing.restore();
     const discover = () => discoverTopology(sysfs, this.#discovery());
     this.#topology = await this.#probing.discover(discover, this.#abort.signal);
-    if (this.#topology.tiers.length < 2) throw new NoTiersError(this.#topology.nodes.map((node) => node.nodeId));
+    if (this.#topology.tiers.length < 2) throw new NoTiersError(this.#topology);
+    this.#warnOfMachine();
     await this.#keepOwnMemory();
     this.#takeScope(await this.#scopes.resolve(this.#policy.cgroups));
     const { features, adopted, restarted } = await this.#prepare();
@@ -229,6 +234,7 @@ class Controller implements TieringRuntime {
       await this.#fleet.stop();
       throw error;
     }
+    for (const { nodeId } of nodesLeftAlone(this.#topology)) this.#triedToMeasure.add(nodeId);
     this.#hotplug.start(this.#topology);
     this.#loop = this.#run();
   }
@@ -253,6 +259,7 @@ class Controller implements TieringRuntime {
     // A start under way must not take DAMON after it was released.
     await this.#starting.catch(() => undefined);
     await this.#hotplug.stop();
+    await this.#measuring;
     await this.#loop;
     await this.#engine?.engine.stop();
     await this.#between.run(() => this.#fleet.stop());
@@ -307,7 +314,12 @@ class Controller implements TieringRuntime {
 
   #facts(): Promise<HostFacts> {
     const ownKdamondPids = this.#driver.kdamonds.map(({ pid }) => pid);
-    return gatherFacts(this.#options.sysfs, { ownKdamondPids, features: this.#engine?.features }, 'daemon');
+    return gatherFacts(
+      this.#options.sysfs,
+      { ownKdamondPids, features: this.#engine?.features },
+      'daemon',
+      this.#discovery(),
+    );
   }
 
   heartbeat(): Heartbeat {
@@ -620,9 +632,35 @@ class Controller implements TieringRuntime {
       const nodeIds = topology.nodes.map((node) => node.nodeId);
       this.#tell({ type: 'topology', nodeIds, message: `memory changed: ${description}` });
       this.#topology = topology;
+      this.#warnOfMachine();
       await this.#keepOwnMemory();
       await this.#fleet.bring(this.#desired(this.#orders));
     });
+    this.#measureNewcomers();
+  }
+
+  /** Once a sentence: what was told of nodes that stay as they are is no news. */
+  #warnOfMachine(): void {
+    const sentences = [
+      ...nodesLeftAlone(this.#topology).map(({ message }) => message),
+      ...(this.#topology.warnings ?? []),
+    ];
+    for (const sentence of sentences) if (!this.#toldOfMachine.has(sentence)) this.#logger.warn({}, sentence);
+    this.#toldOfMachine = new Set(sentences);
+  }
+
+  /** A node that came by hot-plug and whose speed nobody knows is measured once. Not awaited: the hot-plug watcher waits for its own news to be followed. */
+  #measureNewcomers(): void {
+    const unknown = nodesLeftAlone(this.#topology).filter(({ reason }) => reason === 'unknown-speed');
+    const newcomers = unknown.filter(({ nodeId }) => !this.#triedToMeasure.has(nodeId));
+    if (newcomers.length === 0 || this.#stopped) return;
+    for (const { nodeId } of newcomers) this.#triedToMeasure.add(nodeId);
+    this.#measuring = this.probe().then(
+      () => undefined,
+      (error: unknown) => {
+        if (!this.#stopped) this.#logger.warn({ err: error }, 'the memory nodes could not be measured');
+      },
+    );
   }
 
   #tell(event: TieringEvent): void {

@@ -1,4 +1,6 @@
 import { discoverTopology } from '../numa/discover.ts';
+import { nodesLeftAlone } from '../numa/left-alone.ts';
+import { isDeviceMemory } from '../numa/memory-kind.ts';
 import { readNodeMemory } from '../numa/node-memory.ts';
 import type { Measure, Measurement } from '../numa/probe/measurement.ts';
 import { probeNodes } from '../numa/probe/probe.ts';
@@ -51,11 +53,9 @@ export class Probing {
   /** Takes in what an earlier process measured, as far as the nodes are still the same. Throws SysFsError. */
   async restore(): Promise<void> {
     const remembered = (await this.#parts.load()) ?? [];
-    const nodeIds = remembered.map(({ nodeId }) => nodeId);
-    const memory = await readNodeMemory(this.#sysfs, nodeIds);
+    const same = await stillSame(this.#sysfs, remembered);
     for (const probe of remembered) {
-      const totalBytes = memory.get(probe.nodeId)?.totalBytes ?? 0;
-      if (Math.abs(totalBytes - probe.nodeBytes) <= probe.nodeBytes * SAME_SIZE_SHARE) this.#remember(probe);
+      if (same.includes(probe)) this.#remember(probe);
       else this.#logger.info({ nodeId: probe.nodeId }, 'what was measured of this node is forgotten: its size changed');
     }
   }
@@ -69,7 +69,8 @@ export class Probing {
     if (this.#running) throw new ProbeRunningError();
     this.#running = true;
     try {
-      const { nodes } = await discoverTopology(this.#sysfs);
+      const { nodes: all } = await discoverTopology(this.#sysfs);
+      const nodes = all.filter((node) => !isDeviceMemory(node));
       const measure: Measure = (request, until) => quietly(() => this.#parts.measure(request, until));
       const report = await probeNodes(nodes, { sysfs: this.#sysfs, measure, signal });
       for (const result of report.nodes) {
@@ -85,18 +86,14 @@ export class Probing {
   }
 
   /**
-   * The topology as `discover` finds it; where neither firmware nor kind makes tiers of several nodes, they are measured first, once and for all.
+   * The topology as `discover` finds it; where neither firmware nor kind says in which tier a node belongs, nodes are measured first, once and for all.
    * Throws what `discover` throws; when measuring fails, that is only logged.
    */
   async discover(discover: () => Promise<Topology>, signal: AbortSignal): Promise<Topology> {
     const topology = await discover();
-    const unknown = topology.nodes.filter(({ performance }) => performance === undefined);
-    if (topology.tierSource === 'configured' || topology.tiers.length > 1) return topology;
-    if (topology.nodes.length < 2 || unknown.length === 0) return topology;
-    this.#logger.info(
-      {},
-      `nothing tells which of ${topology.nodes.length} memory nodes is slower: measuring them, some 2 s each`,
-    );
+    const count = needsMeasuring(topology);
+    if (count === 0) return topology;
+    this.#logger.info({}, `nothing tells which of ${count} memory nodes is slower: measuring them, some 2 s each`);
     try {
       await this.probe((work) => work(), signal);
     } catch (error) {
@@ -118,14 +115,41 @@ export class Probing {
   }
 
   #remember(probe: RememberedProbe): void {
-    const { nodeId, readLatencyNs, readBandwidthMiBps, writeBandwidthMiBps, initiatorNodeIds } = probe;
-    this.#remembered.set(nodeId, probe);
-    this.#measured.set(nodeId, {
-      source: 'probe',
-      readLatencyNs,
-      readBandwidthMiBps,
-      writeBandwidthMiBps,
-      initiatorNodeIds,
-    });
+    this.#remembered.set(probe.nodeId, probe);
+    this.#measured.set(probe.nodeId, performanceOf(probe));
   }
+}
+
+/** How many nodes are to be measured to make tiers of them, none where that is settled. Pure. */
+function needsMeasuring(topology: Topology): number {
+  if (topology.tierSource === 'configured') return 0;
+  const nodes = topology.nodes.filter((node) => !isDeviceMemory(node));
+  const isLeftAlone = nodesLeftAlone(topology).some(({ reason }) => reason === 'unknown-speed');
+  const isUndecided = topology.tiers.length < 2 && nodes.some(({ performance }) => performance === undefined);
+  return nodes.length > 1 && (isLeftAlone || isUndecided) ? nodes.length : 0;
+}
+
+/** What was measured of nodes that are still the same, by node id. Throws SysFsError. */
+export async function recall(
+  sysfs: SysFs,
+  remembered: readonly RememberedProbe[],
+): Promise<ReadonlyMap<number, NodePerformance>> {
+  const same = await stillSame(sysfs, remembered);
+  return new Map(same.map((probe) => [probe.nodeId, performanceOf(probe)]));
+}
+
+async function stillSame(sysfs: SysFs, remembered: readonly RememberedProbe[]): Promise<readonly RememberedProbe[]> {
+  const memory = await readNodeMemory(
+    sysfs,
+    remembered.map(({ nodeId }) => nodeId),
+  );
+  return remembered.filter(({ nodeId, nodeBytes }) => {
+    const totalBytes = memory.get(nodeId)?.totalBytes ?? 0;
+    return Math.abs(totalBytes - nodeBytes) <= nodeBytes * SAME_SIZE_SHARE;
+  });
+}
+
+function performanceOf(probe: RememberedProbe): NodePerformance {
+  const { readLatencyNs, readBandwidthMiBps, writeBandwidthMiBps, initiatorNodeIds } = probe;
+  return { source: 'probe', readLatencyNs, readBandwidthMiBps, writeBandwidthMiBps, initiatorNodeIds };
 }

@@ -27,7 +27,7 @@ type Cxl = NonNullable<NodeBody['cxl']>;
 
 /** The topology to read in a terminal: a line a node, then what is behind CXL nodes. */
 export function topologyText(topology: TopologyBody, columns = DEFAULT_COLUMNS): string {
-  const { nodes, tierSource, rangeSource } = topology;
+  const { nodes, tierSource, rangeSource, leftAlone, warnings = [] } = topology;
   const cxl = nodes.flatMap(({ nodeId, cxl: first, furtherCxl = [] }) =>
     [first, ...furtherCxl].flatMap((region) => (region === undefined ? [] : [cxlLine(nodeId, region)])),
   );
@@ -43,6 +43,8 @@ export function topologyText(topology: TopologyBody, columns = DEFAULT_COLUMNS):
       ? ['physical ranges: from memory blocks, for /proc/iomem hides addresses']
       : []),
     ...cxl,
+    ...leftAlone.map(({ message }) => message),
+    ...warnings,
   ];
   return wrapped(lines, columns);
 }

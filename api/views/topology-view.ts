@@ -1,5 +1,6 @@
 import type { Static } from 'typebox';
 import Type from 'typebox';
+import { nodesLeftAlone } from '../../numa/left-alone.ts';
 import type { MemoryNode, Topology } from '../../numa/topology.ts';
 
 const RangeSchema = Type.Object({ startAddress: Type.Number(), endAddress: Type.Number(), sizeBytes: Type.Number() });
@@ -48,6 +49,9 @@ const CxlSchema = Type.Object(
 const NodeSchema = Type.Object({
   nodeId: Type.Integer(),
   kind: Type.Union([Type.Literal('dram'), Type.Literal('cxl'), Type.Literal('memory-only')]),
+  driver: Type.Optional(
+    Type.String({ description: "The driver that added the memory, such as kmem, or a GPU's; absent: plain memory." }),
+  ),
   cpus: Type.Immutable(Type.Array(Type.Integer())),
   totalBytes: Type.Number(),
   freeBytes: Type.Number(),
@@ -110,13 +114,31 @@ export const TopologySchema = Type.Object({
       description: 'memory-blocks: /proc/iomem hid its addresses, and the ranges may hold holes.',
     }),
   ),
+  leftAlone: Type.Immutable(
+    Type.Array(
+      Type.Object({
+        nodeId: Type.Integer(),
+        reason: Type.Union([Type.Literal('device'), Type.Literal('unknown-speed')]),
+        tiersLine: Type.String({ description: 'What to configure to have it used as the slowest memory.' }),
+        message: Type.String(),
+      }),
+      { description: 'Nodes that nothing is moved to or from though nobody configured that.' },
+    ),
+  ),
+  warnings: Type.Optional(
+    Type.Immutable(
+      Type.Array(Type.String(), {
+        description: 'What the kernel says that could not be understood and counts as absent.',
+      }),
+    ),
+  ),
 });
 
 export type TopologyBody = Static<typeof TopologySchema>;
 
 /** The topology with maps as lists, which is what JSON has. */
 export function topologyView(topology: Topology): TopologyBody {
-  return { ...topology, nodes: topology.nodes.map(nodeView) };
+  return { ...topology, leftAlone: nodesLeftAlone(topology), nodes: topology.nodes.map(nodeView) };
 }
 
 function nodeView(node: MemoryNode): TopologyBody['nodes'][number] {

@@ -1,10 +1,12 @@
 import { writeFile } from 'node:fs/promises';
+import { readPageSize } from '../node-memory.ts';
 import { stayOnCpus } from '../syscalls/affinity.ts';
 import type { MappedMemory } from '../syscalls/mapped-memory.ts';
 import { mapMemory } from '../syscalls/mapped-memory.ts';
 import { hostMemoryPolicies } from '../syscalls/memory-policy.ts';
 import type { MovePages } from '../syscalls/move-pages.ts';
 import { hostMovePages } from '../syscalls/move-pages.ts';
+import { HostSysFs } from '../sysfs.ts';
 import { ProbeError } from './errors.ts';
 import type { Measurement, MeasureRequest } from './measurement.ts';
 import { follow, linkInRandomCycle } from './pointer-chase.ts';
@@ -16,7 +18,8 @@ const BANDWIDTH_BUDGET_MS = 300;
 const LINKS_A_ROUND = 50_000;
 const WARM_UP_LINKS = 200_000;
 const MIB = 2 ** 20;
-const PAGE_BYTES = 4096;
+/** What move_pages() counts addresses in. */
+const ADDRESS_UNIT_BYTES = 4096;
 const NS_PER_SECOND = 1e9;
 /** Not zero: some processors write zeros two to three times as fast. */
 const WRITTEN = 0x55;
@@ -35,6 +38,7 @@ export async function measureNode({ nodeId, bufferBytes, cpus }: MeasureRequest)
   await stayOnCpus(cpus);
   const policies = await hostMemoryPolicies();
   const movePages = await hostMovePages();
+  const pageBytes = await readPageSize(new HostSysFs());
   const memory = await mapMemory(bufferBytes);
   await policies.setForArea(memory, { mode: 'bind', nodeIds: [nodeId] });
 
@@ -42,7 +46,7 @@ export async function measureNode({ nodeId, bufferBytes, cpus }: MeasureRequest)
   linkInRandomCycle(words, (bound) => Math.floor(Math.random() * bound));
   const readLatencyNs = latencyNs(words);
   const bandwidths = bandwidthsOf(memory);
-  await checkPlace(memory, nodeId, movePages);
+  await checkPlace(memory, nodeId, pageBytes, movePages);
   return { readLatencyNs, ...bandwidths };
 }
 
@@ -69,8 +73,16 @@ function bandwidthsOf({ buffer, bytes }: MappedMemory): Omit<Measurement, 'readL
 }
 
 /** A tierd that runs beside may have promoted what is so hot. */
-async function checkPlace({ address, bytes }: MappedMemory, nodeId: number, movePages: MovePages): Promise<void> {
-  const pages = Float64Array.from({ length: bytes / PAGE_BYTES }, (_, index) => address / PAGE_BYTES + index);
+async function checkPlace(
+  { address, bytes }: MappedMemory,
+  nodeId: number,
+  pageBytes: number,
+  movePages: MovePages,
+): Promise<void> {
+  // Page numbers are those of move-pages.ts, in units of 4 KiB whatever the size of a page.
+  const units = pageBytes / ADDRESS_UNIT_BYTES;
+  const first = address / ADDRESS_UNIT_BYTES;
+  const pages = Float64Array.from({ length: bytes / pageBytes }, (_, index) => first + index * units);
   const nodeIds = await movePages({ pid: process.pid, pages });
   const inPlace = nodeIds.filter((id) => id === nodeId).length;
   if (inPlace < pages.length * LEAST_SHARE_IN_PLACE) {

@@ -1,4 +1,4 @@
-import type { HostFacts } from './facts.ts';
+import type { HostFacts, UnusedCxlDevice } from './facts.ts';
 import type { Finding } from './finding.ts';
 
 const MIB = 1024 * 1024;
@@ -9,13 +9,7 @@ export function cxlChecks(facts: HostFacts): readonly Finding[] {
 }
 
 function devices({ unusedCxlDevices, uncommittedRegions }: HostFacts): readonly Finding[] {
-  const unused: Finding[] = unusedCxlDevices.map((name) => ({
-    id: 'cxl-no-region',
-    severity: 'warning',
-    title: `CXL memory device ${name} is in no region: its memory is not used`,
-    evidence: [{ file: `/sys/bus/cxl/devices/${name}`, value: '(no region has it)' }],
-    remedy: `cxl create-region -m -t ram -d decoder0.0 -w 1 ${name} ("cxl list -D" names the root decoders)`,
-  }));
+  const unused = unusedCxlDevices.map(withoutRegion);
   const uncommitted: Finding[] = uncommittedRegions.map((name) => ({
     id: 'cxl-uncommitted',
     severity: 'warning',
@@ -24,6 +18,36 @@ function devices({ unusedCxlDevices, uncommittedRegions }: HostFacts): readonly 
     remedy: `cxl enable-region ${name}`,
   }));
   return [...unused, ...uncommitted];
+}
+
+/** To make a region of memory that is in use would do harm: told only where it is seen not to be. */
+function withoutRegion({ name, setUpBy, evidence }: UnusedCxlDevice): Finding {
+  const seen = [{ file: `/sys/bus/cxl/devices/${name}`, value: '(no region has it)' }, evidence];
+  switch (setUpBy) {
+    case 'none':
+      return {
+        id: 'cxl-no-region',
+        severity: 'warning',
+        title: `CXL memory device ${name} is in no region: its memory is not used`,
+        evidence: seen,
+        remedy: `cxl create-region -m -t ram -d decoder0.0 -w 1 ${name} ("cxl list -D" names the root decoders)`,
+      };
+    case 'firmware':
+      return {
+        id: 'cxl-firmware',
+        severity: 'info',
+        title: `CXL memory device ${name} is in no region, yet firmware set CXL memory up at boot: leave it as it is`,
+        evidence: seen,
+      };
+    case 'unknown':
+      return {
+        id: 'cxl-no-region',
+        severity: 'unseen',
+        title: `CXL memory device ${name} is in no region; not known: whether firmware set its memory up at boot`,
+        evidence: seen,
+        remedy: 'run it as root: sudo tierd doctor',
+      };
+  }
 }
 
 function dax({ daxDevices, files: { autoOnline } }: HostFacts): readonly Finding[] {

@@ -6,6 +6,7 @@ import type { Finding } from './finding.ts';
 import { worstFirst } from './finding.ts';
 import { placementChecks } from './placement-checks.ts';
 import { processChecks } from './process-checks.ts';
+import { tierChecks } from './tier-checks.ts';
 
 /** Whether the policy's cgroups are there. */
 export const SCOPE_FINDING = 'cgroup-scope';
@@ -19,6 +20,7 @@ export function diagnose(facts: HostFacts, scopeProblem?: string): readonly Find
   return worstFirst([
     ...damonChecks(facts),
     ...placementChecks(facts),
+    ...tierChecks(facts),
     ...cxlChecks(facts),
     ...processChecks(facts),
     ...scopeFindings(scopeProblem),
@@ -40,10 +42,13 @@ function scopeFindings(problem: string | undefined): readonly Finding[] {
   ];
 }
 
-/** Sentences on what else moves memory while tierd works, for its log. Pure. */
+/** Of these the daemon's log has a sentence of its own. */
+const TOLD_ELSEWHERE: ReadonlySet<string> = new Set(['left-alone', 'odd-value']);
+
+/** Sentences on what works against tierd while it runs, for its log. Pure. */
 export function conflictsOf(facts: HostFacts): readonly string[] {
-  return placementChecks(facts)
-    .filter(({ severity }) => severity === 'warning')
+  return [...placementChecks(facts), ...tierChecks(facts)]
+    .filter(({ id, severity }) => severity === 'warning' && !TOLD_ELSEWHERE.has(id))
     .map(({ title, evidence, remedy }) => {
       const seen = evidence.map(({ file, value }) => `${file} is ${value}`).join(', ');
       return `${title} (${seen})${remedy === undefined ? '' : `: ${remedy}`}`;

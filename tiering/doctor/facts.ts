@@ -1,4 +1,5 @@
 import type { Topology } from '../../numa/topology.ts';
+import type { Evidence } from './finding.ts';
 import type { KnownDamon } from './known-damon.ts';
 
 /** What became of looking at a file: its trimmed text, that it is not there, or why it cannot be read. */
@@ -41,6 +42,18 @@ export interface DaxFact {
   readonly driver?: string;
 }
 
+/** A CXL memory device without a region, and what is known of whether its memory is in use all the same. */
+export interface UnusedCxlDevice {
+  readonly name: string;
+  /**
+   * `firmware`: firmware has set its decoders up, or made System RAM of a CXL window that no region has; `none`: neither is so;
+   * `unknown`: it cannot be seen.
+   */
+  readonly setUpBy: 'firmware' | 'none' | 'unknown';
+  /** What says so. */
+  readonly evidence: Evidence;
+}
+
 /** Memory of a node by whether the kernel may put what cannot move there. */
 export interface NodeZones {
   readonly nodeId: number;
@@ -61,7 +74,7 @@ export interface HostFacts extends KnownDamon {
   readonly topology: Topology | string;
   readonly zones: readonly NodeZones[];
   /** Memory devices on the CXL bus that no region uses. */
-  readonly unusedCxlDevices: readonly string[];
+  readonly unusedCxlDevices: readonly UnusedCxlDevice[];
   /** CXL regions that are not committed. */
   readonly uncommittedRegions: readonly string[];
   readonly daxDevices: readonly DaxFact[];

@@ -1,8 +1,11 @@
 import { basename } from 'node:path';
 import { inBatches } from '../../numa/batches.ts';
+import type { DiscoveryOptions } from '../../numa/composition.ts';
 import { readCxlRegions } from '../../numa/cxl.ts';
 import { discoverTopology } from '../../numa/discover.ts';
 import { parseList } from '../../numa/list-format.ts';
+import { readPageSize } from '../../numa/node-memory.ts';
+import { OptionalValues } from '../../numa/optional-values.ts';
 import type { SysFs } from '../../numa/sysfs.ts';
 import { isGone, SysFsError } from '../../numa/sysfs.ts';
 import type { Topology } from '../../numa/topology.ts';
@@ -11,8 +14,8 @@ import { DamonAdmin } from '../damon/admin.ts';
 import type { DaxFact, Fact, FactName, HostFacts, KdamondFact, Looker, NodeZones } from './facts.ts';
 import { FACT_FILES } from './facts.ts';
 import type { KnownDamon } from './known-damon.ts';
+import { unusedCxlDevices } from './unused-cxl.ts';
 
-const PAGE_BYTES = 4096;
 const CXL_DEVICES = '/sys/bus/cxl/devices';
 const DAX_DEVICES = '/sys/bus/dax/devices';
 
@@ -20,16 +23,22 @@ const DAX_DEVICES = '/sys/bus/dax/devices';
  * Looks at a host. Never fails for want of privileges: what cannot be seen is a fact of its own. Writes nothing.
  *
  * @param known of DAMON, which cannot be looked at without knowing who tierd is, or without writing
+ * @param discovery what the daemon knows of the machine beside what the kernel says
  */
-export async function gatherFacts(sysfs: SysFs, known: KnownDamon, looker: Looker): Promise<HostFacts> {
-  const regions = await orElse(readCxlRegions(sysfs), []);
-  const used = new Set(regions.flatMap(({ devices }) => devices.map(({ name }) => name)));
+export async function gatherFacts(
+  sysfs: SysFs,
+  known: KnownDamon,
+  looker: Looker,
+  discovery: DiscoveryOptions,
+): Promise<HostFacts> {
+  const regions = await readCxlRegions(sysfs, new OptionalValues());
   const names = await orElse(sysfs.list(CXL_DEVICES), []);
-  const [files, kdamonds, topology, zones, uncommittedRegions, dax, offline] = await Promise.all([
+  const [files, kdamonds, topology, zones, unused, uncommittedRegions, dax, offline] = await Promise.all([
     readFiles(sysfs),
     orElse(runningKdamonds(sysfs), undefined),
-    topologyOf(sysfs),
+    topologyOf(sysfs, discovery),
     orElse(zonesOf(sysfs), []),
+    orElse(unusedCxlDevices(sysfs, names, regions), []),
     uncommitted(sysfs, names),
     daxDevices(sysfs),
     orElse(offlineBlocks(sysfs), new Map()),
@@ -41,7 +50,7 @@ export async function gatherFacts(sysfs: SysFs, known: KnownDamon, looker: Looke
     kdamonds,
     topology,
     zones,
-    unusedCxlDevices: names.filter((name) => /^mem\d+$/.test(name) && !used.has(name)),
+    unusedCxlDevices: unused,
     uncommittedRegions,
     daxDevices: dax,
     offlineBlocks: offline,
@@ -99,17 +108,20 @@ async function runningKdamonds(sysfs: SysFs): Promise<readonly KdamondFact[]> {
   );
 }
 
-async function topologyOf(sysfs: SysFs): Promise<Topology | string> {
-  return discoverTopology(sysfs).catch((error: unknown) => (error instanceof Error ? error.message : String(error)));
+async function topologyOf(sysfs: SysFs, discovery: DiscoveryOptions): Promise<Topology | string> {
+  return discoverTopology(sysfs, discovery).catch((error: unknown) =>
+    error instanceof Error ? error.message : String(error),
+  );
 }
 
 async function zonesOf(sysfs: SysFs): Promise<readonly NodeZones[]> {
   const zones = parseZoneinfo(await sysfs.read('/proc/zoneinfo'), '/proc/zoneinfo');
+  const pageBytes = await readPageSize(sysfs);
   const nodeIds = [...new Set(zones.map(({ nodeId }) => nodeId))];
   const bytesOf = (nodeId: number, isMovable: boolean) =>
     zones
       .filter((zone) => zone.nodeId === nodeId && (zone.name === 'Movable') === isMovable)
-      .reduce((sum, { managedPages }) => sum + managedPages * PAGE_BYTES, 0);
+      .reduce((sum, { managedPages }) => sum + managedPages * pageBytes, 0);
   return nodeIds.map((nodeId) => ({
     nodeId,
     movableBytes: bytesOf(nodeId, true),

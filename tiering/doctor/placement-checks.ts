@@ -9,7 +9,6 @@ export function placementChecks({ files, topology, zones }: HostFacts): readonly
     kernelDemotion(files.demotionEnabled),
     zoneReclaim(files.zoneReclaimMode),
     ...hugePages(files),
-    ...tiers(topology),
     ...headroom(topology, zones.length > 0),
   ];
 }
@@ -86,40 +85,6 @@ function hugePages({ transparentHugePages: thp, hugePages: reserved }: HostFacts
     });
   }
   return findings;
-}
-
-function tiers(topology: HostFacts['topology']): readonly Finding[] {
-  const id = 'tiers';
-  if (typeof topology === 'string') {
-    return [{ id, severity: 'error', title: `The memory nodes cannot be made out: ${topology}`, evidence: [] }];
-  }
-  const evidence = [
-    { file: '/sys/devices/virtual/memory_tiering', value: `${topology.tiers.length} tier(s), ${topology.tierSource}` },
-  ];
-  if (topology.tiers.length < 2) {
-    return [
-      {
-        id,
-        severity: 'error',
-        title: `All memory is in one tier (${topology.nodes.length} node(s)): there is nothing to move between`,
-        evidence,
-        remedy: 'bring CXL memory online, or name the tiers in the configuration file: tiers: [[0], [1]]',
-      },
-    ];
-  }
-  const told = topology.nodes.filter(({ performance }) => performance !== undefined);
-  const ordered: Finding = { id, severity: 'ok', title: `${topology.tiers.length} memory tiers`, evidence };
-  if (told.length > 0 || topology.nodes.some(({ kind }) => kind === 'cxl')) return [ordered];
-  return [
-    ordered,
-    {
-      id: 'speeds',
-      severity: 'info',
-      title: 'Firmware tells no speeds of the memory nodes: distances decide which is faster',
-      evidence: [{ file: '/sys/devices/system/node/node*/access0', value: '(no figures)' }],
-      remedy: 'tierd probe (for a look), or POST /v1/probe (for the daemon to use)',
-    },
-  ];
 }
 
 /** A fast node that has less free than its high watermark takes no migrations. */

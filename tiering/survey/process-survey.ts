@@ -13,6 +13,8 @@ import type { ProcessPlacement, ProcessSurvey } from './survey.ts';
 import { byNeed, placement } from './survey.ts';
 
 export interface ProcessSurveyOptions {
+  /** The kernel's page size: what a process's resident pages are counted in. */
+  readonly pageBytes: number;
   readonly sysfs: SysFs;
   /** Undefined while no slow node has been watched and where frames cannot be told, so that what is hot is not known. */
   readonly slow: SlowFrames | undefined;
@@ -32,7 +34,7 @@ const MOST_PAGES_READ = 2 ** 20;
  * largest first, as long as the time suffices. Memory that several processes map counts with each of them. Throws SysFsError.
  */
 export async function surveyProcesses(options: ProcessSurveyOptions): Promise<ProcessSurvey> {
-  const { sysfs, nowMs, signal, budgetMs = BUDGET_MS } = options;
+  const { sysfs, pageBytes, nowMs, signal, budgetMs = BUDGET_MS } = options;
   const startMs = nowMs();
   const all = (await userProcesses(sysfs)).toSorted((a, b) => b.residentPages - a.residentPages);
   const processes: ProcessPlacement[] = [];
@@ -44,7 +46,7 @@ export async function surveyProcesses(options: ProcessSurveyOptions): Promise<Pr
     if (found !== 'unreadable') processes.push(found);
     else {
       unread.processes++;
-      unread.residentBytes += process.residentPages * PAGE_BYTES;
+      unread.residentBytes += process.residentPages * pageBytes;
     }
   }
   return { takenAtMs: nowMs(), processes: processes.sort(byNeed), unread };

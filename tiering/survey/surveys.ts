@@ -38,7 +38,7 @@ export class Surveys {
         const pageBytes = await readPageSize(sysfs);
         // Page maps are read as those of 4 KiB pages.
         const slow = pageBytes === PAGE_BYTES ? this.#slowFrames(pageBytes) : undefined;
-        return surveyProcesses({ sysfs, nowMs, slow, signal: this.#abort.signal });
+        return surveyProcesses({ sysfs, pageBytes, nowMs, slow, signal: this.#abort.signal });
       },
     });
     this.#cgroups = new Newest({

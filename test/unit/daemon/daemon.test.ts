@@ -11,6 +11,7 @@ import { runDaemon } from '../../../daemon/daemon.ts';
 import { watchForEnding } from '../../../daemon/ending.ts';
 import { NoTiersError } from '../../../tiering/errors.ts';
 import { FakeService } from '../api/fake-service.ts';
+import { machine } from '../tiering/machines.ts';
 
 /** An engine that tells what is asked of it. */
 class FakeRuntime extends FakeService {
@@ -128,7 +129,7 @@ test('a signal ends it while the engine still waits', async () => {
 
 test('an engine that cannot start ends it with the reason, and no socket stays', async () => {
   const { events, socket, ended } = daemon((runtime) => {
-    runtime.startFailure = new NoTiersError([0]);
+    runtime.startFailure = new NoTiersError(machine([{ nodeId: 0, tier: 0, totalMiB: 64 }]));
   });
   await expect(ended).rejects.toMatchObject({ code: 'TIERD_NO_TIERS' });
   expect(events).toEqual(['start', 'stop']);

@@ -92,12 +92,14 @@ describe('tierd doctor without a daemon that answers', () => {
   });
 });
 
-test('a daemon that answers knows best what DAMON can do, and what it may not do', async () => {
+test('a daemon that answers knows best which tiers it uses, what DAMON can do, and what it may not do', async () => {
   const { api, service } = harness();
   const told: readonly Finding[] = [
     { id: 'kernel', severity: 'ok', title: 'told', evidence: [] },
     { id: 'capabilities', severity: 'error', title: 'lacks', evidence: [] },
-    { id: 'tiers', severity: 'ok', title: 'of no matter', evidence: [] },
+    { id: 'tiers', severity: 'ok', title: 'as configured', evidence: [] },
+    { id: 'tier-order', severity: 'info', title: 'of the daemon alone', evidence: [] },
+    { id: 'thp', severity: 'info', title: 'of no matter', evidence: [] },
   ];
   service.diagnose = async () => told;
   const socket = join(stateDirectory, 'tierd.sock');
@@ -105,7 +107,9 @@ test('a daemon that answers knows best what DAMON can do, and what it may not do
   try {
     expect(await finding('kernel', socket)).toEqual(told[0]);
     expect(await finding('capabilities', socket)).toEqual(told[1]);
-    expect(await finding('tiers', socket)).not.toEqual(told[2]);
+    expect(await finding('tiers', socket)).toEqual(told[2]);
+    expect(await finding('tier-order', socket)).toEqual(told[3]);
+    expect(await finding('thp', socket)).not.toEqual(told[4]);
   } finally {
     await api.close();
   }

@@ -2,10 +2,12 @@ import { expect, test } from 'vitest';
 import { ConfigError, StateDirectoryError } from '../../../daemon/errors.ts';
 import { exitCodeOf } from '../../../daemon/exit-codes.ts';
 import { failureLines } from '../../../daemon/failure.ts';
+import { NumaUnavailableError } from '../../../numa/errors.ts';
 import { NoTiersError } from '../../../tiering/errors.ts';
+import { machine } from '../tiering/machines.ts';
 
 test('a foreseen error is one line with its code', () => {
-  const [line, ...rest] = failureLines(new NoTiersError([0]));
+  const [line, ...rest] = failureLines(new NoTiersError(machine([{ nodeId: 0, tier: 0, totalMiB: 64 }])));
   expect(line).toMatch(/^tierd: no memory tiers: .*npm run demo \[TIERD_NO_TIERS\]$/);
   expect(rest).toEqual([]);
 });
@@ -33,7 +35,8 @@ test('an unforeseen error shows where it was thrown', () => {
 
 test.each([
   [new ConfigError([]), 78],
-  [new NoTiersError([0]), 80],
+  [new NoTiersError(machine([{ nodeId: 0, tier: 0, totalMiB: 64 }])), 80],
+  [new NumaUnavailableError('/sys/devices/system/node', 'CONFIG_NUMA'), 82],
   [new Error('x'), 1],
   ['text', 1],
   [Object.assign(new Error(), { code: 'ENOENT' }), 1],

@@ -70,19 +70,21 @@ describe('memory without CPUs', () => {
     expect(tiersOf(await discoverTopology(tree.sysfs))).toEqual([[0], [1]]);
   });
 
-  test('is a slower tier where the kernel puts all nodes into one', async () => {
-    const tree = await buildTree({ nodes: [dram, slow], kernelTiers: { 4: '0-1' } });
-    const topology = await discoverTopology(tree.sysfs);
-    expect(topology.tierSource).toBe('derived');
-    expect(tiersOf(topology)).toEqual([[0], [1]]);
-  });
-
-  test('is a slower tier where the kernel has no tiers', async () => {
-    const tree = await buildTree({ nodes: [dram, slow] });
-    const topology = await discoverTopology(tree.sysfs);
-    expect(topology.tierSource).toBe('derived');
-    expect(tiersOf(topology)).toEqual([[0], [1]]);
-  });
+  test.each([undefined, { 4: '0-1' }])(
+    'is a slower tier where firmware says so (kernel tiers %j)',
+    async (kernelTiers) => {
+      const tree = await buildTree({
+        nodes: [
+          { ...dram, performance: { read_latency: '100' } },
+          { ...slow, performance: { read_latency: '250' } },
+        ],
+        ...(kernelTiers && { kernelTiers }),
+      });
+      const topology = await discoverTopology(tree.sysfs);
+      expect(topology.tierSource).toBe('derived');
+      expect(tiersOf(topology)).toEqual([[0], [1]]);
+    },
+  );
 
   test('the tiers are derived while the kernel does not list a node that has memory', async () => {
     const tree = await buildTree({ nodes: [dram, slow, { id: 2, blocks: [64] }], kernelTiers: { 4: '0', 22: '1' } });
@@ -94,9 +96,9 @@ describe('node ids', () => {
   test('may have gaps: distances belong to the online nodes in their order', async () => {
     const tree = await buildTree({
       nodes: [
-        { ...dram, distances: [10, 17, 28] },
-        { ...slow, id: 2, distances: [17, 10, 28] },
-        { id: 5, blocks: [64], distances: [28, 28, 10] },
+        { ...dram, distances: [10, 17, 28], performance: { read_latency: '100' } },
+        { ...slow, id: 2, distances: [17, 10, 28], performance: { read_latency: '250' } },
+        { id: 5, blocks: [64], distances: [28, 28, 10], performance: { read_latency: '300' } },
       ],
     });
     const topology = await discoverTopology(tree.sysfs);
@@ -114,8 +116,8 @@ describe('node ids', () => {
     const tree = await buildTree({
       nodes: [
         { id: 0, cpus: '0-1', distances: [10, 20, 30] },
-        { ...slow, distances: [20, 10, 40] },
-        { id: 2, blocks: [64], distances: [30, 40, 10] },
+        { ...slow, distances: [20, 10, 40], performance: { read_latency: '100' } },
+        { id: 2, blocks: [64], distances: [30, 40, 10], performance: { read_latency: '250' } },
       ],
     });
     const topology = await discoverTopology(tree.sysfs);
@@ -448,11 +450,7 @@ describe('contents nobody expects', () => {
     ['/sys/devices/system/node/node1/distance', 'near'],
     ['/sys/devices/system/node/node1/distance', '10'],
     ['/sys/devices/system/node/node1/meminfo', 'Node 1 MemTotal: lots'],
-    ['/sys/devices/system/node/node1/access0/initiators/read_latency', 'fast'],
     ['/sys/devices/system/memory/block_size_bytes', '128M'],
-    ['/sys/devices/virtual/memory_tiering/memory_tier4/nodelist', '0;1'],
-    ['/sys/bus/cxl/devices/region0/size', 'big'],
-    ['/proc/iomem', 'System RAM'],
     ['/proc/zoneinfo', 'no zones'],
   ])('%s with "%s" is refused with file and value', async (path, text) => {
     const tree = await buildTree({ nodes: [dram, slow] });

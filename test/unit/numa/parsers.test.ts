@@ -4,6 +4,7 @@ import { KernelFormatError } from '../../../numa/errors.ts';
 import { parseIomem } from '../../../numa/iomem.ts';
 import { formatList, parseList } from '../../../numa/list-format.ts';
 import { parseNodeMeminfo } from '../../../numa/meminfo.ts';
+import { OptionalValues } from '../../../numa/optional-values.ts';
 import { pageSizeFrom } from '../../../numa/page-size.ts';
 import { intersectRanges, mergeRanges, rangesBytes } from '../../../numa/ranges.ts';
 import { highWatermarks, parseZoneinfo, zoneSpans } from '../../../numa/zoneinfo.ts';
@@ -150,24 +151,28 @@ c0000000-feffffff : PCI Bus 0000:00
     190000000-1afffffff : dax0.0
       190000000-1afffffff : System RAM (kmem)
 `;
-    expect(parseIomem(text, '/proc/iomem')).toEqual({
+    expect(parseIomem(text, '/proc/iomem', new OptionalValues())).toEqual({
       systemRam: [
         { start: 0x1000, end: 0x9fc00 },
         { start: 0x100000, end: 0x40000000 },
         { start: 0x190000000, end: 0x1b0000000 },
       ],
       cxlWindows: [{ start: 0x190000000, end: 0x290000000 }],
+      driverRam: new Map([['kmem', [{ start: 0x190000000, end: 0x1b0000000 }]]]),
     });
   });
 
   test('hidden addresses are told apart from memory', () => {
-    expect(parseIomem('00000000-00000000 : System RAM\n00000000-00000000 : Reserved\n', '/f')).toBeUndefined();
+    expect(
+      parseIomem('00000000-00000000 : System RAM\n00000000-00000000 : Reserved\n', '/f', new OptionalValues()),
+    ).toBeUndefined();
   });
 
-  test('an odd line is refused', () => {
-    expect(() => parseIomem('00000000-0000000g : System RAM', '/proc/iomem')).toThrow(
-      'found "00000000-0000000g : System RAM"',
-    );
+  test('an odd line is left out, and told', () => {
+    const optional = new OptionalValues();
+    const text = '00000000-0000000g : System RAM\n00100000-3fffffff : System RAM\n';
+    expect(parseIomem(text, '/proc/iomem', optional)?.systemRam).toEqual([{ start: 0x100000, end: 0x40000000 }]);
+    expect(optional.warnings).toEqual([expect.stringContaining('found "00000000-0000000g : System RAM"')]);
   });
 });
 

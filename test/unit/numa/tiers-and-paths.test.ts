@@ -7,13 +7,13 @@ import { arrangeTiers } from '../../../numa/tiers.ts';
 
 type Node = TierCandidate & PathCandidate;
 
-/** Nodes of a distance matrix; the first `sockets` have CPUs. */
+/** Nodes of a distance matrix; the first `sockets` have CPUs, the others are CXL memory. */
 function nodesOf(matrix: readonly (readonly number[])[], sockets: number, latenciesNs: readonly number[] = []): Node[] {
   return matrix.map((row, nodeId) => {
     const readLatencyNs = latenciesNs[nodeId];
     return {
       nodeId,
-      kind: nodeId < sockets ? 'dram' : 'memory-only',
+      kind: nodeId < sockets ? 'dram' : 'cxl',
       distances: new Map(row.entries()),
       ...(readLatencyNs !== undefined && { performance: { source: 'hmat', readLatencyNs } }),
     };

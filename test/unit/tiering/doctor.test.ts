@@ -7,6 +7,7 @@ import { diagnosisText } from '../../../api/text/diagnosis-text.ts';
 import { HostSysFs } from '../../../numa/sysfs.ts';
 import type { ProbedFeatures } from '../../../tiering/damon/features.ts';
 import { conflictsOf, diagnose } from '../../../tiering/doctor/diagnose.ts';
+import type { UnusedCxlDevice } from '../../../tiering/doctor/facts.ts';
 import type { Finding } from '../../../tiering/doctor/finding.ts';
 import { worstFirst, worstOf } from '../../../tiering/doctor/finding.ts';
 import { gatherFacts } from '../../../tiering/doctor/gather.ts';
@@ -93,6 +94,11 @@ function facts(files: Partial<Record<FileName, string | undefined>> = {}, others
   };
 }
 
+const withoutRegion = (name: string, setUpBy: UnusedCxlDevice['setUpBy'] = 'none'): UnusedCxlDevice => ({
+  name,
+  setUpBy,
+  evidence: { file: '/proc/iomem', value: '0 bytes' },
+});
 const found = (findings: readonly Finding[], id: string) => findings.find((finding) => finding.id === id);
 const bad = (findings: readonly Finding[]) =>
   findings.filter(({ severity }) => severity === 'warning' || severity === 'error');
@@ -142,7 +148,13 @@ test.each<[string, Facts, string, string, string]>([
     'tiers: [[0], [1]]',
   ],
   ['odd files of the nodes', facts({}, { topology: 'meminfo is odd' }), 'tiers', 'error', ''],
-  ['an unused CXL device', facts({}, { unusedCxlDevices: ['mem0'] }), 'cxl-no-region', 'warning', 'cxl create-region'],
+  [
+    'an unused CXL device',
+    facts({}, { unusedCxlDevices: [withoutRegion('mem0')] }),
+    'cxl-no-region',
+    'warning',
+    'cxl create-region',
+  ],
   [
     'a region not committed',
     facts({}, { uncommittedRegions: ['region0'] }),
@@ -270,14 +282,14 @@ test('what works against tierd while it runs is told in its log', () => {
 
 describe('recorded hosts', () => {
   test('6.12 with a CXL expander: DAMON, two tiers', async () => {
-    const findings = diagnose(await gatherFacts(recorded('6.12-cxl'), nothingKnown, 'command'));
+    const findings = diagnose(await gatherFacts(recorded('6.12-cxl'), nothingKnown, 'command', {}));
     expect(found(findings, 'tiers')).toMatchObject({ severity: 'ok' });
     expect(found(findings, 'cxl-no-region')).toBeUndefined();
     expect(found(findings, 'offline-blocks')).toBeUndefined();
   });
 
   test('6.1 without DAMON', async () => {
-    const findings = diagnose(await gatherFacts(recorded('6.1-numa2'), nothingKnown, 'command'));
+    const findings = diagnose(await gatherFacts(recorded('6.1-numa2'), nothingKnown, 'command', {}));
     expect(found(findings, 'damon')).toMatchObject({ severity: 'error' });
   });
 });
@@ -316,9 +328,9 @@ describe('a host with CXL memory that is not used', () => {
     await mkdir(join(root, '/sys/bus/dax/drivers/device_dax'), { recursive: true });
     await mkdir(join(root, '/sys/bus/dax/devices/dax0.0'), { recursive: true });
     await symlink('../../drivers/device_dax', join(root, '/sys/bus/dax/devices/dax0.0/driver'));
-    const seen = await gatherFacts(new HostSysFs(root), nothingKnown, 'command');
+    const seen = await gatherFacts(new HostSysFs(root), nothingKnown, 'command', {});
     expect(seen).toMatchObject({
-      unusedCxlDevices: ['mem0'],
+      unusedCxlDevices: [{ name: 'mem0', setUpBy: 'unknown' }],
       uncommittedRegions: ['region0'],
       daxDevices: [{ name: 'dax0.0', driver: 'device_dax' }],
       offlineBlocks: new Map([[0, [7]]]),
@@ -329,7 +341,10 @@ describe('a host with CXL memory that is not used', () => {
 
 test('the text is no wider than a terminal, and ends with a count', () => {
   const findings = diagnose(
-    facts({ numaBalancing: '2', ownStatus: 'CapEff:\t0' }, { unusedCxlDevices: ['mem0', 'mem1'] }),
+    facts(
+      { numaBalancing: '2', ownStatus: 'CapEff:\t0' },
+      { unusedCxlDevices: [withoutRegion('mem0'), withoutRegion('mem1')] },
+    ),
   );
   const text = diagnosisText({ worst: worstOf(findings), findings });
   expect(Math.max(...text.split('\n').map((line) => line.length))).toBeLessThanOrEqual(100);

@@ -84,6 +84,23 @@ test('nodes are measured when nothing else makes tiers of them, and once is enou
   expect(log).toEqual(['nothing tells which of 2 memory nodes is slower: measuring them, some 2 s each']);
 });
 
+test('a node without CPUs is measured once when nothing tells where it belongs; a GPU is not', async () => {
+  const { sysfs } = await buildTree({
+    nodes: [
+      { id: 0, cpus: '0-1', blocks: [0, 1, 2, 3] },
+      { id: 1, blocks: [8, 9, 10, 11] },
+      { id: 2, blocks: [16, 17, 18, 19] },
+    ],
+    iomem: '0-5fffffff : System RAM\n80000000-9fffffff : System RAM (NVIDIA)',
+  });
+  const { probing: probe, saved } = probing(sysfs);
+  const discover = () => discoverTopology(sysfs, { measured: probe.measured });
+  for (const _ of ['first', 'second']) {
+    expect((await probe.discover(discover, never)).tiers.map(({ nodeIds }) => nodeIds)).toEqual([[0], [1]]);
+  }
+  expect(saved.map((probes) => probes.map(({ nodeId }) => nodeId))).toEqual([[0, 1]]);
+});
+
 test('nodes that are equally fast are measured once too, and have no tiers', async () => {
   const { sysfs } = await buildTree(MACHINE);
   const figures = { readLatencyNs: 100, readBandwidthMiBps: 9000, writeBandwidthMiBps: 8000 };

@@ -42,6 +42,7 @@ describe.runIf(seesFrames)('a survey of this machine', () => {
     const snapshot = { nodeId: 0, takenAtMs: 0, maxNrAccesses: 10, aggregationIntervalMs: 500, regions: [all] };
     const { processes } = await surveyProcesses({
       sysfs,
+      pageBytes: PAGE,
       slow: new SlowFrames(topology, [snapshot], DEFAULT_POLICY, PAGE),
       nowMs: () => performance.now(),
       signal: new AbortController().signal,

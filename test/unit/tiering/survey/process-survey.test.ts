@@ -38,7 +38,7 @@ const survey = (
   sysfs: HostSysFs,
   slow: SlowFrames | undefined,
   more: { readonly budgetMs?: number; readonly signal?: AbortSignal } = {},
-) => surveyProcesses({ sysfs, slow, nowMs: () => 50, signal: new AbortController().signal, ...more });
+) => surveyProcesses({ sysfs, slow, pageBytes: 4096, nowMs: () => 50, signal: new AbortController().signal, ...more });
 
 describe('a survey of processes', () => {
   test('says what lies where, and what of it is hot on slow nodes, the neediest first', async () => {
@@ -127,13 +127,14 @@ describe('a survey of processes', () => {
     const readings = [0, 0, 5, 5];
     const { processes, unread } = await surveyProcesses({
       sysfs: tree.sysfs,
+      pageBytes: 16_384,
       slow: HALF_HOT,
       signal: new AbortController().signal,
       nowMs: () => readings.shift() ?? 5,
       budgetMs: 5,
     });
     expect(processes.map(({ name }) => name)).toEqual(['large']);
-    expect(unread).toEqual({ processes: 1, residentBytes: 3 * PAGE });
+    expect(unread).toEqual({ processes: 1, residentBytes: 3 * 16_384 });
   });
 
   test('ends soon when it is told to', async () => {
