@@ -16,7 +16,8 @@ export interface Area extends PageSpan {
 const KERNEL_AREAS = new Set(['[vdso]', '[vsyscall]', '[uprobes]', '[sigpage]', '[vectors]']);
 /** Below /dev, but memory like any other. */
 const MEMORY_IN_DEV = ['/dev/shm/', '/dev/zero', '/dev/hugepages/', '/dev/hugepages-'];
-const LINE = /^([0-9a-f]+)-([0-9a-f]+) (....) ([0-9a-f]+) ([0-9a-f]+:[0-9a-f]+) (\d+) *(.*)$/;
+/** A name may hold any character but a line feed, which the kernel escapes: carriage returns and U+2028 too, hence the flag. */
+const LINE = /^([0-9a-f]+)-([0-9a-f]+) (....) ([0-9a-f]+) ([0-9a-f]+:[0-9a-f]+) (\d+) *(.*)$/s;
 
 /**
  * The areas of /proc/PID/maps (proc_pid_maps(5)) whose pages may move, in order of address, neighbours that map the same

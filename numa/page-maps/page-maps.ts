@@ -10,7 +10,7 @@ import type { Candidate, RankedProcess } from './order.ts';
 import { rankByYield } from './order.ts';
 import { ProcessReader } from './process-reader.ts';
 import type { UserProcess } from './processes.ts';
-import { isExited, userProcesses } from './processes.ts';
+import { isExited, isOfOneProcess, userProcesses } from './processes.ts';
 
 export type { PageRun } from './extent-store.ts';
 
@@ -39,9 +39,9 @@ export interface RefreshOptions {
 
 /**
  * Why a process is not up to date: `exited` or runs another program now, `denied` to us, no time left (`budget`), no memory left
- * (`memory`).
+ * (`memory`), its files cannot be read or hold what this program does not understand (`unreadable`).
  */
-export type SkipReason = 'exited' | 'denied' | 'budget' | 'memory';
+export type SkipReason = 'exited' | 'denied' | 'budget' | 'memory' | 'unreadable';
 
 export interface RefreshReport {
   /** Processes read to the end. */
@@ -151,9 +151,10 @@ export class PageMaps {
         isComplete: false,
       });
     }
-    const processes = (await userProcesses(this.#sysfs, options.pids)).filter(
-      ({ pid }) => options.pids !== undefined || pid !== process.pid,
-    );
+    const unreadable: { pid: number; reason: SkipReason }[] = [];
+    const processes = (
+      await userProcesses(this.#sysfs, options.pids, (pid) => unreadable.push({ pid, reason: 'unreadable' }))
+    ).filter(({ pid }) => options.pids !== undefined || pid !== process.pid);
     this.#forgetExited(processes, options);
     const stale = new Map(
       processes.filter(({ pid }) => !this.#isFresh(pid, options)).map((process) => [process.pid, process]),
@@ -179,7 +180,7 @@ export class PageMaps {
       scannedBefore,
       processesRead: reread + stale.size - skipped.length,
       processesFresh: processes.length - stale.size,
-      skipped,
+      skipped: [...skipped, ...unreadable],
       isComplete: !skipped.some(({ reason }) => reason === 'budget'),
     });
   }
@@ -217,7 +218,7 @@ export class PageMaps {
 
   /** Undefined when the process is up to date now. */
   async #readProcess(
-    { pid, startTime, residentPages }: UserProcess,
+    { pid, startTime, residentPages }: Omit<UserProcess, 'program'>,
     { expectedYield }: RankedProcess,
     ranking: readonly RankedProcess[],
     { nowMs, maxAgeMs, pause }: RefreshOptions,
@@ -256,6 +257,7 @@ export class PageMaps {
       this.#forget(pid);
       if (isExited(error)) return 'exited';
       if (error instanceof SysFsError && (error.errno === 'EACCES' || error.errno === 'EPERM')) return 'denied';
+      if (isOfOneProcess(error)) return 'unreadable';
       throw error;
     }
   }

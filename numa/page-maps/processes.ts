@@ -11,6 +11,8 @@ export interface UserProcess {
   /** In clock ticks since boot: with the pid it names a process for good. */
   readonly startTime: number;
   readonly residentPages: number;
+  /** Where its code and its stack lie: another program, begun by execve(2), has its own. */
+  readonly program: string;
 }
 
 /** The event loop is never held for longer. */
@@ -34,7 +36,8 @@ export function parseStat(text: string, path: string): UserProcess | undefined {
     throw new KernelFormatError(path, text, '"pid (name) state ..." with 24 fields or more');
   }
   if ((flags & PF_KTHREAD) !== 0 || residentPages <= 0) return undefined;
-  return { pid, startTime, residentPages };
+  // start_code, end_code, start_stack. Not where the arguments lie, which prctl(2) changes to set a title.
+  return { pid, startTime, residentPages, program: fields.slice(26 - 3, 28 - 3 + 1).join(' ') };
 }
 
 /** True for the errors that mean that the process is no more (proc(5)): ESRCH is what its open files say. */
@@ -53,8 +56,20 @@ export function userProcess(sysfs: SysFs, pid: number): UserProcess | undefined 
   }
 }
 
-/** Those of the pids (by default of all) that have memory. Throws SysFsError. */
-export async function userProcesses(sysfs: SysFs, pids?: ReadonlySet<number>): Promise<readonly UserProcess[]> {
+/** False for an error that is the program's own. True: this one process cannot be read or understood; others can. */
+export function isOfOneProcess(error: unknown): boolean {
+  return error instanceof SysFsError || error instanceof KernelFormatError;
+}
+
+/**
+ * Those of the pids (by default of all) that have memory. One that cannot be read or understood is left out and told to `onUnreadable`.
+ * Throws SysFsError when /proc cannot be listed.
+ */
+export async function userProcesses(
+  sysfs: SysFs,
+  pids?: ReadonlySet<number>,
+  onUnreadable: (pid: number, error: unknown) => void = () => undefined,
+): Promise<readonly UserProcess[]> {
   const candidates =
     pids === undefined
       ? (await sysfs.directories('/proc')).filter((name) => /^\d+$/.test(name)).map(Number)
@@ -62,8 +77,13 @@ export async function userProcesses(sysfs: SysFs, pids?: ReadonlySet<number>): P
   const processes: UserProcess[] = [];
   let sliceMs = performance.now();
   for (const pid of candidates) {
-    const process = userProcess(sysfs, pid);
-    if (process !== undefined) processes.push(process);
+    try {
+      const process = userProcess(sysfs, pid);
+      if (process !== undefined) processes.push(process);
+    } catch (error) {
+      if (!isOfOneProcess(error)) throw error;
+      onUnreadable(pid, error);
+    }
     if (performance.now() - sliceMs < SLICE_MS) continue;
     await setImmediate();
     sliceMs = performance.now();

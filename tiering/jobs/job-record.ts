@@ -1,4 +1,4 @@
-import { failureReason } from './failure-reason.ts';
+import { failureReason, processFailureReason } from './failure-reason.ts';
 import type { MigrationFailure, MigrationJob, MigrationOrder, MigrationState } from './migration-job.ts';
 
 /** How a run came to its end. */
@@ -28,8 +28,10 @@ export class JobRecord {
   #totalBytes = 0;
   #movedBytes = 0;
   #failedBytes = 0;
-  /** Bytes by errno name. */
-  readonly #failures = new Map<string, number>();
+  #processesFailed = 0;
+  #refusal = '';
+  /** By reason. */
+  readonly #failures = new Map<string, MigrationFailure>();
 
   constructor(id: number, order: MigrationOrder, created: Moment) {
     this.id = id;
@@ -53,6 +55,15 @@ export class JobRecord {
     return this.#gone;
   }
 
+  get processesFailed(): number {
+    return this.#processesFailed;
+  }
+
+  /** Of the first process that was refused: which, and why. */
+  get refusal(): string {
+    return this.#refusal;
+  }
+
   get movedBytes(): number {
     return this.#movedBytes;
   }
@@ -71,9 +82,7 @@ export class JobRecord {
   }
 
   get failures(): readonly MigrationFailure[] {
-    return [...this.#failures]
-      .map(([errno, bytes]) => ({ reason: failureReason(errno, this.order.to), errno, bytes }))
-      .sort((a, b) => b.bytes - a.bytes);
+    return [...this.#failures.values()].sort((a, b) => b.bytes - a.bytes);
   }
 
   start(at: Moment): void {
@@ -112,8 +121,26 @@ export class JobRecord {
 
   failed(errno: string, bytes: number): void {
     if (bytes <= 0) return;
+    this.#fail(failureReason(errno, this.order.to), errno, bytes);
+  }
+
+  /** The kernel refused a whole process, of which so many bytes were not dealt with. */
+  processFailed(pid: number, errno: string, bytes: number): void {
+    const reason = processFailureReason(errno, this.order.to);
+    this.#processesFailed++;
+    if (this.#refusal === '') this.#refusal = `process ${pid}: ${reason} (${errno})`;
+    this.#fail(reason, errno, Math.max(0, bytes));
+  }
+
+  /** Another program runs in the process now; so many bytes went with the one before. */
+  programReplaced(bytes: number): void {
+    if (bytes > 0) this.#fail('process runs another program now', 'ESRCH', bytes);
+  }
+
+  #fail(reason: string, errno: string, bytes: number): void {
     this.#failedBytes += bytes;
-    this.#failures.set(errno, (this.#failures.get(errno) ?? 0) + bytes);
+    const key = `${errno} ${reason}`;
+    this.#failures.set(key, { reason, errno, bytes: (this.#failures.get(key)?.bytes ?? 0) + bytes });
   }
 
   /** The job as it stands. */

@@ -2,7 +2,7 @@ import type { UserProcess } from '../../numa/page-maps/processes.ts';
 import type { JobRecord, MigrationEnd } from './job-record.ts';
 import { readProcessMemory } from './process-memory.ts';
 import type { MigrationEffects, PartEnd } from './process-mover.ts';
-import { ProcessMover } from './process-mover.ts';
+import { ProcessMover, refusalOfProcess } from './process-mover.ts';
 import { targetProcesses } from './target-processes.ts';
 
 /** How often the target's processes are listed: a cgroup that forks without end must not keep a migration from ending. */
@@ -10,7 +10,8 @@ const MAX_ROUNDS = 3;
 
 /**
  * Runs a migration from beginning to end: every process of the target, those that came meanwhile, and once more what was busy.
- * Processes that exit are no errors. Throws SysFsError, KernelFormatError, SyscallError when the kernel refuses as a whole.
+ * Processes that exit are no errors; those that the kernel refuses are told, and the others move. Throws SysFsError when the processes
+ * cannot be listed, SyscallError when the kernel refuses the order as a whole.
  *
  * @param only of an order with a pid: the process that had it when the order was given, since another one may have it by now
  */
@@ -48,12 +49,20 @@ async function findNewcomers(
   const newcomers = new Map<UserProcess, number>();
   for (const process of await targetProcesses(sysfs, record.order.target)) {
     if (signal.aborted) break;
-    const key = `${process.pid} ${process.startTime}`;
+    // What a process runs after execve(2) has other memory.
+    const key = `${process.pid} ${process.startTime} ${process.program}`;
     if (seen.has(key) || (only !== undefined && only.startTime !== process.startTime)) continue;
     seen.add(key);
-    const { bytes } = await readProcessMemory(sysfs, process.pid, from);
-    record.processSeen(bytes);
-    newcomers.set(process, bytes);
+    try {
+      const { bytes } = await readProcessMemory(sysfs, process.pid, from);
+      record.processSeen(bytes);
+      newcomers.set(process, bytes);
+    } catch (error) {
+      const errno = refusalOfProcess(error);
+      if (errno === undefined) throw error;
+      record.processSeen(0);
+      record.processFailed(process.pid, errno, 0);
+    }
   }
   return newcomers;
 }
@@ -64,6 +73,11 @@ function endOf(record: JobRecord, end: PartEnd): MigrationEnd {
     record.failed('ENOMEM', record.totalBytes - record.handledBytes);
     const { to } = record.order;
     return { state: 'failed', message: `no room on node ${to}: its free memory is down to its high watermark` };
+  }
+  const { processesFailed, processesSeen, refusal } = record;
+  if (processesFailed > 0) {
+    const message = `${processesFailed} of ${processesSeen} processes did not move: ${refusal}`;
+    return { state: processesFailed >= processesSeen ? 'failed' : 'done', message };
   }
   const message = doneMessage(record);
   return { state: 'done', ...(message !== undefined && { message }) };

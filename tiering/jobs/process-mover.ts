@@ -1,9 +1,11 @@
+import { KernelFormatError } from '../../numa/errors.ts';
 import type { UserProcess } from '../../numa/page-maps/processes.ts';
 import { userProcess } from '../../numa/page-maps/processes.ts';
 import { SyscallError } from '../../numa/syscalls/errors.ts';
 import type { MovePages } from '../../numa/syscalls/move-pages.ts';
 import { tryMove } from '../../numa/syscalls/try-move.ts';
 import type { SysFs } from '../../numa/sysfs.ts';
+import { SysFsError } from '../../numa/sysfs.ts';
 import { batchOutcome, pagesOn } from './batch-outcome.ts';
 import type { JobClock } from './job-clock.ts';
 import type { JobRecord } from './job-record.ts';
@@ -20,8 +22,8 @@ export interface MigrationEffects {
   readonly clock: JobClock;
 }
 
-/** How a process's part ended. `stopped`: the migration was cancelled; `full`: the node to go to takes no more. */
-export type PartEnd = 'finished' | 'exited' | 'stopped' | 'full';
+/** How a process's part ended. `refused`: nothing more of this process can move; `stopped`: the migration was cancelled; `full`: the node to go to takes no more. */
+export type PartEnd = 'finished' | 'exited' | 'refused' | 'stopped' | 'full';
 
 /** Pages asked for in one call. */
 const SCAN_PAGES = 4096;
@@ -59,17 +61,17 @@ export class ProcessMover {
 
   /** Moves what a process has on the nodes to leave, `expectedBytes` when it was seen first. Busy pages are kept for retry(). */
   async move(process: UserProcess, expectedBytes: number): Promise<PartEnd> {
-    const { runs } = await readProcessMemory(this.#effects.sysfs, process.pid, this.#from);
     const busy: PageRun[] = [];
-    const end = await this.#moveRuns(process, runs, expectedBytes, busy);
-    if (end !== 'exited' && busy.length > 0) this.#busy.push({ process, runs: busy });
+    const read = async () => (await readProcessMemory(this.#effects.sysfs, process.pid, this.#from)).runs;
+    const end = await this.#moveRuns(process, read, expectedBytes, busy);
+    if (end !== 'exited' && end !== 'refused' && busy.length > 0) this.#busy.push({ process, runs: busy });
     return end;
   }
 
   /** Tries once more what was busy; what still is counts as failed. */
   async retry(): Promise<PartEnd> {
     for (const { process, runs } of this.#busy) {
-      const end = await this.#moveRuns(process, runs, runBytes(runs), undefined);
+      const end = await this.#moveRuns(process, async () => runs, runBytes(runs), undefined);
       if (end === 'stopped' || end === 'full') return end;
     }
     return 'finished';
@@ -78,36 +80,45 @@ export class ProcessMover {
   /** @param busy takes what may move later; undefined: now is the last time */
   async #moveRuns(
     process: UserProcess,
-    runs: readonly PageRun[],
+    readRuns: () => Promise<readonly PageRun[]>,
     expectedBytes: number,
     busy: PageRun[] | undefined,
   ): Promise<PartEnd> {
     const handledBefore = this.#record.handledBytes;
     try {
+      const runs = await readRuns();
       for (const batch of pageBatches(runs, SCAN_PAGES)) {
         if (this.#signal.aborted) return 'stopped';
         const end = this.#isAlive(process) ? await this.#moveBatch(process.pid, batch, busy) : 'exited';
-        if (end === 'exited') return this.#exited(expectedBytes, handledBefore);
+        if (end === 'exited') return this.#exited(process, expectedBytes, handledBefore);
         if (end !== 'finished') return end;
       }
-      // A process that was gone before its memory could be read has none.
-      return runs.length > 0 || this.#isAlive(process) ? 'finished' : this.#exited(expectedBytes, handledBefore);
+      // Gone, or another program, before all was looked at: its pages were no longer there to be found.
+      const isAllDone = runs.length > 0 && this.#record.handledBytes - handledBefore >= expectedBytes;
+      return isAllDone || this.#isAlive(process) ? 'finished' : this.#exited(process, expectedBytes, handledBefore);
     } catch (error) {
-      if (this.#exitExplains(error, process)) return this.#exited(expectedBytes, handledBefore);
-      throw error;
+      if (this.#exitExplains(error, process)) return this.#exited(process, expectedBytes, handledBefore);
+      const errno = refusalOfProcess(error);
+      if (errno === undefined) throw error;
+      this.#record.processFailed(process.pid, errno, expectedBytes - (this.#record.handledBytes - handledBefore));
+      return 'refused';
     }
   }
 
   /** What was not dealt with yet went with the process. */
-  #exited(expectedBytes: number, handledBefore: number): PartEnd {
+  #exited(process: UserProcess, expectedBytes: number, handledBefore: number): PartEnd {
+    const leftBytes = expectedBytes - (this.#record.handledBytes - handledBefore);
     this.#record.processGone();
-    this.#record.failed('ESRCH', expectedBytes - (this.#record.handledBytes - handledBefore));
+    if (userProcess(this.#effects.sysfs, process.pid)?.startTime === process.startTime) {
+      this.#record.programReplaced(leftBytes);
+    } else this.#record.failed('ESRCH', leftBytes);
     return 'exited';
   }
 
-  /** False once it has exited, even if another process has its pid. */
-  #isAlive({ pid, startTime }: UserProcess): boolean {
-    return userProcess(this.#effects.sysfs, pid)?.startTime === startTime;
+  /** False once it has exited, even if another process has its pid, and once it runs another program. */
+  #isAlive({ pid, startTime, program }: UserProcess): boolean {
+    const now = userProcess(this.#effects.sysfs, pid);
+    return now?.startTime === startTime && now.program === program;
   }
 
   /** ESRCH, or EINVAL of a process that has given its memory back and waits for its parent. */
@@ -182,6 +193,14 @@ export class ProcessMover {
     }
     for (const errno of errnos) if (!isKept || !mayMoveLater(errno)) this.#record.failed(errno, left.pageBytes);
   }
+}
+
+/** The errno name of an error that concerns one process: others may move. Undefined for those that concern the order, such as ENODEV. */
+export function refusalOfProcess(error: unknown): string | undefined {
+  if (error instanceof SyscallError)
+    return ['EACCES', 'EPERM', 'EINVAL'].includes(error.errno) ? error.errno : undefined;
+  if (error instanceof SysFsError) return error.errno;
+  return error instanceof KernelFormatError ? 'EBADMSG' : undefined;
 }
 
 function firstPages({ pages, pageBytes }: PageBatch, count: number): PageBatch {

@@ -9,11 +9,19 @@ export function describe({ migration, result }: Part, cutBy: string | undefined)
   return [`${direction} node ${fromNodeId} -> ${toNodeId}: ${moved}`, ...findings(result), ...ending].join('; ');
 }
 
+/** Of processes that were left out. */
+const PIDS_SHOWN = 5;
+
 function findings({ maps, lookMs, turnedHotBytes }: MigrationResult): readonly string[] {
   const found: string[] = [];
   if (maps !== undefined) {
     const ms = Math.round(maps.elapsedMs);
+    const unreadable = maps.skipped.filter(({ reason }) => reason === 'unreadable').map(({ pid }) => pid);
     found.push(`maps: ${maps.processesRead} processes, ${maps.pagesScanned} pages in ${ms} ms`);
+    if (unreadable.length > 0) {
+      const shown = unreadable.slice(0, PIDS_SHOWN).join(', ');
+      found.push(`${unreadable.length} processes could not be read or understood (such as ${shown})`);
+    }
   }
   if (lookMs !== undefined) found.push(`looked for ${Math.round(lookMs)} ms`);
   if (turnedHotBytes !== undefined) found.push(`${mib(turnedHotBytes)} MiB turned hot and stayed`);

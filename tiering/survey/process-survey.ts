@@ -2,9 +2,8 @@ import { PageFile, READ_PAGES } from '../../numa/page-maps/page-files.ts';
 import { samplePages } from '../../numa/page-maps/page-sample.ts';
 import { decodeRuns, RunBuffer } from '../../numa/page-maps/pagemap-runs.ts';
 import type { UserProcess } from '../../numa/page-maps/processes.ts';
-import { isExited, userProcesses } from '../../numa/page-maps/processes.ts';
+import { isExited, isOfOneProcess, userProcesses } from '../../numa/page-maps/processes.ts';
 import type { SysFs } from '../../numa/sysfs.ts';
-import { SysFsError } from '../../numa/sysfs.ts';
 import type { PageRun } from '../jobs/page-batches.ts';
 import { PAGE_BYTES } from '../jobs/page-batches.ts';
 import { readProcessMemory } from '../jobs/process-memory.ts';
@@ -36,9 +35,12 @@ const MOST_PAGES_READ = 2 ** 20;
 export async function surveyProcesses(options: ProcessSurveyOptions): Promise<ProcessSurvey> {
   const { sysfs, pageBytes, nowMs, signal, budgetMs = BUDGET_MS } = options;
   const startMs = nowMs();
-  const all = (await userProcesses(sysfs)).toSorted((a, b) => b.residentPages - a.residentPages);
-  const processes: ProcessPlacement[] = [];
   const unread = { processes: 0, residentBytes: 0 };
+  const found = await userProcesses(sysfs, undefined, () => {
+    unread.processes++;
+  });
+  const all = found.toSorted((a, b) => b.residentPages - a.residentPages);
+  const processes: ProcessPlacement[] = [];
   for (const process of all) {
     const inTime = nowMs() - startMs < budgetMs && !signal.aborted;
     const found = inTime ? await placementOf(process, options) : 'unreadable';
@@ -63,13 +65,17 @@ async function placementOf(
       sysfs.readIfPresent(`/proc/${pid}/cgroup`),
     ]);
     if (name === undefined) return 'gone';
-    const cgroup = /^0::(.*)$/m.exec(cgroups ?? '')?.[1];
+    // A cgroup's name may hold carriage returns and U+2028, which end a line for a regular expression.
+    const cgroup = cgroups
+      ?.split('\n')
+      .find((line) => line.startsWith('0::'))
+      ?.slice('0::'.length);
     const hotByNode = slow && (await hotBytesByNode(pid, runs, bytesByNode, slow, sysfs));
     return { pid, name, ...(cgroup !== undefined && { cgroup }), ...placement(bytesByNode, hotByNode) };
   } catch (error) {
     if (isExited(error)) return 'gone';
     // Such as another user's, without CAP_SYS_PTRACE.
-    if (error instanceof SysFsError) return 'unreadable';
+    if (isOfOneProcess(error)) return 'unreadable';
     throw error;
   }
 }

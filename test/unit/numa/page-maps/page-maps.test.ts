@@ -32,6 +32,31 @@ class Maps {
 }
 
 describe('page maps', () => {
+  test('read file names with any character that the kernel prints', async () => {
+    const tree = await makeEmptyTree();
+    const names = ['/a\rb', '/a\u2028b', '/a\u2029b', '/a\u0085b'];
+    for (const [i, name] of names.entries()) {
+      await writeProcess(tree, 10 + i, [{ startPage: 100, frames: frames(5000 + 100 * i, 20), name }]);
+    }
+    const maps = new Maps(tree);
+    expect(await maps.refresh(0)).toMatchObject({ processesRead: 4, skipped: [] });
+    expect(maps.find()).toHaveLength(4);
+  });
+
+  test.each(['maps', 'stat'])(
+    'leave out a process whose %s holds nonsense, say so, and read the others',
+    async (file) => {
+      const tree = await makeEmptyTree();
+      for (let pid = 10; pid < 20; pid++) {
+        await writeProcess(tree, pid, [{ startPage: 100, frames: frames(100 * pid, 20) }]);
+      }
+      await tree.write(`/proc/10/${file}`, 'nonsense\n');
+      const maps = new Maps(tree);
+      expect(await maps.refresh(0)).toMatchObject({ processesRead: 9, skipped: [{ pid: 10, reason: 'unreadable' }] });
+      expect(maps.find()).toHaveLength(9);
+    },
+  );
+
   test('tell which pages of which process lie in a physical range', async () => {
     const tree = await makeEmptyTree();
     await writeProcess(tree, 10, [

@@ -8,7 +8,7 @@ const stat = (name: string, flags: number, startTime: number, residentPages: num
 
 describe('/proc/PID/stat', () => {
   test('gives when a process started and its resident pages, whatever its name', () => {
-    const expected = { pid: 42, startTime: 777, residentPages: 300 };
+    const expected = { pid: 42, startTime: 777, residentPages: 300, program: '1 1' };
     expect(parseStat(stat('a) R (b', 4194560, 777, 300), '/f')).toEqual(expected);
   });
 
@@ -27,7 +27,7 @@ test('processes are those with memory; one that is gone is none', async () => {
   await tree.write('/proc/42/stat', stat('x', 0, 5, 10));
   await tree.write('/proc/43/stat', stat('kworker', 0x208040, 5, 0).replace('42', '43'));
   await tree.write('/proc/meminfo/x', '');
-  expect(await userProcesses(tree.sysfs)).toEqual([{ pid: 42, startTime: 5, residentPages: 10 }]);
+  expect(await userProcesses(tree.sysfs)).toEqual([{ pid: 42, startTime: 5, residentPages: 10, program: '1 1' }]);
   expect(await userProcesses(tree.sysfs, new Set([43, 44]))).toEqual([]);
   expect(userProcess(tree.sysfs, 44)).toBeUndefined();
 });

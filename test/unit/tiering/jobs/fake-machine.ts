@@ -33,6 +33,14 @@ export class FakeProcess {
   /** Pages that the kernel refuses with EACCES. */
   readonly shared = new Set<number>();
   startTime = 4711;
+  /** start_code of its program. */
+  codeStart = 4096;
+  /** Its cpuset forbids every node to go to. */
+  isConfined = false;
+  /** End of each line of maps: what is mapped. */
+  name = '';
+  /** Instead of its numa_maps. */
+  oddNumaMaps: string | undefined;
   cgroup = '/';
   /** Still in the process table, but without memory. */
   isZombie = false;
@@ -67,11 +75,15 @@ export class FakeProcess {
 
   maps(): string {
     return this.areas
-      .map(({ startPage, pages }) => `${address(startPage)}-${address(startPage + pages)} rw-p 00000000 00:00 0 \n`)
+      .map(
+        ({ startPage, pages }) =>
+          `${address(startPage)}-${address(startPage + pages)} rw-p 00000000 00:00 0 ${this.name}\n`,
+      )
       .join('');
   }
 
   numaMaps(): string {
+    if (this.oddNumaMaps !== undefined) return this.oddNumaMaps;
     return this.areas
       .map((area) => {
         const counts = new Map<number, number>();
@@ -143,6 +155,7 @@ export class FakeMachine {
       this.queries.push(request);
       return Int32Array.from(request.pages, (page) => process.nodeOf.get(page) ?? ENOENT);
     }
+    if (process.isConfined) throw failure('EACCES');
     this.moves.push({ ...request, pages: request.pages.slice() });
     if (this.moves.length >= this.outOfMemoryFrom) throw failure('ENOMEM');
     const statuses = this.#move(process, request.pages, targetNodeId);
@@ -254,7 +267,7 @@ export class FakeMachine {
     switch (name) {
       case 'stat':
         // pid (name) state, then fields 4 to 24: flags are 9, the start time 22, resident pages 24.
-        return `${pid} (a) b) S 1 1 1 0 -1 0 ${'0 '.repeat(12)}${process.startTime} 0 ${hasMemory ? process.nodeOf.size : 0}\n`;
+        return `${pid} (a) b) S 1 1 1 0 -1 0 ${'0 '.repeat(12)}${process.startTime} 0 ${hasMemory ? process.nodeOf.size : 0} 1 ${process.codeStart} 2 3\n`;
       case 'maps':
         return hasMemory ? process.maps() : '';
       case 'numa_maps':

@@ -141,12 +141,12 @@ describe('one-shot migrations', () => {
     const { machine, jobs } = parts;
     for (const pid of [7, 8]) machine.add(pid).map(512 * 8, 1, 1);
     machine.afterMove = (nrMoves) => {
-      if (nrMoves === 1) throw new SyscallError('move_pages', 'pid 7', constants.errno.EPERM);
+      if (nrMoves === 1) throw new SyscallError('move_pages', 'pid 7', constants.errno.ENODEV);
     };
     await jobs.create(order(7));
     await jobs.create(order(8));
     await ended(parts, 2);
-    expect(jobs.list()).toMatchObject([{ state: 'failed', message: 'move_pages(pid 7): EPERM' }, { state: 'done' }]);
+    expect(jobs.list()).toMatchObject([{ state: 'failed', message: 'move_pages(pid 7): ENODEV' }, { state: 'done' }]);
     expect(parts.log).toContain('migration 1 failed');
   });
 

@@ -3,6 +3,7 @@ import { JobRecord } from '../../../../tiering/jobs/job-record.ts';
 import type { MigrationJob, MigrationOrder } from '../../../../tiering/jobs/migration-job.ts';
 import { runMigration } from '../../../../tiering/jobs/migration-run.ts';
 import { requireTarget } from '../../../../tiering/jobs/target-processes.ts';
+import type { FakeProcess } from './fake-machine.ts';
 import { FakeMachine, MIB } from './fake-machine.ts';
 
 const FAST = 1024 * MIB;
@@ -188,6 +189,77 @@ describe('a node without room', () => {
     machine.freeBytes.delete(0);
     machine.add(7).map(512 * 8, 4, 1);
     expect(await migrate(machine, { target: { pid: 7 } })).toMatchObject({ state: 'failed', movedBytes: 0 });
+  });
+});
+
+describe('one process of a cgroup that cannot move', () => {
+  test.each<[string, (process: FakeProcess) => void, string, string]>([
+    [
+      'as its cpuset forbids the node',
+      (process) => {
+        process.isConfined = true;
+      },
+      'the cpuset of the process forbids node 0',
+      'EACCES',
+    ],
+    [
+      'as its files hold nonsense',
+      (process) => {
+        process.oddNumaMaps = 'nonsense\n';
+      },
+      'the process could not be read or moved',
+      'EBADMSG',
+    ],
+  ])('%s is told, and the others move', async (_, spoil, reason, errno) => {
+    const machine = new FakeMachine();
+    for (let pid = 10; pid < 20; pid++) machine.add(pid, '/app').map(0x1000, 2, 1);
+    const bad = machine.processes.get(10);
+    if (bad === undefined) throw new Error('no process 10');
+    spoil(bad);
+    const job = await migrate(machine, { target: { cgroup: '/app' } });
+    expect(job).toMatchObject({
+      state: 'done',
+      movedBytes: 18 * MIB,
+      failures: [{ reason, errno }],
+      message: `1 of 10 processes did not move: process 10: ${reason} (${errno})`,
+    });
+    expect(bad.bytesOn(1)).toBe(2 * MIB);
+  });
+
+  test('fails the order when it is the only one', async () => {
+    const machine = new FakeMachine();
+    machine.add(7).map(0x1000, 2, 1).isConfined = true;
+    expect(await migrate(machine, { target: { pid: 7 } })).toMatchObject({
+      state: 'failed',
+      movedBytes: 0,
+      failures: [{ errno: 'EACCES', bytes: 2 * MIB }],
+    });
+  });
+});
+
+test.each(['\r', '\u2028', '\u2029', '\ufffd'])('a file name with %j in a mapping hinders no order', async (odd) => {
+  const machine = new FakeMachine();
+  machine.add(7).map(0x1000, 2, 1).name = `/tmp/a${odd}b`;
+  expect(await migrate(machine, { target: { pid: 7 } })).toMatchObject({ state: 'done', movedBytes: 2 * MIB });
+});
+
+describe('a process that runs another program half way', () => {
+  test('is told, and what the new program has moves too', async () => {
+    const machine = new FakeMachine();
+    const process = machine.add(7).map(512 * 8, 64, 1);
+    machine.afterMove = (nrMoves) => {
+      if (nrMoves !== 1) return;
+      process.areas.length = 0;
+      process.nodeOf.clear();
+      process.codeStart += 4096;
+      process.map(0x100000, 40, 1);
+    };
+    const job = await migrate(machine, { target: { pid: 7 } });
+    expect(job.failures).toContainEqual(expect.objectContaining({ reason: 'process runs another program now' }));
+    expect(job.processes).toEqual({ seen: 2, gone: 1 });
+    expect(job.message).toBeDefined();
+    expect(process.bytesOn(1)).toBe(0);
+    expect(process.bytesOn(0)).toBe(40 * MIB);
   });
 });
 
