@@ -30,7 +30,7 @@ function order(pid: number, maxBytesPerSecond = 1024 * MIB): MigrationOrder {
 }
 
 async function ended({ jobs }: Bench, id: number): Promise<void> {
-  await expect.poll(() => jobs.get(id)?.state, { interval: 1 }).not.toMatch(/queued|running/);
+  await expect.poll(() => jobs.get(id)?.state, { interval: 1, timeout: 20_000 }).not.toMatch(/queued|running/);
 }
 
 describe('one-shot migrations', () => {
