@@ -46,10 +46,11 @@ export class Observer {
     for (const aggregation of await trace.drain()) {
       const kdamond = nodeByPid.get(aggregation.pid);
       if (kdamond === undefined) continue;
-      const previousAtMs = this.#snapshots.get(kdamond.nodeId)?.takenAtMs;
-      const takenAtMs = aggregation.traceTimestamp * 1000;
+      const knownAtMs = this.#snapshots.get(kdamond.nodeId)?.takenAtMs;
+      const takenAtMs = aggregation.tracedAtMs;
       // A trace that takes over from another shows the same once more.
-      if (previousAtMs !== undefined && takenAtMs <= previousAtMs) continue;
+      if (knownAtMs !== undefined && takenAtMs <= knownAtMs) continue;
+      const previousAtMs = aggregation.previousAtMs ?? knownAtMs;
       this.#snapshots.set(kdamond.nodeId, {
         nodeId: kdamond.nodeId,
         takenAtMs,

@@ -1,9 +1,9 @@
-import { cpSync, existsSync, mkdirSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { SysFs } from '../../numa/sysfs.ts';
 import { HostSysFs, SysFsError } from '../../numa/sysfs.ts';
-import { runHost } from '../guest/host-process.ts';
 import { FakeDamon } from '../unit/damon/fake-damon.ts';
+import { addNodes } from './more-nodes.ts';
 import { removeScratch, scratchDirectory } from './scratch.ts';
 
 const FIXTURE = join(import.meta.dirname, '../fixtures/7.3-numa2');
@@ -17,16 +17,18 @@ const UPDATE_STATS = 'update_schemes_stats';
 
 /**
  * A kernel for the engine to run over on a machine without any: the topology of a recorded guest, a DAMON in memory, and a tracefs of plain files in a
- * scratch directory whose trace_pipe is a FIFO. Nothing of this machine's /sys is touched: every path goes to one of the three.
+ * scratch directory, whose only ring buffer is a file that grows: what is read of it comes once, too. Nothing of this machine's /sys is touched: every path goes to one of the three.
  */
 export class FakeKernel implements SysFs {
   readonly root: string;
   readonly damon = new FakeDamon('7.3');
   readonly #scratch: HostSysFs;
 
-  constructor() {
+  /** A machine of so many nodes. */
+  constructor(nodes = 2) {
     this.root = scratchDirectory();
     cpSync(FIXTURE, this.root, { recursive: true, verbatimSymlinks: true });
+    addNodes(this.root, nodes);
     mkdirSync(join(this.root, TRACING, 'instances'), { recursive: true });
     mkdirSync(join(this.root, WEIGHTS_FOLDER), { recursive: true });
     for (const [name, text] of Object.entries(WEIGHTS)) {
@@ -35,14 +37,14 @@ export class FakeKernel implements SysFs {
     this.#scratch = new HostSysFs(this.root);
   }
 
-  /** The FIFOs of all traces that the engine has made, the newest last. */
-  readonly tracePipes: string[] = [];
+  /** The ring buffers of the only CPU in all traces that the engine has made, the newest last: pages are appended. */
+  readonly traceBuffers: string[] = [];
   /** Errno of a write of the engine's, or of a read (no value), that is to fail; undefined: it goes through. */
   fault: (path: string, value?: string) => string | undefined = () => undefined;
 
-  /** The FIFO that the engine reads as its trace pipe, once it traces. */
-  get tracePipe(): string {
-    return this.tracePipes.at(-1) ?? '';
+  /** The newest of them, once the engine traces. */
+  get tracePages(): string {
+    return this.traceBuffers.at(-1) ?? '';
   }
 
   remove(): void {
@@ -92,15 +94,11 @@ export class FakeKernel implements SysFs {
     const folder = join(this.root, path);
     mkdirSync(join(folder, 'events/damon/damon_aggregated'), { recursive: true });
     mkdirSync(join(folder, 'per_cpu/cpu0'), { recursive: true });
-    mkdirSync(join(folder, 'options'), { recursive: true });
-    const files = ['trace_clock', 'buffer_size_kb', 'set_event_pid', 'options/irq-info'];
+    const files = ['trace_clock', 'buffer_size_kb', 'set_event_pid'];
     for (const file of [...files, 'events/damon/damon_aggregated/enable']) writeFileSync(join(folder, file), '');
-    const pipe = join(folder, 'trace_pipe');
-    if (!existsSync(pipe)) {
-      const made = await runHost('mkfifo', [pipe]);
-      if (made.exitCode !== 0) throw new Error(`mkfifo failed: ${made.stderr}`);
-    }
-    this.tracePipes.push(pipe);
+    const buffer = join(folder, 'per_cpu/cpu0/trace_pipe_raw');
+    writeFileSync(buffer, '');
+    this.traceBuffers.push(buffer);
   }
 
   #mayFail(operation: 'read' | 'write', path: string, value?: string): void {

@@ -172,6 +172,8 @@ function nativeCostTable(results: readonly NativeCostResult[]): string {
         [
           [`engine, ${regions} regions, settled`, percent(result.settledCpu)],
           [`engine, ${regions} regions, orders all the time`, percent(result.movingCpu)],
+          [`engine, ${8 * regions} regions on 16 nodes, orders all the time`, percent(result.manyNodesCpu)],
+          ...Object.entries(result.traceCpu).map(([size, cpu]) => [`the trace alone, ${size} regions`, percent(cpu)]),
           [`idle node ${nodeVersion}`, percent(result.idleNodeCpu)],
         ],
       );

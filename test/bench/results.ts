@@ -54,7 +54,11 @@ export interface NativeCostResult {
   /** Shares of one core: nothing to move, and orders at every decision. */
   readonly settledCpu: number;
   readonly movingCpu: number;
+  /** At 16 nodes of as many regions each, moving. */
+  readonly manyNodesCpu: number;
   readonly idleNodeCpu: number;
+  /** Of one core, for reading the trace alone twice a second, by kdamonds x regions. */
+  readonly traceCpu: Readonly<Record<string, number>>;
   /** Milliseconds for one decision's work over all regions, by what is done. */
   readonly stepsMs: Readonly<Record<string, number>>;
 }

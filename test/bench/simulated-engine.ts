@@ -7,13 +7,15 @@ import type { TieringService } from '../../tiering/service.ts';
 import { FakeKernel } from './fake-kernel.ts';
 import type { Feed } from './trace-feeder.ts';
 import { startFeeder } from './trace-feeder.ts';
-import { syntheticRegions } from './trace-text.ts';
+import { syntheticRegions } from './trace-pages.ts';
 
 /** FakeDamon's first kdamond; the others follow. */
 export const FIRST_PID = 100;
 const SILENT = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} };
 
 export interface SimulatedLoad {
+  /** Default: 2. */
+  readonly nodes?: number;
   /** Of all nodes together. */
   readonly regions: number;
   /** The share of the slow node's memory that waits to be promoted: with some of it, schemes move all that they may, for ever. */
@@ -46,11 +48,11 @@ export async function withSimulatedHost<T>(
   load: SimulatedLoad,
   work: (engine: TieringService) => Promise<T>,
 ): Promise<T> {
-  const kernel = new FakeKernel();
+  const kernel = new FakeKernel(load.nodes);
   const engine = await tieringOver(kernel);
   try {
     await engine.start();
-    const feeder = startFeeder(feedFor(engine.topology(), kernel.tracePipe, load));
+    const feeder = startFeeder(feedFor(engine.topology(), kernel.tracePages, load));
     try {
       await engine.ready;
       return await work(engine);
@@ -63,10 +65,10 @@ export async function withSimulatedHost<T>(
   }
 }
 
-function feedFor(topology: Topology, fifo: string, { regions, hotShare }: SimulatedLoad): Feed {
+function feedFor(topology: Topology, pagesPath: string, { regions, hotShare }: SimulatedLoad): Feed {
   const perNode = Math.round(regions / topology.nodes.length);
   return {
-    fifo,
+    pagesPath,
     intervalMs: DEFAULT_POLICY.monitoring.aggregationIntervalMs,
     kdamonds: topology.nodes.map((node, index) => ({
       pid: FIRST_PID + index,

@@ -11,7 +11,8 @@ const usage = `Records what the kernel of a guest says of its memory, as directo
 
   npx tsx test/guest/record-fixture.ts [KERNEL-TOPOLOGY ...]     such as 7.3-numa2; all of them when none is named
 
-A numa2 guest whose kernel has DAMON also gives KERNEL-damon: the files of a running kdamond with two schemes.
+A numa2 guest whose kernel has DAMON also gives KERNEL-damon: the files of a running kdamond with two schemes, and
+KERNEL-trace: pages of its ring buffer of trace events, and the same events as the kernel prints them.
 `;
 
 const allFixtures = [
@@ -49,6 +50,7 @@ keep() { xargs -r cp -P --parents -t "$out" 2>/dev/null; }
   find /sys/kernel/mm/damon/admin /sys/kernel/mm/numa -type f
   find /sys/module/damon_*/parameters -type f
   find /sys/kernel/tracing/events/damon -name format
+  ls /sys/kernel/tracing/events/header_page /sys/kernel/tracing/events/header_event
   ls /sys/kernel/mm/transparent_hugepage/enabled
   for name in iomem zoneinfo meminfo vmstat version cmdline sys/kernel/numa_balancing sys/kernel/random/boot_id; do
     echo "/proc/$name"
@@ -123,6 +125,81 @@ find /var/tmp/fixture | wc -l
 echo off >state
 `;
 
+/**
+ * A kdamond of two CPUs in turns, traced twice: by the instance \`raw\`, whose pages are kept as they are, and by \`text\`, which the
+ * kernel prints. \`whole\`: read once at the end; \`live\`: pages taken while the kdamond writes; \`lost\`: too small a buffer.
+ */
+const traceScript = `
+set -e
+[ ! -e /sys/module/damon_stat/parameters/enabled ] || echo N >/sys/module/damon_stat/parameters/enabled
+cd /sys/kernel/mm/damon/admin/kdamonds
+echo 1 >nr_kdamonds
+echo 1 >0/contexts/nr_contexts
+cd 0/contexts/0
+echo paddr >operations
+echo 1 >targets/nr_targets
+echo 1 >targets/0/regions/nr_regions
+block=$((0x$(cat /sys/devices/system/memory/block_size_bytes)))
+start=$(ls -d /sys/devices/system/node/node1/memory[0-9]* | sed 's/.*memory//' | sort -n | sed -n 2p)
+echo $((start * block)) >targets/0/regions/0/start
+echo $(((start + 4) * block)) >targets/0/regions/0/end
+echo 50000 >monitoring_attrs/intervals/sample_us
+echo 200000 >monitoring_attrs/intervals/aggr_us
+echo 40 >monitoring_attrs/nr_regions/min
+echo 60 >monitoring_attrs/nr_regions/max
+echo 1 >schemes/nr_schemes
+echo 18446744073709551615 >schemes/0/access_pattern/sz/max
+echo 20 >schemes/0/access_pattern/nr_accesses/max
+echo 1000 >schemes/0/access_pattern/age/max
+echo stat >schemes/0/action
+cd ../..
+echo on >state
+pid=$(cat pid)
+out=/var/tmp/fixture
+rm -rf "$out"; mkdir -p "$out"
+cd /sys/kernel/tracing
+cp events/header_page events/header_event "$out"
+for event in damon_aggregated damos_before_apply; do cp events/damon/$event/format "$out/$event.format"; done
+instance() {
+  mkdir -p instances/$1
+  echo 0 >instances/$1/tracing_on
+  echo mono >instances/$1/trace_clock
+  echo $2 >instances/$1/buffer_size_kb
+  echo $pid >instances/$1/set_event_pid
+  for event in damon_aggregated damos_before_apply; do echo 1 >instances/$1/events/damon/$event/enable; done
+}
+switch_on() {
+  echo $1 >instances/raw/tracing_on
+  echo $1 >instances/text/tracing_on
+}
+take_pages() {
+  for cpu in 0 1; do
+    dd if=instances/raw/per_cpu/cpu$cpu/trace_pipe_raw bs=4096 iflag=nonblock status=none >>"$out/$1-cpu$cpu.raw" 2>/dev/null || true
+  done
+}
+record() {
+  instance text 512
+  instance raw $2
+  switch_on 1
+  for turn in 1 2 3 4 5 6 7 8; do
+    taskset -pc $((turn % 2)) $pid >/dev/null
+    sleep 0.3
+    [ $1 != live ] || take_pages $1
+  done
+  switch_on 0
+  take_pages $1
+  cat instances/text/trace >"$out/$1.txt"
+  rmdir instances/raw instances/text
+}
+record whole 256
+record live 256
+record lost 4
+uname -a >"$out/KERNEL"
+chmod -R u+w "$out"
+find "$out" | wc -l
+echo off >/sys/kernel/mm/damon/admin/kdamonds/0/state
+`;
+
 async function take(guest: Guest, script: string, name: string): Promise<void> {
   const count = await guest.check(script, { timeoutMs: 300_000 });
   const target = join(fixtures, name);
@@ -141,7 +218,10 @@ async function record(name: string): Promise<void> {
   try {
     await take(guest, recordScript, name);
     const hasDamon = (await guest.run('test -d /sys/kernel/mm/damon/admin')).exitCode === 0;
-    if (topology === 'numa2' && hasDamon) await take(guest, damonScript, `${kernel}-damon`);
+    if (topology === 'numa2' && hasDamon) {
+      await take(guest, damonScript, `${kernel}-damon`);
+      await take(guest, traceScript, `${kernel}-trace`);
+    }
   } finally {
     await guest.shutdown();
   }

@@ -1,10 +1,18 @@
+import { endianness } from 'node:os';
+import { setImmediate as breathe } from 'node:timers/promises';
+import { parseList } from '../../numa/list-format.ts';
 import type { SysFs } from '../../numa/sysfs.ts';
 import { isGone, SysFsError } from '../../numa/sysfs.ts';
+import type { CompletedAggregation } from './aggregation-assembler.ts';
+import { AggregationAssembler } from './aggregation-assembler.ts';
 import { TraceUnavailableError } from './errors.ts';
-import type { TraceFiles, TracePipe } from './trace-files.ts';
+import type { AppliedRegion } from './ring-page.ts';
+import { readRingPage } from './ring-page.ts';
+import { mostRegionsTraced, traceBufferKib } from './trace-buffer.ts';
+import type { TraceFiles, TracePages } from './trace-files.ts';
 import { HostTraceFiles } from './trace-files.ts';
-import type { AppliedRegion, CompletedAggregation } from './trace-parser.ts';
-import { TraceParser } from './trace-parser.ts';
+import type { TraceLayout } from './trace-format.ts';
+import { parseEntryTypes, parsePageLayout, parseRegionEvent } from './trace-format.ts';
 
 export interface AccessTraceOptions {
   readonly sysfs: SysFs;
@@ -19,49 +27,56 @@ export interface AccessTraceOptions {
 }
 
 const TRACING = '/sys/kernel/tracing';
+const EVENTS = `${TRACING}/events`;
 const INSTANCE_PREFIX = 'tierd-';
 const AGGREGATED = 'damon_aggregated';
 const APPLIED = 'damos_before_apply';
 
-/** An event and its header in the ring buffer, rounded up. */
-const EVENT_BYTES = 72;
-/** Aggregations of all kdamonds that may wait to be read. */
-const AGGREGATIONS_KEPT = 4;
-const SMALLEST_BUFFER_KIB = 128;
-/** Over all CPUs; a kdamond runs on any of them, so each needs a buffer. */
-const LARGEST_TOTAL_KIB = 64 * 1024;
-/** What one drain() reads at most, so that it ends even when lines come faster than they are read. */
-const MAX_DRAIN_CHARS = 16 * 1024 * 1024;
+/** Applied regions kept until they are taken; the oldest go first. */
+const MAX_APPLIED = 50_000;
+/** Pages read at a stretch: a few milliseconds. */
+const PAGES_AT_A_STRETCH = 512;
+/** A CPU that gave nothing in so many drains is looked at only when something is missing. */
+const COLD_AFTER_DRAINS = 8;
 
-/**
- * Size of the buffer of each CPU in KiB: room for a few aggregations of all kdamonds, less on machines of many CPUs, but
- * always one whole aggregation of one kdamond, which is written in one go.
- */
-export function traceBufferKib(maxRegions: number, kdamonds: number, cpus: number): number {
-  const oneKib = Math.ceil((maxRegions * EVENT_BYTES * 1.25) / 1024);
-  const allKib = Math.ceil((maxRegions * kdamonds * AGGREGATIONS_KEPT * EVENT_BYTES) / 1024);
-  const shareKib = Math.floor(LARGEST_TOTAL_KIB / Math.max(1, cpus));
-  return Math.max(SMALLEST_BUFFER_KIB, oneKib, Math.min(allKib, shareKib));
+/** The buffer of one CPU. */
+interface CpuBuffer {
+  readonly cpu: number;
+  readonly pages: TracePages;
+  emptyDrains: number;
+}
+
+/** What start() has found and opened. */
+interface OpenTrace {
+  readonly layout: TraceLayout;
+  readonly buffers: readonly CpuBuffer[];
+  readonly page: Uint8Array;
+  readonly words: Uint32Array;
+}
+
+/** Most regions of a kdamond that this host's CPUs can trace within the bound on the kernel's buffers. Throws TraceUnavailableError. */
+export async function tracedRegionsLimit(sysfs: SysFs): Promise<number> {
+  return mostRegionsTraced(await cpuCount(sysfs), await readLayout(sysfs, false));
 }
 
 /**
  * Streams what DAMON saw through a private tracefs instance (Documentation/trace/ftrace.rst): unlike `tried_regions` it makes
- * nobody wait for a kdamond and costs no folder for each region. Only kdamonds of ours are traced.
+ * nobody wait for a kdamond and costs no folder for each region. Only kdamonds of ours are traced. The kernel's pages are read as they are, which takes an
+ * eighth of what their text takes to parse.
  *
- * Used on every kernel, as it is by far the cheaper way to a snapshot at any size. Reader's and kdamond's CPU time for one,
- * by tried_regions and by the trace, in an emulated guest (`npm run bench -- --only snapshot-ways`):
- *
- *              1,000 regions                    10,000 regions
- *     6.12     971 + 33 ms    94 + 8 ms         9,484 + 429 ms    555 + 42 ms
- *     7.3      808 + 41 ms   102 + 8 ms         7,324 + 393 ms    458 +  3 ms
+ * Used on every kernel, as it is by far the cheaper way to a snapshot at any size: `npm run bench -- --only snapshot-ways` compares it with tried_regions.
  */
 export class AccessTrace {
   readonly #options: AccessTraceOptions;
   readonly #sysfs: SysFs;
   readonly #files: TraceFiles;
   readonly #folder: string;
-  readonly #parser: TraceParser;
-  #pipe: TracePipe | undefined;
+  readonly #assembler: AggregationAssembler;
+  /** Of one buffer, so that a drain ends even when pages come faster than they are read. */
+  #mostPages = 0;
+  #pids: readonly number[] = [];
+  #applied: AppliedRegion[] = [];
+  #open: OpenTrace | undefined;
   #draining: Promise<readonly CompletedAggregation[]> | undefined;
 
   constructor(options: AccessTraceOptions) {
@@ -69,46 +84,45 @@ export class AccessTrace {
     this.#sysfs = options.sysfs;
     this.#files = options.files ?? new HostTraceFiles(options.sysfs.root);
     this.#folder = `${TRACING}/instances/${options.instanceName ?? `${INSTANCE_PREFIX}${process.pid}`}`;
-    // DAMON may exceed max_nr_regions for a while; far beyond it, it is not ours.
-    this.#parser = new TraceParser({ maxRegions: Math.max(10_000, options.maxRegions * 4) });
+    this.#assembler = new AggregationAssembler(mostCollected(options.maxRegions));
   }
 
   /** Events that the kernel's buffer had no room for since start. */
   get lostEvents(): number {
-    return this.#parser.lostEvents;
+    return this.#assembler.lostEvents;
   }
 
   /** Aggregations dropped since start because they were not whole. */
   get droppedAggregations(): number {
-    return this.#parser.droppedAggregations;
+    return this.#assembler.droppedAggregations;
   }
 
   /** Makes the instance (stale ones of killed processes go) and traces the kdamonds of these pids. Throws TraceUnavailableError. */
   async start(pids: readonly number[]): Promise<void> {
-    const tracing = await this.#sysfs.list(TRACING);
-    if (!tracing.includes('instances')) {
-      throw new TraceUnavailableError(
-        `${TRACING} is not there: mount it with \`mount -t tracefs nodev ${TRACING}\` (the kernel needs CONFIG_TRACING)`,
-      );
-    }
-    const events = await this.#sysfs.directories(`${TRACING}/events/damon`);
-    if (!events.includes(AGGREGATED)) {
-      throw new TraceUnavailableError(
-        `the kernel has no trace event damon:${AGGREGATED}: it needs CONFIG_DAMON and tracing`,
-      );
-    }
+    const layout = await readLayout(this.#sysfs, this.#options.appliedRegions === true);
+    const { maxRegions, kdamonds } = this.#options;
+    const kib = await this.#bufferKib(maxRegions, kdamonds, layout);
     await this.#removeStaleInstances();
+    const buffers: CpuBuffer[] = [];
     try {
       await this.#sysfs.makeDirectory(this.#folder);
       // The clock that process.hrtime() reads, too.
       await this.#sysfs.write(`${this.#folder}/trace_clock`, 'mono');
-      await this.#writeIfThere(`${this.#folder}/options/irq-info`, '0');
-      const cpus = (await this.#sysfs.directories(`${this.#folder}/per_cpu`)).length;
-      const kib = traceBufferKib(this.#options.maxRegions, this.#options.kdamonds, cpus);
-      await this.#sysfs.write(`${this.#folder}/buffer_size_kb`, String(kib));
+      await this.#resize(kib, layout);
       await this.watch(pids);
-      this.#pipe = await this.#files.openPipe(`${this.#folder}/trace_pipe`);
+      for (const name of await this.#sysfs.directories(`${this.#folder}/per_cpu`)) {
+        const pages = this.#files.openPages(`${this.#folder}/per_cpu/${name}/trace_pipe_raw`);
+        buffers.push({ cpu: Number(name.replace('cpu', '')), pages, emptyDrains: 0 });
+      }
+      const memory = new ArrayBuffer(layout.page.pageBytes);
+      this.#open = {
+        layout,
+        buffers,
+        page: new Uint8Array(memory),
+        words: new Uint32Array(memory),
+      };
     } catch (cause) {
+      for (const { pages } of buffers) closeQuietly(pages);
       await this.stop();
       throw new TraceUnavailableError(`cannot trace DAMON in ${this.#folder}: ${messageOf(cause)}`, cause);
     }
@@ -116,6 +130,8 @@ export class AccessTrace {
 
   /** Traces the kdamonds of these pids from now on, and no others. */
   async watch(pids: readonly number[]): Promise<void> {
+    this.#pids = pids;
+    this.#assembler.keep(pids);
     // An empty list would mean every process.
     if (pids.length > 0) await this.#files.replace(`${this.#folder}/set_event_pid`, pids.join(' '));
     const on = pids.length > 0 ? '1' : '0';
@@ -126,7 +142,7 @@ export class AccessTrace {
   }
 
   /**
-   * Reads what has come and returns the aggregations completed by it, oldest first. Never waits for new ones; empty before
+   * Reads what has come and gives the newest whole aggregation of each kdamond that has a new one, oldest first. Never waits for new ones; empty before
    * start(). Throws TraceUnavailableError.
    */
   drain(): Promise<readonly CompletedAggregation[]> {
@@ -138,36 +154,93 @@ export class AccessTrace {
 
   /** Regions that schemes acted on, as far as drained; empty unless `appliedRegions` is set. */
   takeApplied(): readonly AppliedRegion[] {
-    return this.#parser.takeApplied();
+    const applied = this.#applied;
+    this.#applied = [];
+    return applied;
   }
 
   /** Removes the instance. May be called at any time. */
   async stop(): Promise<void> {
-    const pipe = this.#pipe;
-    this.#pipe = undefined;
+    const open = this.#open;
+    this.#open = undefined;
     await this.#draining?.catch(() => undefined);
-    await pipe?.close().catch(() => undefined);
-    this.#parser.reset();
+    for (const { pages } of open?.buffers ?? []) closeQuietly(pages);
+    this.#assembler.keep([]);
     await this.#removeInstance(this.#folder);
   }
 
-  async #drain(): Promise<readonly CompletedAggregation[]> {
-    const completed: CompletedAggregation[] = [];
-    for (let chars = 0; chars < MAX_DRAIN_CHARS; ) {
-      const pipe = this.#pipe;
-      if (pipe === undefined) break;
-      let text: string | undefined;
-      try {
-        text = await pipe.read();
-      } catch (cause) {
-        throw new TraceUnavailableError(`cannot read ${this.#folder}/trace_pipe: ${messageOf(cause)}`, cause);
-      }
-      if (text === undefined) break;
-      chars += text.length;
-      completed.push(...this.#parser.push(text));
+  async #bufferKib(maxRegions: number, kdamonds: number, layout: TraceLayout): Promise<number> {
+    const cpus = await cpuCount(this.#sysfs);
+    const most = mostRegionsTraced(cpus, layout);
+    if (maxRegions > most) {
+      throw new TraceUnavailableError(
+        `the kernel's trace buffers of ${cpus} CPUs hold ${most} regions of a kdamond, not ${maxRegions}: set monitoring.maxRegions to ${most} or less`,
+      );
     }
-    return completed;
+    return traceBufferKib(maxRegions, kdamonds, cpus, layout);
   }
+
+  async #resize(kib: number, { page }: TraceLayout): Promise<void> {
+    await this.#sysfs.write(`${this.#folder}/buffer_size_kb`, String(kib));
+    this.#mostPages = Math.ceil((kib * 1024) / page.pageBytes) + 2;
+  }
+
+  async #drain(): Promise<readonly CompletedAggregation[]> {
+    const open = this.#open;
+    if (open === undefined) return [];
+    const isCold = ({ emptyDrains }: CpuBuffer) => emptyDrains >= COLD_AFTER_DRAINS;
+    let whole = await this.#readBuffers(
+      open,
+      open.buffers.filter((buffer) => !isCold(buffer)),
+    );
+    const cold = open.buffers.filter(isCold);
+    // Looking at an empty buffer costs as much as reading five pages, and hosts have hundreds of them.
+    if (cold.length > 0)
+      whole = !this.#assembler.hasNewsOf(this.#pids) && (await this.#readBuffers(open, cold)) && whole;
+    return this.#assembler.sweepEnds(whole);
+  }
+
+  /** False: there is more to read, or the trace was stopped meanwhile. */
+  async #readBuffers({ layout, page, words }: OpenTrace, buffers: readonly CpuBuffer[]): Promise<boolean> {
+    let readPages = 0;
+    let whole = true;
+    for (const buffer of buffers) {
+      this.#assembler.cpuBegins(buffer.cpu);
+      for (let pages = 0; ; pages += 1) {
+        if (this.#open === undefined) return false;
+        const bytes = this.#readPage(buffer, page);
+        if (bytes === 0) {
+          buffer.emptyDrains = pages === 0 ? buffer.emptyDrains + 1 : 0;
+          break;
+        }
+        readRingPage(words, bytes, layout, this.#assembler, this.#onApplied);
+        readPages += 1;
+        if (pages >= this.#mostPages) {
+          whole = false;
+          break;
+        }
+        if (readPages % PAGES_AT_A_STRETCH === 0) await breathe();
+      }
+    }
+    return whole;
+  }
+
+  #readPage({ cpu, pages }: CpuBuffer, page: Uint8Array): number {
+    try {
+      return pages.readNow(page);
+    } catch (cause) {
+      throw new TraceUnavailableError(
+        `cannot read ${this.#folder}/per_cpu/cpu${cpu}/trace_pipe_raw: ${messageOf(cause)}`,
+        cause,
+      );
+    }
+  }
+
+  readonly #onApplied = (region: AppliedRegion): void => {
+    this.#applied.push(region);
+    // Dropping in large steps keeps this cheap.
+    if (this.#applied.length >= MAX_APPLIED * 2) this.#applied = this.#applied.slice(-MAX_APPLIED);
+  };
 
   async #removeStaleInstances(): Promise<void> {
     for (const name of await this.#sysfs.directories(`${TRACING}/instances`)) {
@@ -190,6 +263,54 @@ export class AccessTrace {
     } catch (error) {
       if (!(error instanceof SysFsError && (isGone(error) || error.errno === 'EINVAL'))) throw error;
     }
+  }
+}
+
+async function readLayout(sysfs: SysFs, withApplied: boolean): Promise<TraceLayout> {
+  const tracing = await sysfs.list(TRACING);
+  if (!tracing.includes('instances')) {
+    throw new TraceUnavailableError(
+      `${TRACING} is not there: mount it with \`mount -t tracefs nodev ${TRACING}\` (the kernel needs CONFIG_TRACING)`,
+    );
+  }
+  const known = await sysfs.directories(`${EVENTS}/damon`);
+  if (!known.includes(AGGREGATED)) {
+    throw new TraceUnavailableError(
+      `the kernel has no trace event damon:${AGGREGATED}: it needs CONFIG_DAMON and tracing`,
+    );
+  }
+  if (endianness() !== 'LE') throw new TraceUnavailableError('the trace of a big-endian machine cannot be read');
+  const format = async (name: string) => parseRegionEvent(await sysfs.read(`${EVENTS}/damon/${name}/format`), name);
+  try {
+    return {
+      page: parsePageLayout(await sysfs.read(`${EVENTS}/header_page`)),
+      entries: parseEntryTypes(await sysfs.read(`${EVENTS}/header_event`)),
+      aggregated: await format(AGGREGATED),
+      applied: withApplied && known.includes(APPLIED) ? await format(APPLIED) : undefined,
+    };
+  } catch (cause) {
+    if (cause instanceof TraceUnavailableError) throw cause;
+    throw new TraceUnavailableError(`cannot read how the kernel traces DAMON: ${messageOf(cause)}`, cause);
+  }
+}
+
+/** CPUs whose buffers take memory. */
+async function cpuCount(sysfs: SysFs): Promise<number> {
+  const path = '/sys/devices/system/cpu/online';
+  const online = await sysfs.readIfPresent(path);
+  return online === undefined ? 1 : parseList(online, path).length;
+}
+
+/** DAMON may exceed its most regions for a while; far beyond them, it is not ours. */
+function mostCollected(maxRegions: number): number {
+  return Math.max(10_000, maxRegions * 4);
+}
+
+function closeQuietly(pages: TracePages): void {
+  try {
+    pages.close();
+  } catch {
+    // There is nothing left to close.
   }
 }
 

@@ -1,11 +1,10 @@
 import { describe, expect, test } from 'vitest';
-import { TraceParser } from '../../../tiering/damon/trace-parser.ts';
 import { parseOptions } from '../../bench/options.ts';
 import { cpuTimeOf, kibOf } from '../../bench/proc-text.ts';
 import { report, table } from '../../bench/report.ts';
 import { tooSlow } from '../../bench/rest-latency.ts';
 import type { BenchResults, GradedResult, PlacementResult, RestLatencyResult } from '../../bench/results.ts';
-import { aggregationText, syntheticRegions } from '../../bench/trace-text.ts';
+import { syntheticRegions } from '../../bench/trace-pages.ts';
 
 const MIB = 2 ** 20;
 const NOTHING: BenchResults = {
@@ -96,6 +95,8 @@ describe('the report', () => {
           settledCpu: 0.0157,
           movingCpu: 0.0162,
           idleNodeCpu: 0.0005,
+          manyNodesCpu: 0.04,
+          traceCpu: { '2 x 4000': 0.004 },
           stepsMs: { 'tune()': 0.026 },
         },
       ],
@@ -176,11 +177,9 @@ describe('texts of the kernel', () => {
     expect(kibOf(text, 'Private')).toBeNaN();
   });
 
-  test('the made-up trace is one that the parser takes', () => {
+  test('made-up regions, of which a share is hot', () => {
     const regions = syntheticRegions({ start: 0x100000, end: 0x40000000 }, 500, 0.2, 10);
     expect(regions.filter(({ nrAccesses }) => nrAccesses === 10)).toHaveLength(100);
     expect(regions.at(-1)?.end).toBe(0x40000000);
-    const [aggregation] = new TraceParser().push(aggregationText(366, 0, 20.5, regions));
-    expect(aggregation).toEqual({ pid: 366, traceTimestamp: 20.5, regions });
   });
 });

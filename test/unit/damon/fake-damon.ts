@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import type { SysFs } from '../../../numa/sysfs.ts';
 import { SysFsError } from '../../../numa/sysfs.ts';
 
@@ -88,6 +89,15 @@ export class FakeDamon implements SysFs {
     for (const event of this.#profile.traceEvents) {
       this.files.set(`/sys/kernel/tracing/events/damon/${event}/enable`, '0');
     }
+    for (const name of [
+      'header_page',
+      'header_event',
+      'damon/damon_aggregated/format',
+      'damon/damos_before_apply/format',
+    ]) {
+      this.files.set(`/sys/kernel/tracing/events/${name}`, recordedTraceFile(kernel, name));
+    }
+    this.files.set('/sys/devices/system/cpu/online', '0-1');
     if (this.#profile.damonStat) this.files.set(STAT, 'Y');
   }
 
@@ -150,8 +160,8 @@ export class FakeDamon implements SysFs {
   }
 
   async makeDirectory(path: string): Promise<void> {
-    this.files.set(`${path}/trace_pipe`, '');
-    for (const file of ['trace_clock', 'buffer_size_kb', 'set_event_pid', 'options/irq-info', 'per_cpu/cpu0/stats']) {
+    for (const cpu of ['cpu0', 'cpu1']) this.files.set(`${path}/per_cpu/${cpu}/trace_pipe_raw`, '');
+    for (const file of ['trace_clock', 'buffer_size_kb', 'set_event_pid']) {
       this.files.set(`${path}/${file}`, '');
     }
     for (const event of this.#profile.traceEvents) this.files.set(`${path}/events/damon/${event}/enable`, '0');
@@ -349,4 +359,10 @@ function isMeant(wanted: FakeDamon['failures'][number], path: string, value: str
 
 function failure(operation: 'read' | 'write', path: string, errno: string, value?: string): SysFsError {
   return new SysFsError(operation, path, Object.assign(new Error(errno), { code: errno }), value);
+}
+
+/** What a guest of this kernel has below events/. */
+function recordedTraceFile(kernel: '6.12' | '7.3', name: string): string {
+  const file = new URL(`../../fixtures/${kernel}-numa2/sys/kernel/tracing/events/${name}`, import.meta.url);
+  return readFileSync(file, 'utf8');
 }

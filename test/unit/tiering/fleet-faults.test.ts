@@ -95,12 +95,12 @@ describe('orders end when they are not renewed', () => {
 
   test('as no snapshot comes though the kdamonds answer; the trace is made anew', async () => {
     await moving();
-    const trace = engine.kernel.tracePipe;
+    const trace = engine.kernel.tracePages;
     engine.isTracing = false;
     await expect.poll(promotionBytes, POLL).toBe(1);
     expect(state()).toBe('degraded');
     expect(status().problem).toMatch(/node 1: no snapshot comes, though kdamond 1 answers/);
-    await expect.poll(() => engine.kernel.tracePipe, POLL).not.toBe(trace);
+    await expect.poll(() => engine.kernel.tracePages, POLL).not.toBe(trace);
     engine.isTracing = true;
     await expect.poll(promotionBytes, POLL).toBeGreaterThan(1);
     await expect.poll(state, POLL).toBe('moving');

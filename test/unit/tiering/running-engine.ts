@@ -1,4 +1,4 @@
-import { closeSync, constants, openSync, writeSync } from 'node:fs';
+import { appendFileSync } from 'node:fs';
 import type { TieringOptions, TieringRuntime } from '../../../tiering/controller.ts';
 import type { RecordedEvent } from '../../../tiering/events/event.ts';
 import { maxNrAccesses } from '../../../tiering/plan.ts';
@@ -6,12 +6,14 @@ import type { Policy } from '../../../tiering/policy.ts';
 import { DEFAULT_POLICY } from '../../../tiering/policy.ts';
 import { FakeKernel } from '../../bench/fake-kernel.ts';
 import { tieringOver } from '../../bench/simulated-engine.ts';
-import { aggregationText, syntheticRegions } from '../../bench/trace-text.ts';
+import { aggregationPages, recordedLayout, syntheticRegions } from '../../bench/trace-pages.ts';
 
 export const POLICY: Policy = {
   ...DEFAULT_POLICY,
   monitoring: { ...DEFAULT_POLICY.monitoring, aggregationIntervalMs: 250 },
 };
+const LAYOUT = recordedLayout('7.3');
+
 /** An engine over a kernel that is made up, with a short aggregation: tests need not wait for long. */
 export function engineOver(kernel: FakeKernel, options: Partial<TieringOptions> = {}): Promise<TieringRuntime> {
   return tieringOver(kernel, { policy: POLICY, ...options });
@@ -33,8 +35,9 @@ export class RunningEngine {
     this.runtime = runtime;
     const feeding = setInterval(() => {
       if (!this.isTracing) return;
-      const text = traceText(kernel, runtime, this.hidden);
-      for (const pipe of kernel.tracePipes) feed(pipe, text);
+      const pages = Buffer.concat(tracePages(kernel, runtime, this.hidden));
+      // As the kernel traces into each of its instances, read or not.
+      for (const buffer of kernel.traceBuffers) appendFileSync(buffer, pages);
     }, POLICY.monitoring.aggregationIntervalMs);
     this.#endFeeding = () => clearInterval(feeding);
   }
@@ -68,29 +71,14 @@ export class RunningEngine {
   }
 }
 
-/** As the kernel traces into each of its instances, read or not. */
-function feed(pipe: string, text: string): void {
-  try {
-    const fd = openSync(pipe, constants.O_WRONLY | constants.O_NONBLOCK);
-    try {
-      writeSync(fd, text);
-    } finally {
-      closeSync(fd);
-    }
-  } catch {
-    // Nobody reads it now, or not fast enough.
-  }
-}
-
 /** One aggregation of every node whose kdamond runs, a fifth of the slow one's regions hot. */
-function traceText(kernel: FakeKernel, runtime: TieringRuntime, hidden: ReadonlySet<number>): string {
-  const seconds = Number(process.hrtime.bigint()) / 1e9;
-  const texts = runtime.schemes().map(({ index, pid, nodeId }) => {
+function tracePages(kernel: FakeKernel, runtime: TieringRuntime, hidden: ReadonlySet<number>): readonly Uint8Array[] {
+  const nowNs = Number(process.hrtime.bigint());
+  return runtime.schemes().flatMap(({ index, pid, nodeId }) => {
     const { ranges = [], cpus = [] } = runtime.topology().nodes.find((node) => node.nodeId === nodeId) ?? {};
-    if (hidden.has(nodeId) || kernel.damon.pid(index) !== pid) return '';
+    if (hidden.has(nodeId) || kernel.damon.pid(index) !== pid) return [];
     const whole = { start: ranges[0]?.start ?? 0, end: ranges.at(-1)?.end ?? 0 };
     const regions = syntheticRegions(whole, 100, cpus.length > 0 ? 0 : 0.2, maxNrAccesses(POLICY));
-    return aggregationText(pid, index, seconds, regions);
+    return aggregationPages(LAYOUT, pid, nowNs, regions);
   });
-  return texts.join('');
 }
