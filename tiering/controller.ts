@@ -9,6 +9,7 @@ import type { SysFs } from '../numa/sysfs.ts';
 import type { Topology } from '../numa/topology.ts';
 import type { ResolvedScope } from './cgroup-scope.ts';
 import { describeUnmatched, NO_SCOPE, ScopeResolver, sameScope } from './cgroup-scope.ts';
+import { tracedRegionsLimit } from './damon/access-trace.ts';
 import { DamonDriver } from './damon/driver.ts';
 import { ExclusiveModuleError, ForeignKdamondError } from './damon/errors.ts';
 import type { ProbedFeatures } from './damon/features.ts';
@@ -46,6 +47,8 @@ import type { PlanInput } from './plan.ts';
 import type { Policy } from './policy.ts';
 import type { ProbingParts, Quietly } from './probing.ts';
 import { Probing } from './probing.ts';
+import type { LimitedKdamonds } from './region-limit.ts';
+import { limitRegions } from './region-limit.ts';
 import type { DesiredKdamond } from './scheme.ts';
 import { movesNothing } from './scheme.ts';
 import { Serial } from './serial.ts';
@@ -125,6 +128,8 @@ class Controller implements TieringRuntime {
   #topology: Topology = { nodes: [], tiers: [], tierSource: 'kernel', paths: [] };
   /** From when it is known what the kernel can do. */
   #engine: { readonly engine: Engine; readonly features: ProbedFeatures } | undefined;
+  /** Of one kdamond, as the trace buffers hold them with this host's CPUs. */
+  #mostRegions = Number.POSITIVE_INFINITY;
   #scope: ResolvedScope = NO_SCOPE;
   readonly #scopes: ScopeResolver;
   #tuner: TunerState = FRESH_TUNER;
@@ -229,6 +234,7 @@ class Controller implements TieringRuntime {
         `engine ${engine.name}${this.#options.engine === 'auto' ? ', chosen by what the kernel can do' : ''}`,
       );
       for (const conflict of conflictsOf(await this.#facts())) this.#logger.warn({}, conflict);
+      await this.#takeRegionLimit();
       await this.#fleet.start(this.#desired([]), adopted, restarted);
     } catch (error) {
       await this.#fleet.stop();
@@ -266,6 +272,7 @@ class Controller implements TieringRuntime {
   }
 
   status(): Status {
+    const regionLimit = this.#limited([]).limit;
     const accounts = this.#engine?.engine.accounts();
     const problem = this.#fleet.aside ?? this.#problem ?? this.#fleet.problem;
     const scopeProblem = describeUnmatched(this.#scope);
@@ -275,6 +282,7 @@ class Controller implements TieringRuntime {
       ...(this.#receipts.problem !== undefined && { receiptProblem: this.#receipts.problem }),
       ...(scopeProblem !== undefined && { scopeProblem }),
       ...(this.#waitingFor !== undefined && { waitingFor: this.#waitingFor }),
+      ...(regionLimit !== undefined && { regionLimit }),
       engine: this.#engine?.engine.name ?? this.#options.engine,
       dryRun: this.#policy.dryRun,
       ...(this.#pausedSince && { pausedSince: this.#pausedSince.toISOString() }),
@@ -346,6 +354,7 @@ class Controller implements TieringRuntime {
       this.#policy = policy;
       try {
         this.#takeScope(await this.#scopes.resolve(policy.cgroups));
+        await this.#takeRegionLimit();
         // Orders were made for the old policy: off until the next tick.
         await this.#fleet.change(this.#desired([]));
         this.#engine?.engine.policyChanged();
@@ -456,6 +465,7 @@ class Controller implements TieringRuntime {
   async #takeBack(): Promise<void> {
     try {
       const { adopted, restarted } = await this.#driver.prepare();
+      await this.#takeRegionLimit();
       await this.#fleet.start(this.#desired([]), adopted, restarted);
     } catch (error) {
       await this.#fleet.stop();
@@ -467,9 +477,20 @@ class Controller implements TieringRuntime {
   }
 
   #desired(orders: readonly NodeOrders[]): readonly DesiredKdamond[] {
-    if (this.#engine === undefined) return [];
+    return this.#limited(orders).kdamonds;
+  }
+
+  #limited(orders: readonly NodeOrders[]): LimitedKdamonds {
+    if (this.#engine === undefined) return { kdamonds: [], limit: undefined };
     const { engine, features } = this.#engine;
-    return engine.kdamonds(this.#planInput(features, orders));
+    return limitRegions(engine.kdamonds(this.#planInput(features, orders)), this.#mostRegions);
+  }
+
+  /** Throws TraceUnavailableError. */
+  async #takeRegionLimit(): Promise<void> {
+    this.#mostRegions = await tracedRegionsLimit(this.#options.sysfs);
+    const { limit } = this.#limited([]);
+    if (limit !== undefined) this.#logger.warn({}, limit);
   }
 
   #planInput(features: ProbedFeatures, orders: readonly NodeOrders[]): PlanInput {

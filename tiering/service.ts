@@ -84,6 +84,8 @@ export interface Status {
   readonly receiptProblem?: string;
   /** Which of the policy's cgroups match nothing, and what that means. */
   readonly scopeProblem?: string;
+  /** Why nodes are watched in fewer regions than the policy says. */
+  readonly regionLimit?: string;
   /** What moves memory; `auto` until that is decided. */
   readonly engine: EngineName | 'auto';
   readonly dryRun: boolean;

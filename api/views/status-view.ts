@@ -44,6 +44,9 @@ export const StatusSchema = Type.Object({
   scopeProblem: Type.Optional(
     Type.String({ description: "Which of the policy's cgroups match nothing, and what that means." }),
   ),
+  regionLimit: Type.Optional(
+    Type.String({ description: 'Why nodes are watched in fewer regions than the policy says.' }),
+  ),
   engine: Type.String(),
   dryRun: Type.Boolean(),
   pausedSince: Type.Optional(Type.String({ description: 'ISO 8601; since when nothing moves, by order.' })),
