@@ -382,7 +382,7 @@ class Controller implements TieringRuntime {
       const scopeProblem = describeUnmatched(scope);
       return {
         before: this.#desired(this.#orders),
-        after: engine.kdamonds(after),
+        after: limitRegions(engine.kdamonds(after), this.#mostRegions).kdamonds,
         ...(scopeProblem !== undefined && { scopeProblem }),
       };
     });

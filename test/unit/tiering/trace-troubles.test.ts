@@ -36,6 +36,8 @@ test('a host of 512 CPUs is watched in fewer regions than asked for, and says so
   expect(kernel.damon.value('0/contexts/0/monitoring_attrs/nr_regions/max')).toBe(String(most));
   expect(runtime.status().regionLimit).toContain(`watched in at most ${most} regions instead of 50000`);
   await expect.poll(() => runtime.status().state, POLL).toBe('moving');
+  const { before, after } = await runtime.preview(runtime.policy());
+  expect([...before, ...after].map(({ maxRegions }) => maxRegions)).toEqual([most, most, most, most]);
   await runtime.setPolicy(POLICY);
   expect(runtime.status().regionLimit).toBeUndefined();
 });
