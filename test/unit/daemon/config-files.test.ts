@@ -24,11 +24,13 @@ test.each([
   ['20,000 keys', Buffer.from(manyKeys(20_000)), /more keys and values than any configuration has/],
   ['as many keys as are read', Buffer.from(manyKeys(3_000)), /k0: unknown key/],
   ['two documents', Buffer.from('dryRun: true\n---\ndryRun: false\n'), /a second YAML document begins here/],
-])('%s is told within a second', { timeout: 10_000 }, async (_what, bytes, message) => {
+])('%s is told within a second of CPU time', { timeout: 10_000 }, async (_what, bytes, message) => {
   await writeFile(path, bytes);
-  const begin = performance.now();
+  const before = process.cpuUsage();
   await expect(loadConfig(path)).rejects.toThrow(message);
-  expect(performance.now() - begin).toBeLessThan(1_000);
+  // Of CPU time: on a loaded machine the clock of the wall runs on.
+  const { user, system } = process.cpuUsage(before);
+  expect((user + system) / 1e6).toBeLessThan(1);
 });
 
 test('a FIFO and a folder are refused at once', async () => {
