@@ -2,7 +2,7 @@ import type { FileHandle } from 'node:fs/promises';
 import { OperatorSettings } from '../api/policy/operator-settings.ts';
 import { measureInChild } from '../numa/probe/measure-in-child.ts';
 import { HostSysFs } from '../numa/sysfs.ts';
-import { createTiering } from '../tiering/controller.ts';
+import { createTiering } from '../tiering/create-tiering.ts';
 import { withWarningEvents } from '../tiering/events/warnings.ts';
 import type { RunOptions } from './commands/command.ts';
 import { loadConfig } from './config.ts';

@@ -9,8 +9,6 @@ import type { KdamondFleet } from './kdamond-fleet.ts';
 import type { Logger } from './logger.ts';
 import type { Observer } from './observer.ts';
 import type { PlanInput } from './plan.ts';
-import { plan } from './plan.ts';
-import type { DesiredKdamond } from './scheme.ts';
 import { isOn } from './tuner/order.ts';
 
 /** Statistics are read this long after the last order, to catch a pass that was under way. */
@@ -19,12 +17,12 @@ const MOVING_FOR_MS = 15_000;
 export interface DamosEngineOptions {
   readonly driver: Pick<DamonDriver, 'kdamonds'>;
   readonly observer: Pick<Observer, 'schemeFlows'> & { readonly effectiveQuotas: Pick<EffectiveQuotas, 'look'> };
-  readonly fleet: Pick<KdamondFleet, 'bring' | 'failed'>;
+  readonly fleet: Pick<KdamondFleet, 'failed'>;
   readonly logger: Logger;
   readonly nowMs: () => number;
 }
 
-/** Migration by DAMON's own schemes, migrate_hot and migrate_cold (Linux 6.11): an order is the budget of a scheme. */
+/** Migration by DAMON's own schemes, migrate_hot and migrate_cold (Linux 6.11): an order is the budget of a scheme, which the loop brings to the kdamond. */
 export class DamosEngine implements Engine {
   readonly name = 'damos';
   readonly #options: DamosEngineOptions;
@@ -38,10 +36,6 @@ export class DamosEngine implements Engine {
 
   async prepare(features: ProbedFeatures): Promise<void> {
     requireMigration(features);
-  }
-
-  kdamonds(input: PlanInput): readonly DesiredKdamond[] {
-    return plan(input);
   }
 
   /** Reading statistics asks the kdamond, so settled ones are left in peace. */
@@ -61,7 +55,6 @@ export class DamosEngine implements Engine {
     const nowMs = this.#options.nowMs();
     this.#tellLeftOut(input);
     for (const order of input.orders) if (isOn(order)) this.#orderedAtMs.set(order.nodeId, nowMs);
-    await this.#options.fleet.bring(this.kdamonds(input));
   }
 
   /** Once for each change of it. */

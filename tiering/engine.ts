@@ -1,7 +1,6 @@
 import type { ProbedFeatures } from './damon/features.ts';
 import type { Flow } from './flow-ledger.ts';
 import type { PlanInput } from './plan.ts';
-import type { DesiredKdamond } from './scheme.ts';
 import type { NodeSnapshot } from './snapshot.ts';
 
 export const ENGINE_NAMES = ['damos', 'move_pages'] as const;
@@ -12,11 +11,9 @@ export interface Engine {
   readonly name: EngineName;
   /** Throws a typed error (`code`) when this kernel, or this process, lacks what the engine needs. */
   prepare(features: ProbedFeatures): Promise<void>;
-  /** The kdamonds that it wants for these orders. Pure. */
-  kdamonds(input: PlanInput): readonly DesiredKdamond[];
   /** Brings what the last orders started to an end, or notes how far it has come; gives what has moved since the last call, by the node that it left. */
   settle(nowMs: number): Promise<ReadonlyMap<number, Flow>>;
-  /** Lets orders move memory from now on. */
+  /** Lets orders move memory from now on; kdamonds are brought to them afterwards. */
   serve(input: PlanInput, snapshots: ReadonlyMap<number, NodeSnapshot>): Promise<void>;
   /** The operator wants something else: what is under way ends, and what was learned about single pages holds no longer. */
   policyChanged(): void;

@@ -10,12 +10,12 @@ import { AggregationAssembler } from '../../tiering/damon/aggregation-assembler.
 import { readRingPage } from '../../tiering/damon/ring-page.ts';
 import { kdamondWrites, pendingWrites } from '../../tiering/damon/tree.ts';
 import { NO_FLOW } from '../../tiering/flow-ledger.ts';
+import { nodeStatuses } from '../../tiering/loop/status-view.ts';
 import type { Observation } from '../../tiering/observation.ts';
 import type { PlanInput } from '../../tiering/plan.ts';
 import { maxNrAccesses, plan } from '../../tiering/plan.ts';
 import type { Policy } from '../../tiering/policy.ts';
 import { DEFAULT_POLICY } from '../../tiering/policy.ts';
-import { nodeStatuses } from '../../tiering/status-view.ts';
 import { FRESH_TUNER, tune } from '../../tiering/tuner/tune.ts';
 import type { Progress } from '../guest/progress.ts';
 import { ALL_FEATURES } from '../unit/tiering/machines.ts';

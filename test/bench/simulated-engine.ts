@@ -1,6 +1,7 @@
 import type { Topology } from '../../numa/topology.ts';
-import type { TieringOptions, TieringRuntime } from '../../tiering/controller.ts';
-import { createTiering } from '../../tiering/controller.ts';
+import type { TieringRuntime } from '../../tiering/controller.ts';
+import type { TieringOptions } from '../../tiering/create-tiering.ts';
+import { createTiering } from '../../tiering/create-tiering.ts';
 import { maxNrAccesses } from '../../tiering/plan.ts';
 import { DEFAULT_POLICY } from '../../tiering/policy.ts';
 import type { TieringService } from '../../tiering/service.ts';

@@ -10,8 +10,6 @@ import type { Flow, FlowLedger } from '../flow-ledger.ts';
 import { NO_FLOW } from '../flow-ledger.ts';
 import type { Logger } from '../logger.ts';
 import type { PlanInput } from '../plan.ts';
-import { planWatching } from '../plan.ts';
-import type { DesiredKdamond } from '../scheme.ts';
 import { movesNothing } from '../scheme.ts';
 import type { NodeSnapshot } from '../snapshot.ts';
 import { describe } from './describe.ts';
@@ -98,10 +96,6 @@ export class MovePagesEngine implements Engine {
     await this.#pageMaps.refresh({ wanted: [], nowMs: nowMs(), maxAgeMs: 0, budgetMs: 1 });
     // What fails now fails again, and is told, when pages are to be moved.
     mover.readAhead(FIRST_READ_MS, maxCpuShare, this.#firstRead.signal).catch(() => undefined);
-  }
-
-  kdamonds(input: PlanInput): readonly DesiredKdamond[] {
-    return planWatching(input);
   }
 
   /** What the last orders started may take some aggregations longer, and the next order is smaller; then it ends after the batch that is under way. Throws what made it fail. */

@@ -1,10 +1,11 @@
 import { expect, test } from 'vitest';
-import { describeUnmatched, ScopeResolver } from '../../../tiering/cgroup-scope.ts';
+import { ScopeResolver } from '../../../tiering/cgroup-scope.ts';
 import { DamosEngine } from '../../../tiering/damos-engine.ts';
 import { processesInScope } from '../../../tiering/move-pages/process-scope.ts';
 import { plan } from '../../../tiering/plan.ts';
 import type { Policy } from '../../../tiering/policy.ts';
 import { DEFAULT_POLICY } from '../../../tiering/policy.ts';
+import { describeUnmatched } from '../../../tiering/resolved-scope.ts';
 import type { CgroupScope } from '../../../tiering/scheme.ts';
 import { movesNothing } from '../../../tiering/scheme.ts';
 import { makeEmptyTree } from '../numa/page-maps/proc-tree.ts';
@@ -127,7 +128,7 @@ test('the engine damos says once what its filters leave out, and again when that
   const engine = new DamosEngine({
     driver: { kdamonds: [] },
     observer: { schemeFlows: async () => new Map(), effectiveQuotas: { look: async () => undefined } },
-    fleet: { bring: async () => undefined, failed: async () => undefined },
+    fleet: { failed: async () => undefined },
     logger: { debug: quiet, info: quiet, warn: (_, message) => warnings.push(message), error: quiet },
     nowMs: () => 0,
   });

@@ -1,5 +1,6 @@
 import { appendFileSync } from 'node:fs';
-import type { TieringOptions, TieringRuntime } from '../../../tiering/controller.ts';
+import type { TieringRuntime } from '../../../tiering/controller.ts';
+import type { TieringOptions } from '../../../tiering/create-tiering.ts';
 import type { RecordedEvent } from '../../../tiering/events/event.ts';
 import { maxNrAccesses } from '../../../tiering/plan.ts';
 import type { Policy } from '../../../tiering/policy.ts';

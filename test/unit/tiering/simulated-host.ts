@@ -1,21 +1,30 @@
 import type { MigrationPath, Topology } from '../../../numa/topology.ts';
-import { DecisionClock } from '../../../tiering/decision-clock.ts';
+import type { TieringEvent } from '../../../tiering/events/event.ts';
+import type { Watched } from '../../../tiering/loop/decision-clock.ts';
+import { idleKdamonds } from '../../../tiering/loop/desired-kdamonds.ts';
+import type { LoopEvent } from '../../../tiering/loop/event.ts';
+import type { LoopState } from '../../../tiering/loop/state.ts';
+import { initialState } from '../../../tiering/loop/state.ts';
+import type { Step } from '../../../tiering/loop/step.ts';
+import { step } from '../../../tiering/loop/step.ts';
+import { NodeTroubles } from '../../../tiering/node-troubles.ts';
 import type { NodeObservation, Observation } from '../../../tiering/observation.ts';
-import { maxNrAccesses, plan } from '../../../tiering/plan.ts';
+import { maxNrAccesses } from '../../../tiering/plan.ts';
 import type { Policy } from '../../../tiering/policy.ts';
 import { DEFAULT_POLICY } from '../../../tiering/policy.ts';
-import type { DamonFeatures, DesiredScheme } from '../../../tiering/scheme.ts';
+import type { ResolvedScope } from '../../../tiering/resolved-scope.ts';
+import type { DamonFeatures, DesiredKdamond, DesiredScheme } from '../../../tiering/scheme.ts';
 import { isPromotion } from '../../../tiering/scheme.ts';
+import { schemeOff } from '../../../tiering/scheme-off.ts';
 import type { NodeSnapshot, Region } from '../../../tiering/snapshot.ts';
 import type { NodeOrders } from '../../../tiering/tuner/order.ts';
-import type { TunerState, Tuning } from '../../../tiering/tuner/tune.ts';
-import { FRESH_TUNER, tune } from '../../../tiering/tuner/tune.ts';
+import type { Tuning } from '../../../tiering/tuner/tune.ts';
 import { ALL_FEATURES, machine } from './machines.ts';
 import type { Random } from './random.ts';
 import { binomial, seededRandom } from './random.ts';
 
 /**
- * A model of a host with memory tiers, small and deterministic, that the tuner and the planner drive as the controller does.
+ * A model of a host with memory tiers, small and deterministic, driven by the very loop that `tierd run` runs (tiering/loop/step.ts).
  *
  * Memory is chunks of 256 KiB. Each node has a kdamond that follows the kernel's algorithm (mm/damon/core.c): one random page a sample,
  * regions merged by similar rates and split at random, ages, quotas charged by what was tried, priorities by a histogram of scores, and passes
@@ -31,6 +40,8 @@ const UNMOVABLE = -2;
 const MAX_SCORE = 99;
 /** How often the daemon looks for new snapshots. */
 const POLL_MS = 50;
+const EVERYBODY: ResolvedScope = { include: 'all', exclude: [], unmatched: [], isSupported: true };
+const SEES_ALL = { problem: undefined, aside: undefined, blindNodeIds: [], isScopeDue: false };
 
 /** Share of samples in which a page of a buffer was accessed; may depend on where the buffer is and on the time. */
 export type AccessRate = number | ((nodeId: number, nowMs: number) => number);
@@ -69,6 +80,8 @@ export interface HostOptions {
   /** Snapshots reach the daemon before the pass that follows their aggregation, or after it as `damon_aggregated` does (default). */
   readonly snapshotBeforePass?: boolean;
   readonly features?: DamonFeatures;
+  /** What becomes of a command to a node's kdamond: it fails, or keeps the daemon waiting for as long as this says so. */
+  readonly command?: (nodeId: number, nowMs: number) => 'taken' | 'fails' | 'hangs';
   /** Last word on what the daemon sees. */
   readonly observe?: (observation: Observation) => Observation;
 }
@@ -91,7 +104,7 @@ export interface PassRecord {
 
 export interface TickRecord {
   readonly observation: Observation;
-  readonly tuning: Tuning;
+  readonly tuning: Omit<Tuning, 'state'>;
 }
 
 interface SimRegion {
@@ -158,6 +171,8 @@ export class SimulatedHost {
   policy: Policy;
   readonly passes: PassRecord[] = [];
   readonly ticks: TickRecord[] = [];
+  /** What the daemon told of. */
+  readonly told: TieringEvent[] = [];
   nowMs = 0;
   promotedBytes = 0;
   demotedBytes = 0;
@@ -168,8 +183,8 @@ export class SimulatedHost {
   readonly #kdamonds = new Map<number, Kdamond>();
   readonly #buffers: Buffer[] = [];
   readonly #processes: { dueMs: number; readonly steps: Iterator<number, void> }[] = [];
-  readonly #clock = new DecisionClock();
-  #tuner: TunerState = FRESH_TUNER;
+  readonly #troubles = new NodeTroubles();
+  #loop: LoopState;
 
   constructor(options: HostOptions) {
     this.#options = options;
@@ -177,7 +192,12 @@ export class SimulatedHost {
     this.#random = seededRandom(options.seed ?? 1);
     this.topology = machine(options.nodes, options.paths);
     for (const node of options.nodes) this.#nodes.set(node.nodeId, this.#createNode(node));
-    for (const desired of this.#plan([])) {
+    this.#loop = initialState(this.policy, undefined);
+    this.#take({ type: 'started' });
+    this.#take({ type: 'discovered', topology: this.topology });
+    this.#take({ type: 'engineChosen', engine: 'damos', features: this.#features });
+    this.#take({ type: 'scopeChanged', scope: EVERYBODY });
+    for (const desired of idleKdamonds(this.#loop)) {
       const node = this.#node(desired.nodeId);
       const kdamond: Kdamond = {
         node,
@@ -292,55 +312,91 @@ export class SimulatedHost {
     return this.passes.filter((pass) => pass.atMs >= sinceMs);
   }
 
-  // The daemon: what the controller does every tick.
+  // The daemon: the loop in virtual time.
+
+  /** What the loop knows now. */
+  get loop(): LoopState {
+    return this.#loop;
+  }
 
   *#daemon(): Generator<number, void> {
-    const { tickMs } = this.#options;
     for (;;) {
-      yield tickMs ?? POLL_MS;
-      if (tickMs === undefined && !this.#shouldDecide()) continue;
-      this.#clock.decided(this.#snapshots());
-      const observation = this.#observe();
-      const tuning = tune(this.#tuner, observation, this.topology, this.policy);
-      this.#tuner = tuning.state;
-      this.ticks.push({ observation, tuning });
-      for (const desired of this.#plan(tuning.orders)) {
-        const kdamond = this.#kdamonds.get(desired.nodeId);
-        const committed = JSON.stringify(desired.schemes);
-        if (kdamond === undefined || committed === kdamond.committed) continue;
-        kdamond.committed = committed;
-        while (kdamond.isMigrating) yield this.policy.monitoring.samplingIntervalMs;
-        kdamond.commits.push({ sincePass: kdamond.passes, schemes: desired.schemes });
-        if (this.#options.commitPostponesPass === true) {
-          while (kdamond.commits.length > 0) yield 10;
-        }
-        this.#clock.applied(desired.nodeId, this.nowMs);
-      }
+      yield this.#options.tickMs ?? POLL_MS;
+      yield* this.#tick();
+      this.#take({ type: 'ticked', hasFailed: false });
     }
   }
 
-  #shouldDecide(): boolean {
-    const { aggregationIntervalMs } = this.policy.monitoring;
-    return this.#clock.isDue([...this.#kdamonds.keys()], this.#snapshots(), aggregationIntervalMs, this.nowMs);
+  *#tick(): Generator<number, void> {
+    if (this.policy !== this.#loop.policy) {
+      const change = { type: 'policyChanged', policy: this.policy, scope: EVERYBODY } as const;
+      yield* this.#bring(step(this.#loop, change, this.nowMs).kdamonds);
+      this.#take(change);
+    }
+    const looked = this.#take({ type: 'looked', watched: this.#watched(), ...SEES_ALL, endedAtMs: this.nowMs });
+    const isDue = looked.effects.some(({ type }) => type === 'observe');
+    if (this.#options.tickMs === undefined && !isDue) return;
+    const { snapshots } = this.#watched();
+    const observation = this.#observe();
+    const { state, kdamonds } = this.#take({ type: 'observed', observation, snapshots, sinceMs: this.nowMs });
+    if (state.tuning !== undefined) this.ticks.push({ observation, tuning: state.tuning });
+    yield* this.#bring(kdamonds);
+    this.#take({ type: 'carriedOut' });
   }
 
-  #snapshots(): ReadonlyMap<number, NodeSnapshot> {
+  #take(event: LoopEvent): Step {
+    const taken = step(this.#loop, event, this.nowMs);
+    this.#loop = taken.state;
+    for (const effect of taken.effects) {
+      if (effect.type === 'tell' || effect.type === 'publish') this.told.push(effect.event);
+    }
+    return taken;
+  }
+
+  /** One after another, as KdamondFleet does; a node whose kdamond fails moves nothing, and is tried again later and later. */
+  *#bring(kdamonds: readonly DesiredKdamond[] = []): Generator<number, void> {
+    for (const desired of kdamonds) {
+      const kdamond = this.#kdamonds.get(desired.nodeId);
+      const committed = JSON.stringify(desired.schemes);
+      if (kdamond === undefined || committed === kdamond.committed) continue;
+      if (!this.#troubles.mayTry(desired.nodeId, this.nowMs)) continue;
+      const outcome = () => this.#options.command?.(desired.nodeId, this.nowMs) ?? 'taken';
+      while (outcome() === 'hangs') yield POLL_MS;
+      if (outcome() === 'fails') {
+        this.#fail(kdamond);
+        continue;
+      }
+      if (this.#troubles.mended(desired.nodeId)) this.#noteTroubles();
+      kdamond.committed = committed;
+      while (kdamond.isMigrating) yield this.policy.monitoring.samplingIntervalMs;
+      kdamond.commits.push({ sincePass: kdamond.passes, schemes: desired.schemes });
+      if (this.#options.commitPostponesPass === true) {
+        while (kdamond.commits.length > 0) yield 10;
+      }
+      this.#take({ type: 'kdamondApplied', nodeId: desired.nodeId });
+    }
+  }
+
+  #fail(kdamond: Kdamond): void {
+    kdamond.committed = '';
+    kdamond.commits.length = 0;
+    for (const scheme of kdamond.schemes) scheme.desired = schemeOff(scheme.desired);
+    this.#troubles.failed(kdamond.node.nodeId, 'its kdamond takes no change', this.nowMs);
+    this.#noteTroubles();
+  }
+
+  #noteTroubles(): void {
+    this.#take({ type: 'nodesTroubled', problem: this.#troubles.problem });
+  }
+
+  #watched(): Watched {
     const snapshots = [...this.#kdamonds.values()].flatMap(({ node }) => node.snapshot ?? []);
-    return new Map(snapshots.map((snapshot) => [snapshot.nodeId, snapshot]));
+    const byNode = new Map(snapshots.map((snapshot) => [snapshot.nodeId, snapshot]));
+    return { nodeIds: [...this.#kdamonds.keys()], snapshots: byNode };
   }
 
   get #features(): DamonFeatures {
     return this.#options.features ?? ALL_FEATURES;
-  }
-
-  #plan(orders: readonly NodeOrders[]) {
-    return plan({
-      topology: this.topology,
-      policy: this.policy,
-      features: this.#features,
-      scope: { include: 'all', exclude: [] },
-      orders,
-    });
   }
 
   #observe(): Observation {

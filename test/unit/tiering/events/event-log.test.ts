@@ -1,5 +1,4 @@
 import { expect, test } from 'vitest';
-import { DecisionLog } from '../../../../tiering/decision-log.ts';
 import type { TieringEvent } from '../../../../tiering/events/event.ts';
 import { EventLog } from '../../../../tiering/events/event-log.ts';
 import { withWarningEvents } from '../../../../tiering/events/warnings.ts';
@@ -67,34 +66,4 @@ test('what is logged as a warning or an error is an event too, and nothing else 
   expect(events.last).toBe(2);
   expect(events.after(0)).toMatchObject({ type: 'warning', severity: 'warning', message: 'c' });
   expect(events.after(1)).toMatchObject({ type: 'warning', severity: 'error', message: 'd' });
-});
-
-test('a decision is told when it turns something on or off, reaches further or goes elsewhere, not when only its budget changes', () => {
-  const told: TieringEvent[] = [];
-  const decisions = new DecisionLog(recorder(), (event) => told.push(event));
-  const record = (budgetBytes: number, reason: string, targetNodeId = 0) =>
-    decisions.record([{ nodeId: 1, promotion: { budgetBytes, targetNodeId, reason } }]);
-  record(0, 'nothing hot waits');
-  record(2 ** 26, '64 MiB hot wait');
-  record(2 ** 25, '32 MiB hot wait');
-  record(2 ** 24, '16 MiB hot wait', 2);
-  record(0, 'nothing hot waits', 2);
-  record(0, 'nothing hot waits');
-  const direction = { type: 'decision', nodeId: 1, direction: 'promotion', targetNodeId: 0 };
-  const message = 'promotion node 1 -> 0: off -> on, 64 MiB a pass: 64 MiB hot wait';
-  expect(told).toEqual([
-    { ...direction, budgetBytes: 2 ** 26, message },
-    {
-      ...direction,
-      targetNodeId: 2,
-      budgetBytes: 2 ** 24,
-      message: 'promotion node 1 -> 2: on to 0 -> on, 16 MiB a pass: 16 MiB hot wait',
-    },
-    {
-      ...direction,
-      targetNodeId: 2,
-      budgetBytes: 0,
-      message: 'promotion node 1 -> 2: on -> off, 0 MiB a pass: nothing hot waits',
-    },
-  ]);
 });

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
-import { DEFAULT_POLICY } from '../../../tiering/policy.ts';
-import { nodeStatuses } from '../../../tiering/status-view.ts';
-import { machine } from './machines.ts';
+import { nodeStatuses } from '../../../../tiering/loop/status-view.ts';
+import { DEFAULT_POLICY } from '../../../../tiering/policy.ts';
+import { machine } from '../machines.ts';
 
 const MIB = 1024 * 1024;
 const EXPANDERS = machine([

@@ -1,10 +1,10 @@
-import type { Topology } from '../numa/topology.ts';
-import type { Observation } from './observation.ts';
-import type { Policy } from './policy.ts';
-import type { NodeStatus } from './service.ts';
-import { temperaturesOf } from './temperature.ts';
-import { keepFreeBytes } from './tuner/headroom.ts';
-import type { NodeOrders } from './tuner/order.ts';
+import type { Topology } from '../../numa/topology.ts';
+import type { Observation } from '../observation.ts';
+import type { Policy } from '../policy.ts';
+import type { NodeStatus } from '../service.ts';
+import { temperaturesOf } from '../temperature.ts';
+import { keepFreeBytes } from '../tuner/headroom.ts';
+import type { NodeOrders } from '../tuner/order.ts';
 
 /** Each node as an operator wants to see it, from the newest observation and the orders that followed from it. */
 export function nodeStatuses(
