@@ -9,8 +9,8 @@ const MIN_SAMPLES_PER_AGGREGATION = 5;
 /** What a rule asks of keys, by key: for the API's document, whose schemas cannot say it. */
 export const POLICY_RULES: ReadonlyMap<string, string> = new Map([
   ['monitoring.aggregationIntervalMs', `at least ${MIN_SAMPLES_PER_AGGREGATION} times monitoring.samplingIntervalMs`],
+  ['monitoring.maxSamplingIntervalMs', 'at least monitoring.minSamplingIntervalMs'],
   ['monitoring.maxRegions', 'at least monitoring.minRegions'],
-  ['demotion.maxAccessRate', 'below promotion.minAccessRate'],
   ['cgroups.include', `each ${CGROUP_PATH_RULE}`],
   ['cgroups.exclude', `each ${CGROUP_PATH_RULE}`],
 ]);
@@ -20,24 +20,24 @@ export const POLICY_RULES: ReadonlyMap<string, string> = new Map([
  * that both refuse the same policies in the same words.
  */
 export function policyRuleViolations(policy: Policy): Violation[] {
-  const { monitoring, promotion, demotion } = policy;
+  const { monitoring } = policy;
   const violations: Violation[] = [];
 
-  const leastAggregationMs = MIN_SAMPLES_PER_AGGREGATION * monitoring.samplingIntervalMs;
-  if (monitoring.aggregationIntervalMs < leastAggregationMs) {
+  const { samplingIntervalMs, aggregationIntervalMs, minSamplingIntervalMs, maxSamplingIntervalMs } = monitoring;
+  const leastAggregationMs = samplingIntervalMs === 'auto' ? 0 : MIN_SAMPLES_PER_AGGREGATION * samplingIntervalMs;
+  if (maxSamplingIntervalMs < minSamplingIntervalMs) {
+    const allowed = `at least ${minSamplingIntervalMs} (monitoring.minSamplingIntervalMs)`;
+    violations.push(wrongValue(['monitoring', 'maxSamplingIntervalMs'], maxSamplingIntervalMs, allowed));
+  }
+  if (aggregationIntervalMs !== 'auto' && aggregationIntervalMs < leastAggregationMs) {
     const allowed = `at least ${leastAggregationMs} (${MIN_SAMPLES_PER_AGGREGATION} times monitoring.samplingIntervalMs)`;
-    violations.push(wrongValue(['monitoring', 'aggregationIntervalMs'], monitoring.aggregationIntervalMs, allowed));
+    violations.push(wrongValue(['monitoring', 'aggregationIntervalMs'], aggregationIntervalMs, allowed));
   }
 
   const { minRegions, maxRegions } = monitoring;
   if (minRegions !== 'auto' && maxRegions !== 'auto' && maxRegions < minRegions) {
     const allowed = `at least ${minRegions} (monitoring.minRegions)`;
     violations.push(wrongValue(['monitoring', 'maxRegions'], maxRegions, allowed));
-  }
-
-  if (demotion.maxAccessRate >= promotion.minAccessRate) {
-    const allowed = `below ${promotion.minAccessRate} (promotion.minAccessRate)`;
-    violations.push(wrongValue(['demotion', 'maxAccessRate'], demotion.maxAccessRate, allowed));
   }
 
   return [...violations, ...cgroupsViolations(policy.cgroups)];

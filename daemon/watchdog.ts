@@ -1,4 +1,5 @@
 import type { Status, TieringService } from '../tiering/service.ts';
+import { longestAggregationMs } from '../tiering/tuner/intervals.ts';
 import type { Notifier } from './notify.ts';
 
 /** Also without a watchdog: the status line is to be of now. */
@@ -32,7 +33,7 @@ export function startWatchdog({ service, notifier, nowMs, everyMs }: WatchdogOpt
   const tell = (): Promise<void> => {
     const text = statusLine(service.status());
     const { lastDecisionAtMs = startedAtMs } = service.heartbeat();
-    const { aggregationIntervalMs } = service.policy().monitoring;
+    const aggregationIntervalMs = longestAggregationMs(service.policy());
     if (!isStuck(Math.max(startedAtMs, lastDecisionAtMs), aggregationIntervalMs, nowMs())) return notifier.alive(text);
     return notifier.status(`the control loop stands still; ${text}`);
   };

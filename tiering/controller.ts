@@ -209,7 +209,7 @@ export class Controller implements TieringRuntime {
   }
 
   snapshots(): readonly NodeSnapshot[] {
-    return [...this.#parts.observer.snapshots.values()].sort((a, b) => a.nodeId - b.nodeId);
+    return this.#loop.snapshots();
   }
 
   history(query: HistoryQuery): HistoryAnswer {

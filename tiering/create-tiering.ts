@@ -134,7 +134,7 @@ export async function createTiering(options: TieringOptions): Promise<TieringRun
       known: () => ({
         topology: loop.state.topology,
         policy: loop.state.policy,
-        snapshots: [...observer.snapshots.values()].sort((a, b) => a.nodeId - b.nodeId),
+        snapshots: loop.snapshots(),
       }),
     }),
     hotplug: new HotplugWatcher(sysfs, {

@@ -1,3 +1,4 @@
+import type { HeatHistogram } from './heat/heat-histogram.ts';
 import type { NodeSnapshot } from './snapshot.ts';
 
 /** What one tick knows of one memory node. */
@@ -5,10 +6,14 @@ export interface NodeObservation {
   readonly nodeId: number;
   readonly totalBytes: number;
   readonly freeBytes: number;
+  /** Memory of programs and files, which can move; the rest that is used is the kernel's own. Undefined: not known. */
+  readonly movableBytes?: number;
   /** Below it migrations into the node fail without a word. */
   readonly highWatermarkBytes: number;
   /** Newest snapshot; undefined until the first aggregation. */
   readonly snapshot?: NodeSnapshot;
+  /** What the snapshots so far tell of its heat; there whenever a snapshot is. */
+  readonly heat?: HeatHistogram;
   /** Bytes really moved up / down out of this node since the last tick. */
   readonly promotedBytes: number;
   readonly demotedBytes: number;

@@ -5,6 +5,7 @@ import type { DamonDriver, RunningKdamond } from './damon/driver.ts';
 import { EffectiveQuotas } from './effective-quotas.ts';
 import type { Flow } from './flow-ledger.ts';
 import { FlowLedger, NO_FLOW } from './flow-ledger.ts';
+import { HeatMap } from './heat/heat-map.ts';
 import type { NodeObservation, Observation } from './observation.ts';
 import type { DesiredKdamond, SchemeStats } from './scheme.ts';
 import type { NodeSnapshot, Region } from './snapshot.ts';
@@ -19,6 +20,7 @@ export class Observer {
   readonly #driver: DamonDriver;
   readonly #snapshots = new Map<number, NodeSnapshot>();
   readonly #stats = new Map<number, readonly SchemeStats[]>();
+  readonly #heat = new Map<number, { readonly of: string; readonly map: HeatMap }>();
   readonly flows = new FlowLedger();
   readonly effectiveQuotas: EffectiveQuotas;
   #watermarks: ReadonlyMap<number, number> = new Map();
@@ -51,14 +53,16 @@ export class Observer {
       // A trace that takes over from another shows the same once more.
       if (knownAtMs !== undefined && takenAtMs <= knownAtMs) continue;
       const previousAtMs = aggregation.previousAtMs ?? knownAtMs;
-      this.#snapshots.set(kdamond.nodeId, {
+      const snapshot: NodeSnapshot = {
         nodeId: kdamond.nodeId,
         takenAtMs,
         ...(previousAtMs !== undefined && { previousAtMs }),
         maxNrAccesses: Math.max(1, Math.floor(kdamond.aggregationIntervalUs / kdamond.samplingIntervalUs)),
         aggregationIntervalMs: kdamond.aggregationIntervalUs / 1000,
         regions: ownRegions(aggregation.regions, kdamond),
-      });
+      };
+      this.#snapshots.set(kdamond.nodeId, snapshot);
+      this.#heatOf(kdamond).add(snapshot);
     }
   }
 
@@ -66,6 +70,7 @@ export class Observer {
   forget(nodeId: number): void {
     this.#snapshots.delete(nodeId);
     this.#stats.delete(nodeId);
+    this.#heat.delete(nodeId);
     this.effectiveQuotas.forget(nodeId);
     this.flows.forget(nodeId);
   }
@@ -86,6 +91,16 @@ export class Observer {
     return flows;
   }
 
+  /** Begins anew when memory has come or gone. */
+  #heatOf({ nodeId, ranges }: DesiredKdamond): HeatMap {
+    const of = ranges.map(({ start, end }) => `${start}-${end}`).join(' ');
+    const known = this.#heat.get(nodeId);
+    if (known?.of === of) return known.map;
+    const map = new HeatMap(ranges);
+    this.#heat.set(nodeId, { of, map });
+    return map;
+  }
+
   /**
    * All that one tick knows, with what the engine has moved since the last one. Throws SysFsError.
    *
@@ -104,15 +119,18 @@ export class Observer {
     // Last, so that free memory is as new as it can be.
     const memory = await readNodeMemory(this.#sysfs, nodeIds);
     const nodes: NodeObservation[] = [];
-    for (const [nodeId, { totalBytes, freeBytes }] of memory) {
+    for (const [nodeId, { totalBytes, freeBytes, movableBytes }] of memory) {
       if (totalBytes === 0) continue;
       const snapshot = blindNodeIds.includes(nodeId) ? undefined : this.#snapshots.get(nodeId);
+      const heat = snapshot && this.#heat.get(nodeId)?.map.histogram();
       nodes.push({
         nodeId,
         totalBytes,
         freeBytes,
         highWatermarkBytes: this.#watermarks.get(nodeId) ?? 0,
+        ...(movableBytes !== undefined && { movableBytes }),
         ...(snapshot && { snapshot }),
+        ...(heat && { heat }),
         ...(flows.get(nodeId) ?? NO_FLOW),
       });
     }

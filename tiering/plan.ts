@@ -4,7 +4,6 @@ import { hotShareLimit, limitHotShare } from './hot-share-limit.ts';
 import type { Policy } from './policy.ts';
 import type {
   AccessPattern,
-  Bounds,
   CgroupScope,
   DamonFeatures,
   DesiredKdamond,
@@ -14,8 +13,9 @@ import type {
 } from './scheme.ts';
 import { movesNothing } from './scheme.ts';
 import { OFF_AGE, OFF_BYTES, schemeOff } from './scheme-off.ts';
+import type { Intervals } from './tuner/intervals.ts';
+import { firstIntervals } from './tuner/intervals.ts';
 import type { DemotionOrder, Directed, NodeOrders, Order } from './tuner/order.ts';
-import { hotThresholdNrAccesses, reachBounds } from './tuner/reach.ts';
 
 const PAGE_BYTES = 4096;
 const MIB = 1024 * 1024;
@@ -48,6 +48,8 @@ export interface PlanInput {
   readonly scope: CgroupScope;
   /** From the tuner; a node without orders has its schemes off. */
   readonly orders: readonly NodeOrders[];
+  /** How to sample; as the policy says at first when absent. */
+  readonly intervals?: Intervals;
 }
 
 /**
@@ -55,7 +57,7 @@ export interface PlanInput {
  * its context's ranges), with migrate_hot schemes up and migrate_cold schemes down. Pure: the same input gives the same schemes.
  */
 export function plan(input: PlanInput): readonly DesiredKdamond[] {
-  const { topology, policy } = input;
+  const { topology } = input;
   return topology.paths.flatMap((path) => {
     const node = topology.nodes.find((candidate) => candidate.nodeId === path.nodeId);
     if (node === undefined || node.ranges.length === 0) return [];
@@ -70,30 +72,26 @@ export function plan(input: PlanInput): readonly DesiredKdamond[] {
     ];
     if (schemes.length === 0) return [];
     const limit = hotShareLimit(input, path);
-    const monitored = monitoring([...node.ranges, ...(limit?.comparedRanges ?? [])], policy);
+    const monitored = monitoring([...node.ranges, ...(limit?.comparedRanges ?? [])], input);
     const kdamond = { nodeId: node.nodeId, ...monitored, ranges: node.ranges, schemes };
     return [limit === undefined ? kdamond : limitHotShare(kdamond, limit)];
   });
 }
 
 /** The kdamonds of an engine that migrates by itself: they only watch, each with a `stat` scheme over all regions. Pure. */
-export function planWatching({ topology, policy }: PlanInput): readonly DesiredKdamond[] {
+export function planWatching(input: PlanInput): readonly DesiredKdamond[] {
+  const { topology } = input;
   return topology.paths.flatMap((path) => {
     const node = topology.nodes.find((candidate) => candidate.nodeId === path.nodeId);
     const leadsNowhere = path.promotionTargets.length + path.demotionTargets.length === 0;
     if (node === undefined || node.ranges.length === 0 || leadsNowhere) return [];
-    return [{ nodeId: node.nodeId, ...monitoring(node.ranges, policy), ranges: node.ranges, schemes: [WATCHING] }];
+    return [{ nodeId: node.nodeId, ...monitoring(node.ranges, input), ranges: node.ranges, schemes: [WATCHING] }];
   });
 }
 
-/** Samples in an aggregation: the largest possible nr_accesses. */
-export function maxNrAccesses(policy: Policy): number {
-  const { samplingIntervalMs, aggregationIntervalMs } = policy.monitoring;
-  return Math.max(1, Math.floor(aggregationIntervalMs / samplingIntervalMs));
-}
-
-function monitoring(ranges: readonly AddressRange[], policy: Policy) {
-  const { samplingIntervalMs, aggregationIntervalMs, minRegions, maxRegions } = policy.monitoring;
+function monitoring(ranges: readonly AddressRange[], { policy, intervals = firstIntervals(policy) }: PlanInput) {
+  const { minRegions, maxRegions } = policy.monitoring;
+  const { samplingIntervalMs, aggregationIntervalMs } = intervals;
   const monitoredBytes = ranges.reduce((total, range) => total + range.end - range.start, 0);
   // Every range is a region at least, and regions stop being split when few are left for them.
   const fewest =
@@ -128,16 +126,11 @@ function directed<SomeOrder extends Directed>(
 
 function promotionSchemes(input: PlanInput, targetNid: number, order: Order | undefined): DesiredScheme[] {
   const { policy } = input;
-  const minAge = Math.ceil((policy.promotion.minAgeSeconds * 1000) / policy.monitoring.aggregationIntervalMs);
   return scoped(input, {
     name: `promote to node ${targetNid}`,
     action: policy.dryRun ? 'stat' : 'migrate_hot',
     targetNid,
-    pattern: {
-      sizeBytes: { min: PAGE_BYTES, max: UNBOUNDED },
-      nrAccesses: { min: hotThresholdNrAccesses(policy, maxNrAccesses(policy)), max: UNBOUNDED },
-      age: ages(order, minAge),
-    },
+    pattern: patternOf(order, UNBOUNDED),
     quota: quota(order),
     ...lease(input, order),
     filters: [],
@@ -146,30 +139,29 @@ function promotionSchemes(input: PlanInput, targetNid: number, order: Order | un
 
 function demotionSchemes(input: PlanInput, targetNid: number, order: DemotionOrder | undefined): DesiredScheme[] {
   const { policy } = input;
-  const bounds = reachBounds(order?.reach ?? 'idle', policy, {
-    maxNrAccesses: maxNrAccesses(policy),
-    aggregationIntervalMs: policy.monitoring.aggregationIntervalMs,
-  });
-  const pattern: AccessPattern = {
-    sizeBytes: { min: PAGE_BYTES, max: UNBOUNDED },
-    nrAccesses: { min: bounds.minNrAccesses, max: bounds.maxNrAccesses },
-    age: ages(order, bounds.minAge),
-  };
   const young: SchemeFilter[] =
-    bounds.checkYoung && input.features.youngFilter ? [{ type: 'young', matching: true, allow: false }] : [];
+    order?.bounds.checkYoung === true && input.features.youngFilter
+      ? [{ type: 'young', matching: true, allow: false }]
+      : [];
   return scoped(input, {
     name: `demote to node ${targetNid}`,
     action: policy.dryRun ? 'stat' : 'migrate_cold',
     targetNid,
-    pattern,
+    pattern: patternOf(order, order?.bounds.maxNrAccesses ?? 0),
     quota: quota(order),
     ...lease(input, order),
     filters: young,
   });
 }
 
-function ages(order: Order | undefined, minAge: number): Bounds {
-  return { min: (order?.budgetBytes ?? 0) === 0 ? OFF_AGE : minAge, max: UNBOUNDED };
+/** What is off matches nothing. */
+function patternOf(order: Order | undefined, maxNrAccesses: number): AccessPattern {
+  const isOn = order !== undefined && order.budgetBytes > 0;
+  return {
+    sizeBytes: { min: PAGE_BYTES, max: UNBOUNDED },
+    nrAccesses: { min: order?.bounds.minNrAccesses ?? 0, max: maxNrAccesses },
+    age: { min: isOn ? order.bounds.minAge : OFF_AGE, max: UNBOUNDED },
+  };
 }
 
 function lease({ policy, features }: PlanInput, order: Order | undefined): Pick<DesiredScheme, 'maxPasses'> {

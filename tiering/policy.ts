@@ -9,18 +9,28 @@ const closed = { additionalProperties: false };
 
 const MonitoringSchema = Type.Object(
   {
-    samplingIntervalMs: Type.Number({
+    samplingIntervalMs: Type.Union([Type.Literal('auto'), Type.Number({ minimum: 1, maximum: 10_000 })], {
+      default: 'auto',
+      description:
+        'How often DAMON checks one page of every region for an access, in milliseconds; "auto" takes what tells hot from less hot memory best, and begins with 50.',
+    }),
+    aggregationIntervalMs: Type.Union([Type.Literal('auto'), Type.Number({ minimum: 20, maximum: 100_000 })], {
+      default: 'auto',
+      description:
+        'How long DAMON counts accesses before it reports and migrates, in milliseconds; at least 5 sampling intervals, "auto" takes ten.',
+    }),
+    minSamplingIntervalMs: Type.Number({
       minimum: 1,
       maximum: 10_000,
-      default: 50,
-      description: 'How often DAMON checks one page of every region for an access, in milliseconds.',
-    }),
-    aggregationIntervalMs: Type.Number({
-      minimum: 20,
-      maximum: 100_000,
-      default: 500,
+      default: 20,
       description:
-        'How long DAMON counts accesses before it reports and migrates, in milliseconds; at least 5 sampling intervals.',
+        'The shortest sampling interval that "auto" takes, in milliseconds: shorter ones cost more processor time.',
+    }),
+    maxSamplingIntervalMs: Type.Number({
+      minimum: 1,
+      maximum: 10_000,
+      default: 1000,
+      description: 'The longest sampling interval that "auto" takes, in milliseconds: longer ones see changes later.',
     }),
     minRegions: Type.Union([Type.Literal('auto'), Type.Integer({ minimum: 10, maximum: 10_000 })], {
       default: 'auto',
@@ -39,8 +49,9 @@ const PromotionSchema = Type.Object(
     minAccessRate: Type.Number({
       minimum: 0.01,
       maximum: 1,
-      default: 0.2,
-      description: 'A region of a slow node is hot when at least this share of its samples saw an access.',
+      default: 0.01,
+      description:
+        'A region of a slow node never goes up when fewer than this share of its samples saw an access; what counts as hot above it depends on what fast nodes can hold.',
     }),
     minAgeSeconds: Type.Number({
       minimum: 0,
@@ -63,8 +74,9 @@ const DemotionSchema = Type.Object(
     maxAccessRate: Type.Number({
       minimum: 0,
       maximum: 1,
-      default: 0.05,
-      description: 'A region of a fast node is cold when at most this share of its samples saw an access.',
+      default: 1,
+      description:
+        'A region of a fast node makes no room for hotter memory when more than this share of its samples saw an access; what counts as cold below it depends on what waits on slow nodes.',
     }),
     minAgeSeconds: Type.Number({
       minimum: 0,
@@ -170,9 +182,16 @@ export const DEFAULT_POLICY: Policy = {
   fastUtilization: 0.95,
   hotShare: 1,
   headroomMiB: 'auto',
-  promotion: { minAccessRate: 0.2, minAgeSeconds: 0, maxMiBPerSecond: 1024 },
-  demotion: { maxAccessRate: 0.05, minAgeSeconds: 5, maxMiBPerSecond: 1024 },
-  monitoring: { samplingIntervalMs: 50, aggregationIntervalMs: 500, minRegions: 'auto', maxRegions: 'auto' },
+  promotion: { minAccessRate: 0.01, minAgeSeconds: 0, maxMiBPerSecond: 1024 },
+  demotion: { maxAccessRate: 1, minAgeSeconds: 5, maxMiBPerSecond: 1024 },
+  monitoring: {
+    samplingIntervalMs: 'auto',
+    aggregationIntervalMs: 'auto',
+    minSamplingIntervalMs: 20,
+    maxSamplingIntervalMs: 1000,
+    minRegions: 'auto',
+    maxRegions: 'auto',
+  },
   movePages: { settleSeconds: 20, maxCpuShare: 1 },
   cgroups: { include: [], exclude: [] },
   onSwitchOff: 'recover',

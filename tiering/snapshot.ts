@@ -1,4 +1,5 @@
 import type { AddressRange } from '../numa/topology.ts';
+import type { HeatLevels } from './tuner/levels.ts';
 
 /** One DAMON monitoring region as one aggregation left it. */
 export interface Region extends AddressRange {
@@ -19,6 +20,13 @@ export interface NodeSnapshot {
   readonly maxNrAccesses: number;
   readonly aggregationIntervalMs: number;
   readonly regions: readonly Region[];
+  /** What counts as hot and cold on the node now; undefined before the first decision. */
+  readonly levels?: HeatLevels;
+}
+
+/** The same snapshot, with what counts as hot and cold in it. */
+export function withLevels(snapshot: NodeSnapshot, levels: HeatLevels | undefined): NodeSnapshot {
+  return levels === undefined ? snapshot : { ...snapshot, levels };
 }
 
 /** What lies within a range, cut to it. */

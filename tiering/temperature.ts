@@ -1,5 +1,6 @@
 import type { Policy } from './policy.ts';
 import type { NodeSnapshot, Region, Temperatures } from './snapshot.ts';
+import { hotThresholdNrAccesses } from './tuner/reach.ts';
 
 export type Temperature = 'hot' | 'warm' | 'cold';
 
@@ -8,15 +9,10 @@ export function accessRate(region: Region, snapshot: Pick<NodeSnapshot, 'maxNrAc
   return Math.min(1, region.nrAccesses / snapshot.maxNrAccesses);
 }
 
-/** `hot` from the promotion threshold up, `cold` up to the demotion threshold, `warm` between. */
-export function temperatureOf(
-  region: Region,
-  snapshot: Pick<NodeSnapshot, 'maxNrAccesses'>,
-  policy: Policy,
-): Temperature {
-  const rate = accessRate(region, snapshot);
-  if (rate >= policy.promotion.minAccessRate) return 'hot';
-  return rate <= policy.demotion.maxAccessRate ? 'cold' : 'warm';
+/** `hot` is what promotion wants, `cold` what was not accessed at all, `warm` what is between. */
+export function temperatureOf({ nrAccesses }: Region, snapshot: NodeSnapshot, policy: Policy): Temperature {
+  if (nrAccesses >= hotThresholdNrAccesses(policy, snapshot)) return 'hot';
+  return nrAccesses === 0 ? 'cold' : 'warm';
 }
 
 /** Bytes of a snapshot by temperature. */

@@ -11,9 +11,11 @@ import type { Logger } from '../logger.ts';
 import type { Observer } from '../observer.ts';
 import type { DamonFeatures } from '../scheme.ts';
 import { Serial } from '../serial.ts';
+import type { NodeSnapshot } from '../snapshot.ts';
+import { withLevels } from '../snapshot.ts';
 import type { Watched } from './decision-clock.ts';
 import { untilNextLookMs } from './decision-clock.ts';
-import { desiredKdamonds } from './desired-kdamonds.ts';
+import { desiredKdamonds, intervalsOf } from './desired-kdamonds.ts';
 import type { Effect } from './effect.ts';
 import type { LoopEvent } from './event.ts';
 import type { LoopState } from './state.ts';
@@ -64,6 +66,14 @@ export class LoopRuntime {
     return this.#engine;
   }
 
+  /** The newest of each node, ascending, with what counts as hot and cold by the last decision. */
+  snapshots(): readonly NodeSnapshot[] {
+    const { tuning } = this.#state;
+    return [...this.#parts.observer.snapshots.values()]
+      .map((snapshot) => withLevels(snapshot, tuning?.levels.get(snapshot.nodeId)))
+      .sort((a, b) => a.nodeId - b.nodeId);
+  }
+
   /** What the operator asks for is done between two ticks. */
   between<Result>(work: () => Promise<Result>): Promise<Result> {
     return this.#between.run(work);
@@ -102,7 +112,7 @@ export class LoopRuntime {
   /** Until the signal. Never throws: what fails in a tick is an event. */
   async run(signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
-      const { aggregationIntervalMs } = this.#state.policy.monitoring;
+      const { aggregationIntervalMs } = intervalsOf(this.#state);
       const pauseMs = untilNextLookMs(
         inSight(this.#state, this.#watched()),
         aggregationIntervalMs,

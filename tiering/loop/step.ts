@@ -1,15 +1,18 @@
 import { nodesLeftAlone } from '../../numa/left-alone.ts';
 import type { Topology } from '../../numa/topology.ts';
 import { nodeSamples } from '../history/node-samples.ts';
+import type { NodeObservation } from '../observation.ts';
 import type { ResolvedScope } from '../resolved-scope.ts';
 import { describeUnmatched, sameScope } from '../resolved-scope.ts';
 import type { DesiredKdamond } from '../scheme.ts';
 import { movesNothing } from '../scheme.ts';
+import { withLevels } from '../snapshot.ts';
+import type { Tuning } from '../tuner/tune.ts';
 import { FRESH_TUNER, tune } from '../tuner/tune.ts';
 import type { Watched } from './decision-clock.ts';
 import { decided, applied as kdamondApplied, lookAtClock } from './decision-clock.ts';
 import { policyChanges, tellDecisions } from './decision-log.ts';
-import { desiredKdamonds, idleKdamonds, regionLimitOf } from './desired-kdamonds.ts';
+import { desiredKdamonds, idleKdamonds, intervalsOf, planInput, regionLimitOf } from './desired-kdamonds.ts';
 import type { Effect } from './effect.ts';
 import type { LoopEvent } from './event.ts';
 import type { LoopState } from './state.ts';
@@ -142,11 +145,11 @@ function looked(before: LoopState, event: Event<'looked'>, nowMs: number): Step 
     state = { ...state, isReady: true };
     effects.push({ type: 'becomeReady' });
   }
-  const { cgroups, monitoring } = state.policy;
+  const { cgroups } = state.policy;
   if (cgroups.include.length + cgroups.exclude.length > 0 && isScopeDue)
     effects.push({ type: 'resolveScope', cgroups });
   if (state.engine === undefined || state.isStopped) return next(state, effects);
-  const look = lookAtClock(state.clock, inSight(state, watched), monitoring.aggregationIntervalMs, nowMs);
+  const look = lookAtClock(state.clock, inSight(state, watched), intervalsOf(state).aggregationIntervalMs, nowMs);
   if (look.isDue) effects.push({ type: 'observe' });
   return next({ ...state, clock: look.clock }, effects);
 }
@@ -185,14 +188,14 @@ function observed(state: LoopState, { observation, snapshots, sinceMs }: Event<'
   const { state: tuner, ...tuning } = tune(state.tuner, observation, topology, policy);
   const mayMove = pausedSince === undefined && !movesNothing(scope);
   const orders = mayMove ? tuning.orders.filter(({ nodeId }) => !blindNodeIds.includes(nodeId)) : [];
-  const seen = { ...state, observation, clock: decided(state.clock, snapshots) };
-  const history: Effect = { type: 'recordHistory', samples: nodeSamples(observation, orders, policy) };
+  const shown = { ...observation, nodes: observation.nodes.map((node) => withLevelsOf(node, tuning.levels)) };
+  const seen = { ...state, observation: shown, clock: decided(state.clock, snapshots) };
+  const history: Effect = { type: 'recordHistory', samples: nodeSamples(shown, orders, policy) };
   if (pausedSince !== undefined) {
     const pingPongBytes = state.tuning?.pingPongBytes ?? 0;
     return next({ ...seen, tuning: { ...tuning, orders, pingPongBytes }, problem: undefined }, [history]);
   }
   const { modes, effects } = tellDecisions(state.modes, orders);
-  const input = { topology, policy, features: engine.features, scope, orders };
   const after: LoopState = {
     ...seen,
     tuner: movesNothing(scope) ? FRESH_TUNER : tuner,
@@ -202,10 +205,26 @@ function observed(state: LoopState, { observation, snapshots, sinceMs }: Event<'
   };
   return {
     state: after,
-    // Kdamonds that only watch do not depend on orders.
-    kdamonds: engine.name === 'damos' ? bring(after, desiredKdamonds(after, orders)) : undefined,
-    effects: [history, ...effects, { type: 'serve', input }],
+    kdamonds: bring(after, desiredKdamonds(after, orders)),
+    effects: [
+      history,
+      ...effects,
+      ...tellIntervals(state, after),
+      { type: 'serve', input: planInput(after, engine.features, orders) },
+    ],
   };
+}
+
+function withLevelsOf(node: NodeObservation, levels: Tuning['levels']): NodeObservation {
+  return node.snapshot === undefined ? node : { ...node, snapshot: withLevels(node.snapshot, levels.get(node.nodeId)) };
+}
+
+/** Each change is news: what DAMON sees depends on it. */
+function tellIntervals(before: LoopState, after: LoopState): readonly Effect[] {
+  const [was, now] = [intervalsOf(before), intervalsOf(after)];
+  if (was.samplingIntervalMs === now.samplingIntervalMs) return [];
+  const message = `sampling every ${now.samplingIntervalMs} ms instead of ${was.samplingIntervalMs}, to tell hot from less hot memory`;
+  return [{ type: 'log', level: 'info', message }];
 }
 
 function carriedOut(state: LoopState, nowMs: number): Step {

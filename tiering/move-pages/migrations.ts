@@ -1,6 +1,5 @@
 import type { PlanInput } from '../plan.ts';
 import type { NodeSnapshot } from '../snapshot.ts';
-import { reachBounds } from '../tuner/reach.ts';
 import type { Migration } from './page-mover.ts';
 import { RegionRates } from './region-rates.ts';
 import { coldestRanges, hottestRanges } from './selection.ts';
@@ -24,8 +23,8 @@ export function migrationsFor(
         fromNodeId: nodeId,
         toNodeId: demotion.targetNodeId,
         budgetBytes: demotion.budgetBytes,
-        ...coldestRanges(snapshot, demotion.reach, policy),
-        maxNrAccesses: reachBounds(demotion.reach, policy, snapshot).maxNrAccesses,
+        ...coldestRanges(snapshot, demotion.bounds, policy),
+        maxNrAccesses: demotion.bounds.maxNrAccesses,
       });
     }
     if (
@@ -38,7 +37,7 @@ export function migrationsFor(
         fromNodeId: nodeId,
         toNodeId: promotion.targetNodeId,
         budgetBytes: promotion.budgetBytes,
-        ranges: hottestRanges(snapshot, policy),
+        ranges: hottestRanges(snapshot, promotion.bounds),
         looseFrom: 0,
         rates: new RegionRates(snapshot, PAGE_BYTES),
       });

@@ -12,6 +12,7 @@ import type { Logger } from '../logger.ts';
 import type { PlanInput } from '../plan.ts';
 import { movesNothing } from '../scheme.ts';
 import type { NodeSnapshot } from '../snapshot.ts';
+import { firstIntervals } from '../tuner/intervals.ts';
 import { describe } from './describe.ts';
 import { FreshSnapshots } from './fresh-snapshots.ts';
 import { migrationsFor } from './migrations.ts';
@@ -145,7 +146,7 @@ export class MovePagesEngine implements Engine {
       cutBy: undefined,
       done,
       parts,
-      graceMs: GRACE_AGGREGATIONS * policy.monitoring.aggregationIntervalMs,
+      graceMs: GRACE_AGGREGATIONS * (input.intervals ?? firstIntervals(policy)).aggregationIntervalMs,
     };
   }
 

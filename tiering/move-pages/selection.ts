@@ -1,15 +1,17 @@
 import type { AddressRange } from '../../numa/topology.ts';
 import type { Policy } from '../policy.ts';
 import type { NodeSnapshot, Region } from '../snapshot.ts';
-import type { DemotionOrder } from '../tuner/order.ts';
-import { hotRegions, reachBounds, whollyHotNrAccesses } from '../tuner/reach.ts';
+import type { ReachBounds } from '../tuner/reach.ts';
+import { hotRegions, whollyHotNrAccesses } from '../tuner/reach.ts';
 
 /** Regions at least so hot, as a share of the hottest, hold mostly hot pages. */
 const MOSTLY_HOT_SHARE = 0.75;
 
-/** Physical ranges worth promoting, the hottest first; of equally hot ones those that have been so for longer. */
-export function hottestRanges(snapshot: NodeSnapshot, policy: Policy): readonly AddressRange[] {
-  return hotRegions(snapshot, policy).toSorted((a, b) => b.nrAccesses - a.nrAccesses || b.age - a.age);
+/** Physical ranges within a promotion's bounds, the hottest first; of equally hot ones those that have been so for longer. */
+export function hottestRanges({ regions }: NodeSnapshot, bounds: ReachBounds): readonly AddressRange[] {
+  return regions
+    .filter((region) => isWithin(region, bounds))
+    .sort((a, b) => b.nrAccesses - a.nrAccesses || b.age - a.age);
 }
 
 /**
@@ -19,15 +21,18 @@ export function hottestRanges(snapshot: NodeSnapshot, policy: Policy): readonly 
  */
 export function coldestRanges(
   snapshot: NodeSnapshot,
-  reach: DemotionOrder['reach'],
+  bounds: ReachBounds,
   policy: Policy,
 ): { readonly ranges: readonly AddressRange[]; readonly looseFrom: number } {
-  const { minNrAccesses, maxNrAccesses, minAge } = reachBounds(reach, policy, snapshot);
-  const isWithin = ({ nrAccesses, age }: Region): boolean =>
-    nrAccesses >= minNrAccesses && nrAccesses <= maxNrAccesses && age >= minAge;
-  const ranges = snapshot.regions.filter(isWithin).sort((a, b) => a.nrAccesses - b.nrAccesses || b.age - a.age);
+  const ranges = snapshot.regions
+    .filter((region) => isWithin(region, bounds))
+    .sort((a, b) => a.nrAccesses - b.nrAccesses || b.age - a.age);
   const hot = hotRegions(snapshot, policy);
   const mostlyHot = hot.length === 0 ? Number.POSITIVE_INFINITY : MOSTLY_HOT_SHARE * whollyHotNrAccesses(hot);
   const looseFrom = ranges.findIndex(({ nrAccesses }) => nrAccesses >= mostlyHot);
   return { ranges, looseFrom: looseFrom < 0 ? ranges.length : looseFrom };
+}
+
+function isWithin({ nrAccesses, age }: Region, { minNrAccesses, maxNrAccesses, minAge }: ReachBounds): boolean {
+  return nrAccesses >= minNrAccesses && nrAccesses <= maxNrAccesses && age >= minAge;
 }

@@ -7,13 +7,19 @@ const MIB = 1024 * 1024;
 const SIGNIFICANT_BYTES = 4 * MIB;
 /** A pass that moved less than this share of its order failed. */
 const FAILED_SHARE = 0.1;
+/** The same when what is further away is no better: little is better than nothing. */
+const LAST_FAILED_SHARE = 0.02;
 /**
  * How often all candidates of a reach must have been tried in vain before it goes further. The first look with the young filter clears accessed bits
  * that are days old and moves nothing, so `cold` and `warm` get a second one.
  */
-const ROUNDS_TO_GO_FURTHER = { idle: 1, cold: 2, warm: 2, any: 1 } as const;
+const ROUNDS_TO_GO_FURTHER = { idle: 1, cold: 2, warm: 2, colder: 1, any: 1 } as const;
+/** As much is looked through in no time. */
+const LEAST_IN_VAIN_BYTES = 1024 * MIB;
 /** Passes with hardly a candidate tried: the pattern has run dry. */
 const EMPTY_TICKS_TO_GO_FURTHER = 3;
+/** However many candidates there are: so many steps in vain are enough to look elsewhere. */
+const MOST_STEPS_IN_VAIN = 3;
 const FIRST_REST_MS = 5_000;
 /** A node over its target is tried again soon: memory must go. */
 const MAX_REST_MS = 120_000;
@@ -27,6 +33,10 @@ const MAX_EXCHANGE_REST_MS = 600_000;
 const NEW_SHARE = 0.02;
 /** After so long without demand the next one starts with what is surely cold again. */
 const FORGET_MS = 10_000;
+/** So long it is taken for true that a node holds no single cold pages. */
+const PAGES_LOOKED_FOR_MS = 900_000;
+/** So long they are looked for. */
+const LOOK_FOR_PAGES_MS = 30_000;
 
 /** How a node's demotion has gone so far: which reach works, and whether to rest because nothing does. */
 export interface DemotionEffort {
@@ -37,6 +47,8 @@ export interface DemotionEffort {
   readonly restUntilMs: number;
   /** Length of the last rest; 0 once enough has moved since. */
   readonly restMs: number;
+  /** Since when single cold pages are looked for in vain, time and again. */
+  readonly vainSinceMs: number;
   /** What there was when the last try ended in vain. */
   readonly inVain: ColdMemory;
   readonly movedSinceRestBytes: number;
@@ -57,6 +69,7 @@ export const FRESH_EFFORT: DemotionEffort = {
   emptyTicks: 0,
   restUntilMs: 0,
   restMs: 0,
+  vainSinceMs: Number.NEGATIVE_INFINITY,
   inVain: { idleBytes: 0, belowHotBytes: 0 },
   movedSinceRestBytes: 0,
   lastDemandAtMs: Number.NEGATIVE_INFINITY,
@@ -78,6 +91,8 @@ export interface DemotionResult {
   readonly nodeTotalBytes: number;
   /** With few samples `cold` may mean the same regions as `idle`. */
   readonly isColdIdle: boolean;
+  /** Beyond single cold pages there are only pages less hot than those that wait. */
+  readonly isCrowded: boolean;
 }
 
 /** The effort after a tick: goes further when a reach fails, rests (twice as long each time) when even the furthest allowed reach fails. */
@@ -106,15 +121,25 @@ export function nextEffort(effort: DemotionEffort, result: DemotionResult): Demo
   if (result.movedBytes >= 0.5 * result.triedBytes) {
     return { ...current, efficiency, failedBytes: 0, emptyTicks: 0 };
   }
-  if (result.triedBytes < SIGNIFICANT_BYTES || share >= FAILED_SHARE)
+  const isBest = current.reach === 'any' || (current.reach !== 'idle' && result.isCrowded);
+  const failedShare = isBest ? LAST_FAILED_SHARE : FAILED_SHARE;
+  if (result.triedBytes < SIGNIFICANT_BYTES || share >= failedShare)
     return { ...current, efficiency, failedBytes: 0, emptyTicks: 0 };
   const failedBytes = current.failedBytes + result.triedBytes;
-  if (failedBytes < ROUNDS_TO_GO_FURTHER[current.reach] * result.candidateBytes) {
+  const enough = ROUNDS_TO_GO_FURTHER[current.reach] * result.candidateBytes;
+  if (failedBytes < Math.min(enough, Math.max(MOST_STEPS_IN_VAIN * result.orderedBytes, LEAST_IN_VAIN_BYTES))) {
     return { ...current, efficiency, failedBytes, emptyTicks: 0 };
   }
   const onward = goFurther({ ...current, efficiency }, result);
   // All of them have just been tried, without the young filter even.
-  return current.reach === 'idle' && onward.reach === 'cold' && result.isColdIdle ? goFurther(onward, result) : onward;
+  const isSame = (onward.reach === 'cold' && result.isColdIdle) || (onward.reach === 'warm' && result.isCrowded);
+  return current.reach !== onward.reach && isSame ? goFurther(onward, result) : onward;
+}
+
+/** Whether cold pages have been looked for one by one, and there were none: only then is a region's rate taken for that of all its pages. */
+export function hasLookedForPages({ vainSinceMs }: DemotionEffort, nowMs: number): boolean {
+  const lookedMs = nowMs - vainSinceMs;
+  return lookedMs >= LOOK_FOR_PAGES_MS && lookedMs < PAGES_LOOKED_FOR_MS;
 }
 
 /** Whether to wait before the next try: a rest ends early when more memory has become idle than what was tried in vain. */
@@ -127,11 +152,14 @@ export function isCautious(effort: DemotionEffort, belowHotBytes: number, nodeTo
   return effort.restMs > 0 && belowHotBytes < effort.inVain.belowHotBytes + NEW_SHARE * nodeTotalBytes;
 }
 
-function goFurther(effort: DemotionEffort, { nowMs, furthest, coldMemory }: DemotionResult): DemotionEffort {
+function goFurther(effort: DemotionEffort, { nowMs, furthest, coldMemory, isCrowded }: DemotionResult): DemotionEffort {
   const reach = further(effort.reach, furthest);
   // Other memory: what failed before says nothing of it.
   if (reach !== effort.reach) return { ...effort, reach, failedBytes: 0, emptyTicks: 0, efficiency: 1 };
-  const restMs = nextRestMs(effort.restMs, furthest === 'any');
+  // Single cold pages between hot ones take many tries: those are not given up soon.
+  const isLooking = isCrowded && furthest === 'cold';
+  const restMs = isLooking ? FIRST_REST_MS : nextRestMs(effort.restMs, furthest === 'any');
+  const isFirst = nowMs - effort.vainSinceMs > PAGES_LOOKED_FOR_MS;
   return {
     ...effort,
     reach: 'idle',
@@ -139,6 +167,7 @@ function goFurther(effort: DemotionEffort, { nowMs, furthest, coldMemory }: Demo
     emptyTicks: 0,
     restMs,
     restUntilMs: nowMs + restMs,
+    vainSinceMs: isLooking && isFirst ? nowMs : effort.vainSinceMs,
     inVain: coldMemory,
     movedSinceRestBytes: 0,
   };

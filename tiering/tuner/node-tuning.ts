@@ -2,6 +2,9 @@ import type { NodeObservation } from '../observation.ts';
 import type { Policy } from '../policy.ts';
 import type { ColdMemory, DemotionEffort } from './demotion-effort.ts';
 import { FRESH_EFFORT, nextEffort } from './demotion-effort.ts';
+import type { ExchangeGain } from './exchange-gain.ts';
+import { NO_EXCHANGE_GAIN } from './exchange-gain.ts';
+import { firstIntervals } from './intervals.ts';
 import type { NodeOrders } from './order.ts';
 import type { Pace } from './pace.ts';
 import { firstPace, nextPace } from './pace.ts';
@@ -21,6 +24,7 @@ export interface NodeTuning {
   readonly demotionPace: Pace;
   readonly effort: DemotionEffort;
   readonly pingPong: PingPongWatch;
+  readonly exchangeGain: ExchangeGain;
   readonly promotionEfficiency: number;
   readonly lastOrders: NodeOrders;
   readonly lastSnapshotAtMs: number | undefined;
@@ -41,7 +45,7 @@ export function learn(
   policy: Policy,
   nowMs: number,
 ): NodeTuning {
-  const intervalMs = node.snapshot?.aggregationIntervalMs ?? policy.monitoring.aggregationIntervalMs;
+  const intervalMs = node.snapshot?.aggregationIntervalMs ?? firstIntervals(policy).aggregationIntervalMs;
   const promotionCap = (policy.promotion.maxMiBPerSecond * MIB * intervalMs) / 1000;
   const demotionCap = demotionLimit(node, policy);
   if (before === undefined) {
@@ -50,6 +54,7 @@ export function learn(
       demotionPace: firstPace(node.totalBytes, demotionCap),
       effort: FRESH_EFFORT,
       pingPong: NO_PING_PONG,
+      exchangeGain: NO_EXCHANGE_GAIN,
       promotionEfficiency: 1,
       lastOrders: { nodeId: node.nodeId },
       lastSnapshotAtMs: undefined,
@@ -100,6 +105,7 @@ export function learn(
       candidateBytes: candidatesOf(node, before.effort.reach, policy),
       coldMemory: coldMemoryOf(node, policy),
       nodeTotalBytes: node.totalBytes,
+      isCrowded: node.snapshot?.levels?.isCrowded === true,
       isColdIdle: node.snapshot !== undefined && reachBounds('cold', policy, node.snapshot).maxNrAccesses === 0,
     }),
     promotionEfficiency: smoothEfficiency(
@@ -121,7 +127,7 @@ export function coldMemoryOf({ snapshot }: NodeObservation, policy: Policy): Col
   const below = {
     minNrAccesses: 0,
     minAge: 0,
-    maxNrAccesses: hotThresholdNrAccesses(policy, snapshot.maxNrAccesses) - 1,
+    maxNrAccesses: hotThresholdNrAccesses(policy, snapshot) - 1,
   };
   return {
     idleBytes: bytesInReach(snapshot, { ...below, maxNrAccesses: 0 }),
@@ -146,7 +152,7 @@ function smoothEfficiency(before: number, triedBytes: number, movedBytes: number
 
 /** The bandwidth limit of demotions, as bytes of one pass. */
 export function demotionLimit(node: NodeObservation, policy: Policy): number {
-  const intervalMs = node.snapshot?.aggregationIntervalMs ?? policy.monitoring.aggregationIntervalMs;
+  const intervalMs = node.snapshot?.aggregationIntervalMs ?? firstIntervals(policy).aggregationIntervalMs;
   return (policy.demotion.maxMiBPerSecond * MIB * intervalMs) / 1000;
 }
 

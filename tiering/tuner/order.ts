@@ -1,8 +1,10 @@
-import type { DemotionReach, Reach } from './reach.ts';
+import type { DemotionReach, Reach, ReachBounds } from './reach.ts';
 
 /** Budget of one node's promotion or demotion scheme for the next pass. 0 means off. */
 export interface Order {
   readonly budgetBytes: number;
+  /** Which regions. */
+  readonly bounds: ReachBounds;
   /** For a person: why. */
   readonly reason: string;
 }

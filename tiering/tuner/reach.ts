@@ -1,12 +1,13 @@
 import type { Policy } from '../policy.ts';
 import type { NodeSnapshot, Region } from '../snapshot.ts';
+import { nrAccessesOf } from './levels.ts';
 
 /**
  * How far a demotion reaches, from what is surely cold to everything:
- * `idle` no access at all for the policy's minimum age; `cold` up to the demotion threshold; `warm` all that is not hot;
+ * `idle` no access at all for the policy's minimum age; `cold` up to the demotion threshold; `warm` all that is not hot; `colder` what is touched, yet less than what waits, page by page no longer;
  * `any` hot memory too, only when a node is over its target and nothing colder is left.
  */
-export const REACHES = ['idle', 'cold', 'warm', 'any'] as const;
+export const REACHES = ['idle', 'cold', 'warm', 'colder', 'any'] as const;
 export type Reach = (typeof REACHES)[number];
 
 /** `hot`: no further reach, but other memory: hot memory that leaves a fast node to be read from both (hotShare). */
@@ -26,25 +27,21 @@ export interface ReachBounds {
 }
 
 /** What a reach means in samples and aggregations. */
-export function reachBounds(
-  reach: DemotionReach,
-  policy: Policy,
-  intervals: { readonly maxNrAccesses: number; readonly aggregationIntervalMs: number },
-): ReachBounds {
-  const hotNrAccesses = hotThresholdNrAccesses(policy, intervals.maxNrAccesses);
-  const minAge = Math.ceil((policy.demotion.minAgeSeconds * 1000) / intervals.aggregationIntervalMs);
+export function reachBounds(reach: DemotionReach, policy: Policy, snapshot: Watched): ReachBounds {
+  const { maxNrAccesses, levels } = snapshot;
+  const coldUpTo = levels?.coldUpTo ?? 0;
+  const hotNrAccesses = hotThresholdNrAccesses(policy, snapshot);
+  const minAge = aggregationsIn(policy.demotion.minAgeSeconds, snapshot);
   switch (reach) {
     case 'idle':
       return { minNrAccesses: 0, maxNrAccesses: 0, minAge, checkYoung: false };
-    case 'cold': {
-      const cold = Math.floor(policy.demotion.maxAccessRate * intervals.maxNrAccesses);
+    case 'cold':
       return {
-        minNrAccesses: 0,
-        maxNrAccesses: Math.min(cold, hotNrAccesses - 1),
-        minAge: Math.min(1, minAge),
+        minNrAccesses: Math.min(1, coldUpTo),
+        maxNrAccesses: coldUpTo,
+        minAge: coldUpTo > 0 ? 0 : Math.min(1, minAge),
         checkYoung: true,
       };
-    }
     case 'warm':
       return {
         minNrAccesses: Math.min(1, hotNrAccesses - 1),
@@ -52,16 +49,37 @@ export function reachBounds(
         minAge: Math.min(1, minAge),
         checkYoung: true,
       };
+    case 'colder':
+      // What is touched now and then has young pages all the time: then its rate alone tells that it is colder than what waits.
+      return { minNrAccesses: 1, maxNrAccesses: coldUpTo, minAge: 0, checkYoung: false };
     case 'hot':
-      return { minNrAccesses: hotNrAccesses, maxNrAccesses: intervals.maxNrAccesses, minAge: 0, checkYoung: false };
+      return { minNrAccesses: hotNrAccesses, maxNrAccesses, minAge: 0, checkYoung: false };
     case 'any':
-      return { minNrAccesses: 1, maxNrAccesses: intervals.maxNrAccesses, minAge: 0, checkYoung: false };
+      return { minNrAccesses: 1, maxNrAccesses, minAge: 0, checkYoung: false };
   }
 }
 
+/** Of a snapshot, what bounds are told in. */
+type Watched = Pick<NodeSnapshot, 'maxNrAccesses' | 'aggregationIntervalMs' | 'levels'>;
+
+/** Which regions a promotion takes: the hot ones, or, to fill room, all that are worth it. */
+export function promotionBounds(policy: Policy, snapshot: Watched, isFill: boolean): ReachBounds {
+  const hotFrom = hotThresholdNrAccesses(policy, snapshot);
+  return {
+    minNrAccesses: isFill ? Math.min(hotFrom, snapshot.levels?.fillFrom ?? hotFrom) : hotFrom,
+    maxNrAccesses: snapshot.maxNrAccesses,
+    minAge: aggregationsIn(policy.promotion.minAgeSeconds, snapshot),
+    checkYoung: false,
+  };
+}
+
 /** Fewest accesses a region needs to count as hot. */
-export function hotThresholdNrAccesses(policy: Policy, maxNrAccesses: number): number {
-  return Math.max(1, Math.ceil(policy.promotion.minAccessRate * maxNrAccesses));
+export function hotThresholdNrAccesses(policy: Policy, { maxNrAccesses, levels }: Watched): number {
+  return levels?.hotFrom ?? nrAccessesOf(policy.promotion.minAccessRate, maxNrAccesses);
+}
+
+function aggregationsIn(seconds: number, { aggregationIntervalMs }: Watched): number {
+  return Math.ceil((seconds * 1000) / aggregationIntervalMs);
 }
 
 /** Bytes of a snapshot within a reach. */
@@ -102,8 +120,8 @@ export function hotMemory(snapshot: NodeSnapshot, policy: Policy): HotMemory {
 
 /** Regions that the promotion thresholds call hot. */
 export function hotRegions(snapshot: NodeSnapshot, policy: Policy): readonly Region[] {
-  const threshold = hotThresholdNrAccesses(policy, snapshot.maxNrAccesses);
-  const minAge = Math.ceil((policy.promotion.minAgeSeconds * 1000) / snapshot.aggregationIntervalMs);
+  const threshold = hotThresholdNrAccesses(policy, snapshot);
+  const minAge = aggregationsIn(policy.promotion.minAgeSeconds, snapshot);
   return snapshot.regions.filter((region) => region.nrAccesses >= threshold && region.age >= minAge);
 }
 

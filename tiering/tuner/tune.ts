@@ -1,7 +1,12 @@
 import type { Topology } from '../../numa/topology.ts';
 import type { NodeObservation, Observation } from '../observation.ts';
 import type { Policy } from '../policy.ts';
+import { withLevels } from '../snapshot.ts';
 import { keepFreeBytes } from './headroom.ts';
+import type { HeatAround, IntervalTuning } from './intervals.ts';
+import { tuneIntervals } from './intervals.ts';
+import type { HeatLevels } from './levels.ts';
+import { levelsAround } from './levels-around.ts';
 import type { NodeTuning } from './node-tuning.ts';
 import { learn } from './node-tuning.ts';
 import type { Directed, NodeOrders, Order } from './order.ts';
@@ -13,6 +18,8 @@ import { chooseTargets, SharedRoom } from './targets.ts';
 /** All that the tuner remembers; a plain value, so that a tick is a pure function. */
 export interface TunerState {
   readonly nodes: ReadonlyMap<number, NodeTuning>;
+  /** Undefined until something has been observed. */
+  readonly intervals?: IntervalTuning;
 }
 
 export const FRESH_TUNER: TunerState = { nodes: new Map() };
@@ -23,6 +30,8 @@ export interface Tuning {
   /** Hot bytes on nodes that have a faster one above them. */
   readonly hotBytesWaiting: number;
   readonly pingPongBytes: number;
+  /** What counts as hot and cold, by node: around itself where others promote into it, else around the node it promotes to. */
+  readonly levels: ReadonlyMap<number, HeatLevels>;
 }
 
 /**
@@ -35,19 +44,29 @@ export interface Tuning {
 export function tune(state: TunerState, observation: Observation, topology: Topology, policy: Policy): Tuning {
   const observed = new Map(observation.nodes.map((node) => [node.nodeId, node]));
   const fastest = new Set(topology.tiers[0]?.nodeIds ?? []);
+  // Where a node's memory was to go last: levels come before the choice, which goes by what is hot.
+  const targetOf = (nodeId: number) => {
+    const promotionTargets = topology.paths.find((path) => path.nodeId === nodeId)?.promotionTargets ?? [];
+    const last = state.nodes.get(nodeId)?.lastOrders.promotion?.targetNodeId;
+    return last !== undefined && promotionTargets.includes(last) ? last : promotionTargets[0];
+  };
+  const levels = levelsAround(observed, topology, targetOf, policy);
+  const as = (node: NodeObservation, around: number | undefined): NodeObservation =>
+    seenWith(node, levels.get(around ?? -1));
   const learned = new Map<number, NodeTuning>();
   for (const path of topology.paths) {
-    const node = observed.get(path.nodeId);
+    const found = observed.get(path.nodeId);
+    const node = found && as(found, path.nodeId);
     if (node !== undefined)
       learned.set(path.nodeId, learn(state.nodes.get(path.nodeId), node, policy, observation.nowMs));
   }
 
   const keepFree = (node: NodeObservation) => keepFreeBytes(node, fastest.has(node.nodeId), policy);
   const hotBytes = new Map(
-    observation.nodes.map(({ nodeId, snapshot }) => [
-      nodeId,
-      snapshot === undefined ? 0 : hotMemory(snapshot, policy).bytes,
-    ]),
+    observation.nodes.map((node) => {
+      const { nodeId, snapshot } = as(node, targetOf(node.nodeId));
+      return [nodeId, snapshot === undefined ? 0 : hotMemory(snapshot, policy).bytes];
+    }),
   );
   const around = {
     nowMs: observation.nowMs,
@@ -67,13 +86,15 @@ export function tune(state: TunerState, observation: Observation, topology: Topo
   let hotBytesWaiting = 0;
   for (const tier of topology.tiers) {
     for (const nodeId of tier.nodeIds) {
-      const node = observed.get(nodeId);
+      const found = observed.get(nodeId);
+      const node = found && as(found, nodeId);
       const tuning = learned.get(nodeId);
       const path = topology.paths.find((candidate) => candidate.nodeId === nodeId);
       if (node === undefined || tuning === undefined || path === undefined) continue;
       const sources = topology.paths.flatMap((source) => {
         const isSource = targets.get(source.nodeId)?.promotion?.nodeId === nodeId;
-        const sourceNode = isSource ? observed.get(source.nodeId) : undefined;
+        const below = isSource ? observed.get(source.nodeId) : undefined;
+        const sourceNode = below && as(below, nodeId);
         const sourceTuning = learned.get(source.nodeId);
         if (sourceNode === undefined || sourceTuning === undefined) return [];
         return [{ node: sourceNode, tuning: sourceTuning, ...waitingOn(sourceNode, sourceTuning, policy) }];
@@ -84,6 +105,7 @@ export function tune(state: TunerState, observation: Observation, topology: Topo
         nowMs: observation.nowMs,
         node,
         tuning,
+        levels: levels.get(nodeId),
         path,
         sources,
         keepFree: keepFree(node),
@@ -94,7 +116,12 @@ export function tune(state: TunerState, observation: Observation, topology: Topo
         policy,
       });
       hotBytesWaiting += plan.waitingBytes;
-      learned.set(nodeId, { ...tuning, pingPong: plan.pingPong, hotExcessTicks: plan.hotExcessTicks });
+      learned.set(nodeId, {
+        ...tuning,
+        pingPong: plan.pingPong,
+        exchangeGain: plan.exchangeGain,
+        hotExcessTicks: plan.hotExcessTicks,
+      });
       if (demotionTarget !== undefined) {
         merge(orders, { nodeId, demotion: toward(demotionTarget, plan.demotion) });
         roomBelow.ordered(demotionTarget.nodeId, plan.demotion.budgetBytes);
@@ -111,8 +138,13 @@ export function tune(state: TunerState, observation: Observation, topology: Topo
 
   const nodes = new Map<number, NodeTuning>();
   let pingPongBytes = 0;
+  const told = new Map<number, HeatLevels>();
   for (const [nodeId, tuning] of learned) {
-    const snapshot = observed.get(nodeId)?.snapshot;
+    const target = targetOf(nodeId);
+    const found = observed.get(nodeId);
+    const snapshot = found && as(found, target).snapshot;
+    const around = levels.get(nodeId) ?? levels.get(target ?? -1);
+    if (around !== undefined) told.set(nodeId, around);
     nodes.set(nodeId, {
       ...tuning,
       lastOrders: orders.get(nodeId) ?? { nodeId },
@@ -121,7 +153,24 @@ export function tune(state: TunerState, observation: Observation, topology: Topo
     });
     pingPongBytes += tuning.pingPong.totalBytes;
   }
-  return { state: { nodes }, orders: [...orders.values()], hotBytesWaiting, pingPongBytes };
+  const heatAround = [...levels].flatMap(([nodeId, around]) => {
+    const below = topology.paths.flatMap((path) =>
+      targetOf(path.nodeId) === nodeId ? (observed.get(path.nodeId) ?? []) : [],
+    );
+    const node = observed.get(nodeId);
+    return node === undefined ? [] : heatAroundNode(node, around, below);
+  });
+  return {
+    state: { nodes, intervals: tuneIntervals(state.intervals, policy, heatAround, observation.nowMs) },
+    orders: [...orders.values()],
+    hotBytesWaiting,
+    pingPongBytes,
+    levels: told,
+  };
+}
+
+function seenWith(node: NodeObservation, levels: HeatLevels | undefined): NodeObservation {
+  return node.snapshot === undefined ? node : { ...node, snapshot: withLevels(node.snapshot, levels) };
 }
 
 function toward<SomeOrder extends Order>({ nodeId, why }: Target, order: SomeOrder): SomeOrder & Directed {
@@ -130,4 +179,14 @@ function toward<SomeOrder extends Order>({ nodeId, why }: Target, order: SomeOrd
 
 function merge(orders: Map<number, NodeOrders>, orders1: NodeOrders): void {
   orders.set(orders1.nodeId, { ...orders.get(orders1.nodeId), ...orders1 });
+}
+
+/** For the choice of intervals; nothing while a heat is unknown. */
+function heatAroundNode(
+  node: NodeObservation,
+  levels: HeatLevels,
+  below: readonly NodeObservation[],
+): readonly HeatAround[] {
+  if (node.heat === undefined) return [];
+  return [{ levels, fast: node.heat, slow: below.flatMap(({ heat }) => heat ?? []) }];
 }

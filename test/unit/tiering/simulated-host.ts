@@ -1,5 +1,6 @@
 import type { MigrationPath, Topology } from '../../../numa/topology.ts';
 import type { TieringEvent } from '../../../tiering/events/event.ts';
+import { HeatMap } from '../../../tiering/heat/heat-map.ts';
 import type { Watched } from '../../../tiering/loop/decision-clock.ts';
 import { idleKdamonds } from '../../../tiering/loop/desired-kdamonds.ts';
 import type { LoopEvent } from '../../../tiering/loop/event.ts';
@@ -9,7 +10,6 @@ import type { Step } from '../../../tiering/loop/step.ts';
 import { step } from '../../../tiering/loop/step.ts';
 import { NodeTroubles } from '../../../tiering/node-troubles.ts';
 import type { NodeObservation, Observation } from '../../../tiering/observation.ts';
-import { maxNrAccesses } from '../../../tiering/plan.ts';
 import type { Policy } from '../../../tiering/policy.ts';
 import { DEFAULT_POLICY } from '../../../tiering/policy.ts';
 import type { ResolvedScope } from '../../../tiering/resolved-scope.ts';
@@ -17,6 +17,7 @@ import type { DamonFeatures, DesiredKdamond, DesiredScheme } from '../../../tier
 import { isPromotion } from '../../../tiering/scheme.ts';
 import { schemeOff } from '../../../tiering/scheme-off.ts';
 import type { NodeSnapshot, Region } from '../../../tiering/snapshot.ts';
+import { firstIntervals } from '../../../tiering/tuner/intervals.ts';
 import type { NodeOrders } from '../../../tiering/tuner/order.ts';
 import type { Tuning } from '../../../tiering/tuner/tune.ts';
 import { ALL_FEATURES, machine } from './machines.ts';
@@ -26,14 +27,17 @@ import { binomial, seededRandom } from './random.ts';
 /**
  * A model of a host with memory tiers, small and deterministic, driven by the very loop that `tierd run` runs (tiering/loop/step.ts).
  *
- * Memory is chunks of 256 KiB. Each node has a kdamond that follows the kernel's algorithm (mm/damon/core.c): one random page a sample,
+ * Memory is chunks of 256 KiB, or of what `chunkBytes` says; a page of a chunk is accessed at random, so many times a second. Each node has a kdamond that follows the kernel's algorithm (mm/damon/core.c): one random page a sample,
  * regions merged by similar rates and split at random, ages, quotas charged by what was tried, priorities by a histogram of scores, and passes
  * that resume where the budget ended. Passes take time, in which the kdamond does not watch; a snapshot shows memory as it was before the pass.
  */
 
 export const MIB = 1024 * 1024;
-const CHUNK_BYTES = MIB / 4;
-const CHUNKS_PER_MIB = MIB / CHUNK_BYTES;
+const DEFAULT_CHUNK_BYTES = MIB / 4;
+/** By which a buffer's share of samples is told: what a sample of this length sees. */
+const RATE_SAMPLE_SECONDS = 0.05;
+/** Accessed at every moment. */
+const ALWAYS = 1e6;
 const FREE = -1;
 /** Kernel memory and pinned pages: used, never moves, never looks accessed. */
 const UNMOVABLE = -2;
@@ -43,7 +47,7 @@ const POLL_MS = 50;
 const EVERYBODY: ResolvedScope = { include: 'all', exclude: [], unmatched: [], isSupported: true };
 const SEES_ALL = { problem: undefined, aside: undefined, blindNodeIds: [], isScopeDue: false };
 
-/** Share of samples in which a page of a buffer was accessed; may depend on where the buffer is and on the time. */
+/** Share of samples of 50 ms in which a page of a buffer was accessed; may depend on where the buffer is and on the time. */
 export type AccessRate = number | ((nodeId: number, nowMs: number) => number);
 
 export interface HostNode {
@@ -62,6 +66,8 @@ export interface HostOptions {
   readonly paths?: readonly MigrationPath[];
   readonly policy?: Policy;
   readonly seed?: number;
+  /** The grain of memory: what moves together. Default 256 KiB; large hosts take more. */
+  readonly chunkBytes?: number;
   /** Decide this often instead of when snapshots are due, as the controller does. */
   readonly tickMs?: number;
   readonly migrationMiBPerSecond?: number;
@@ -90,6 +96,12 @@ export interface HostOptions {
 export interface Buffer {
   readonly name: string;
   rate: AccessRate;
+}
+
+/** Memory whose blocks differ in heat; block `i` is accessed `ratesPerSecond[i]` times a second and page. */
+export interface GradedMemory {
+  readonly firstOwner: number;
+  readonly ratesPerSecond: Float64Array;
 }
 
 /** One pass of one scheme. */
@@ -127,6 +139,8 @@ interface SimNode {
   readonly baseAddress: number;
   readonly totalBytes: number;
   readonly highWatermarkBytes: number;
+  readonly kernelBytes: number;
+  readonly heat: HeatMap;
   readonly owner: Int32Array;
   /** Accessed bit left from before anybody looked. */
   readonly staleYoung: Uint8Array;
@@ -153,8 +167,7 @@ interface RunningScheme {
 
 interface Kdamond {
   readonly node: SimNode;
-  readonly minRegions: number;
-  readonly maxRegions: number;
+  desired: DesiredKdamond;
   regions: SimRegion[];
   lastRegionCount: number;
   passes: number;
@@ -163,7 +176,7 @@ interface Kdamond {
   isMigrating: boolean;
   skipsPass: boolean;
   committed: string;
-  readonly commits: { readonly sincePass: number; readonly schemes: readonly DesiredScheme[] }[];
+  readonly commits: { readonly sincePass: number; readonly kdamond: DesiredKdamond }[];
 }
 
 export class SimulatedHost {
@@ -181,13 +194,19 @@ export class SimulatedHost {
   readonly #random: Random;
   readonly #nodes = new Map<number, SimNode>();
   readonly #kdamonds = new Map<number, Kdamond>();
-  readonly #buffers: Buffer[] = [];
+  readonly #chunkBytes: number;
+  /** Accesses a second of each page, by owner. */
+  #heat = new Float64Array(64);
+  #owners = 0;
+  /** Owners whose heat depends on place and time. */
+  readonly #changing = new Map<number, Buffer>();
   readonly #processes: { dueMs: number; readonly steps: Iterator<number, void> }[] = [];
   readonly #troubles = new NodeTroubles();
   #loop: LoopState;
 
   constructor(options: HostOptions) {
     this.#options = options;
+    this.#chunkBytes = options.chunkBytes ?? DEFAULT_CHUNK_BYTES;
     this.policy = options.policy ?? DEFAULT_POLICY;
     this.#random = seededRandom(options.seed ?? 1);
     this.topology = machine(options.nodes, options.paths);
@@ -201,8 +220,7 @@ export class SimulatedHost {
       const node = this.#node(desired.nodeId);
       const kdamond: Kdamond = {
         node,
-        minRegions: desired.minRegions,
-        maxRegions: desired.maxRegions,
+        desired,
         regions: initialRegions(node.owner.length, desired.minRegions),
         lastRegionCount: 0,
         passes: 0,
@@ -221,22 +239,74 @@ export class SimulatedHost {
 
   /** A buffer on one node, in the lowest free addresses. */
   allocate(name: string, nodeId: number, mib: number, rate: AccessRate): Buffer {
-    const buffer: Buffer = { name, rate };
-    this.#buffers.push(buffer);
+    const buffer = this.#createBuffer(name, rate);
     this.grow(buffer, nodeId, mib);
     return buffer;
   }
 
+  /** Memory of graded heat, block by block on the nodes that `nodeOf` says; blocks lie in a random order. */
+  allocateGraded(ratesPerSecond: Float64Array, blockBytes: number, nodeOf: (block: number) => number): GradedMemory {
+    const firstOwner = this.#owners;
+    for (const rate of ratesPerSecond) this.#addOwner(rate);
+    const order = Array.from(ratesPerSecond, (_, block) => block);
+    for (let i = order.length - 1; i > 0; i -= 1) {
+      const j = Math.floor(this.#random() * (i + 1));
+      [order[i], order[j]] = [order[j] ?? 0, order[i] ?? 0];
+    }
+    for (const block of order) {
+      const node = this.#node(nodeOf(block));
+      for (let chunk = 0; chunk < blockBytes / this.#chunkBytes; chunk += 1) {
+        this.#occupy(node, node.freeSlots.takeLowest(), firstOwner + block, true);
+      }
+    }
+    return { firstOwner, ratesPerSecond };
+  }
+
+  /** Another heat for each block of graded memory. */
+  regrade({ firstOwner }: GradedMemory, ratesPerSecond: Float64Array): void {
+    this.#heat.set(ratesPerSecond, firstOwner);
+  }
+
+  /** Share of all accesses that a node serves. */
+  servedShare(nodeId: number): number {
+    let [there, all] = [0, 0];
+    for (const node of this.#nodes.values()) {
+      const rates = this.#ratesOn(node.nodeId);
+      let served = 0;
+      for (const owner of node.owner) if (owner >= 0) served += rates[owner] ?? 0;
+      all += served;
+      if (node.nodeId === nodeId) there += served;
+    }
+    return there / all;
+  }
+
+  /** The best that servedShare() could be: the hottest memory first, as much as the node may hold beside the kernel's own. */
+  possibleShare(nodeId: number, keepFreeBytes: number): number {
+    const heats: number[] = [];
+    let unmovable = 0;
+    for (const node of this.#nodes.values()) {
+      const rates = this.#ratesOn(node.nodeId);
+      for (const owner of node.owner) {
+        if (owner >= 0) heats.push(rates[owner] ?? 0);
+        else if (owner === UNMOVABLE && node.nodeId === nodeId) unmovable += 1;
+      }
+    }
+    const sorted = Float64Array.from(heats).sort().reverse();
+    const room = Math.floor((this.#node(nodeId).totalBytes - keepFreeBytes) / this.#chunkBytes) - unmovable;
+    const sum = (values: Float64Array) => values.reduce((total, value) => total + value, 0);
+    return sum(sorted.subarray(0, room)) / sum(sorted);
+  }
+
   grow(buffer: Buffer, nodeId: number, mib: number): void {
     const node = this.#node(nodeId);
-    const owner = this.#buffers.indexOf(buffer);
-    for (let chunk = 0; chunk < mib * CHUNKS_PER_MIB; chunk += 1) {
+    const owner = this.#ownerOf(buffer);
+    for (let chunk = 0; chunk < (mib * MIB) / this.#chunkBytes; chunk += 1) {
       this.#occupy(node, node.freeSlots.takeLowest(), owner, true);
     }
   }
 
   free(buffer: Buffer): void {
-    const owner = this.#buffers.indexOf(buffer);
+    const owner = this.#ownerOf(buffer);
     for (const node of this.#nodes.values()) {
       node.owner.forEach((who, slot) => {
         if (who === owner) release(node, slot);
@@ -271,14 +341,14 @@ export class SimulatedHost {
   }
 
   mibOn(buffer: Buffer, nodeId: number): number {
-    const owner = this.#buffers.indexOf(buffer);
+    const owner = this.#ownerOf(buffer);
     let chunks = 0;
     for (const who of this.#node(nodeId).owner) if (who === owner) chunks += 1;
-    return chunks / CHUNKS_PER_MIB;
+    return (chunks * this.#chunkBytes) / MIB;
   }
 
   freeMiB(nodeId: number): number {
-    return (this.#node(nodeId).freeSlots.size * CHUNK_BYTES) / MIB;
+    return (this.#node(nodeId).freeSlots.size * this.#chunkBytes) / MIB;
   }
 
   /** The least that was ever free. */
@@ -288,7 +358,7 @@ export class SimulatedHost {
 
   usedShare(nodeId: number): number {
     const node = this.#node(nodeId);
-    return 1 - (node.freeSlots.size * CHUNK_BYTES) / node.totalBytes;
+    return 1 - (node.freeSlots.size * this.#chunkBytes) / node.totalBytes;
   }
 
   get movedMiB(): number {
@@ -357,7 +427,7 @@ export class SimulatedHost {
   *#bring(kdamonds: readonly DesiredKdamond[] = []): Generator<number, void> {
     for (const desired of kdamonds) {
       const kdamond = this.#kdamonds.get(desired.nodeId);
-      const committed = JSON.stringify(desired.schemes);
+      const committed = JSON.stringify(desired);
       if (kdamond === undefined || committed === kdamond.committed) continue;
       if (!this.#troubles.mayTry(desired.nodeId, this.nowMs)) continue;
       const outcome = () => this.#options.command?.(desired.nodeId, this.nowMs) ?? 'taken';
@@ -368,8 +438,8 @@ export class SimulatedHost {
       }
       if (this.#troubles.mended(desired.nodeId)) this.#noteTroubles();
       kdamond.committed = committed;
-      while (kdamond.isMigrating) yield this.policy.monitoring.samplingIntervalMs;
-      kdamond.commits.push({ sincePass: kdamond.passes, schemes: desired.schemes });
+      while (kdamond.isMigrating) yield kdamond.desired.samplingIntervalUs / 1000;
+      kdamond.commits.push({ sincePass: kdamond.passes, kdamond: desired });
       if (this.#options.commitPostponesPass === true) {
         while (kdamond.commits.length > 0) yield 10;
       }
@@ -405,9 +475,10 @@ export class SimulatedHost {
       nodes.push({
         nodeId: node.nodeId,
         totalBytes: node.totalBytes,
-        freeBytes: node.freeSlots.size * CHUNK_BYTES,
+        freeBytes: node.freeSlots.size * this.#chunkBytes,
+        movableBytes: node.totalBytes - node.freeSlots.size * this.#chunkBytes - node.kernelBytes,
         highWatermarkBytes: node.highWatermarkBytes,
-        ...(node.snapshot === undefined ? {} : { snapshot: node.snapshot }),
+        ...(node.snapshot === undefined ? {} : { snapshot: node.snapshot, heat: node.heat.histogram() }),
         ...node.sinceTick,
       });
       Object.assign(node.sinceTick, noCounters());
@@ -420,9 +491,9 @@ export class SimulatedHost {
 
   *#watch(kdamond: Kdamond): Generator<number, void> {
     for (;;) {
-      yield this.policy.monitoring.aggregationIntervalMs;
+      yield kdamond.desired.aggregationIntervalUs / 1000;
       this.#sample(kdamond);
-      merge(kdamond, maxNrAccesses(this.policy));
+      merge(kdamond, samplesOf(kdamond));
       this.#takeCommit(kdamond);
       if (this.#options.snapshotBeforePass === true) this.#publish(kdamond);
       if (!kdamond.skipsPass) yield* this.#applySchemes(kdamond);
@@ -434,31 +505,65 @@ export class SimulatedHost {
   }
 
   /** The region counts the samples that found a random page of it accessed. */
-  #sample({ node, regions }: Kdamond): void {
-    // By owner, after free and unmovable memory.
-    const rates = Float64Array.of(0, 0, ...this.#buffers.map((buffer) => this.#rateOf(buffer, node.nodeId)));
-    const { owner } = node;
+  #sample(kdamond: Kdamond): void {
+    const { node, regions, desired } = kdamond;
+    const rates = this.#ratesOn(node.nodeId);
     const seenShare = 1 - (this.#options.missedShare ?? 0);
-    const samples = maxNrAccesses(this.policy);
+    const seconds = desired.samplingIntervalUs / 1e6;
+    const chances = new Float64Array(this.#owners);
+    for (let owner = 0; owner < chances.length; owner += 1)
+      chances[owner] = 1 - Math.exp(-(rates[owner] ?? 0) * seconds);
+    const { owner } = node;
+    const samples = samplesOf(kdamond);
     for (const region of regions) {
       let total = 0;
-      for (let slot = region.start; slot < region.end; slot += 1)
-        total += rates[(owner[slot] ?? FREE) - UNMOVABLE] ?? 0;
+      for (let slot = region.start; slot < region.end; slot += 1) {
+        const who = owner[slot] ?? FREE;
+        if (who >= 0) total += chances[who] ?? 0;
+      }
       region.lastNrAccesses = region.nrAccesses;
       const share = (total / (region.end - region.start)) * seenShare;
       region.nrAccesses = binomial(samples, share, this.#random);
     }
   }
 
-  #rateOf(buffer: Buffer, nodeId: number): number {
-    return typeof buffer.rate === 'number' ? buffer.rate : buffer.rate(nodeId, this.nowMs);
+  /** Heat of each owner's pages on a node now. */
+  #ratesOn(nodeId: number): Float64Array {
+    for (const [owner, buffer] of this.#changing) {
+      const share = typeof buffer.rate === 'number' ? buffer.rate : buffer.rate(nodeId, this.nowMs);
+      this.#heat[owner] = share >= 1 ? ALWAYS : -Math.log(1 - share) / RATE_SAMPLE_SECONDS;
+    }
+    return this.#heat;
+  }
+
+  #createBuffer(name: string, rate: AccessRate): Buffer {
+    const buffer: Buffer = { name, rate };
+    this.#changing.set(this.#addOwner(0), buffer);
+    return buffer;
+  }
+
+  #addOwner(ratePerSecond: number): number {
+    if (this.#owners === this.#heat.length) {
+      const larger = new Float64Array(2 * this.#owners);
+      larger.set(this.#heat);
+      this.#heat = larger;
+    }
+    this.#heat[this.#owners] = ratePerSecond;
+    this.#owners += 1;
+    return this.#owners - 1;
+  }
+
+  #ownerOf(buffer: Buffer): number {
+    for (const [owner, candidate] of this.#changing) if (candidate === buffer) return owner;
+    throw new Error(`the host has no memory of ${buffer.name}`);
   }
 
   #takeCommit(kdamond: Kdamond): void {
     const late = this.#options.commitLatePasses ?? 0;
     let commit = kdamond.commits[0];
     while (commit !== undefined && kdamond.passes - commit.sincePass >= late) {
-      kdamond.schemes = commit.schemes.map((desired, index) => {
+      changeIntervals(kdamond, commit.kdamond);
+      kdamond.schemes = commit.kdamond.schemes.map((desired, index) => {
         const running = kdamond.schemes[index];
         return running === undefined
           ? this.#start(desired)
@@ -495,17 +600,18 @@ export class SimulatedHost {
     const previousAtMs = kdamond.publishedAtMs;
     kdamond.publishedAtMs = this.nowMs;
     if (this.#random() < (this.#options.lostSnapshotShare ?? 0)) return;
-    const address = (slot: number) => node.baseAddress + slot * CHUNK_BYTES;
+    const address = (slot: number) => node.baseAddress + slot * this.#chunkBytes;
     node.snapshot = {
       nodeId: node.nodeId,
       takenAtMs: this.nowMs,
       ...(previousAtMs !== undefined && { previousAtMs }),
-      maxNrAccesses: maxNrAccesses(this.policy),
-      aggregationIntervalMs: this.policy.monitoring.aggregationIntervalMs,
+      maxNrAccesses: samplesOf(kdamond),
+      aggregationIntervalMs: kdamond.desired.aggregationIntervalUs / 1000,
       regions: regions.map(
         ({ start, end, nrAccesses, age }): Region => ({ start: address(start), end: address(end), nrAccesses, age }),
       ),
     };
+    node.heat.add(node.snapshot);
   }
 
   *#applySchemes(kdamond: Kdamond): Generator<number, void> {
@@ -524,36 +630,26 @@ export class SimulatedHost {
   }
 
   /** The reset interval is shorter than a pass: every pass starts with the whole budget, and with the score that just uses it up. */
-  #openChargeWindow({ regions }: Kdamond, scheme: RunningScheme): void {
+  #openChargeWindow(kdamond: Kdamond, scheme: RunningScheme): void {
     const isUnlimited = scheme.isNew && (this.#options.firstPassUnlimited ?? false);
-    const budgetChunks = isUnlimited ? Number.POSITIVE_INFINITY : Math.floor(scheme.desired.quota.bytes / CHUNK_BYTES);
+    const budgetChunks = isUnlimited
+      ? Number.POSITIVE_INFINITY
+      : Math.floor(scheme.desired.quota.bytes / this.#chunkBytes);
     Object.assign(scheme, { budgetChunks, isNew: false, chargedChunks: 0, minScore: 0, triedBytes: 0, movedBytes: 0 });
     if (isUnlimited) return;
     const chunksByScore = new Array<number>(MAX_SCORE + 1).fill(0);
-    for (const region of regions) {
+    for (const region of kdamond.regions) {
       if (!matches(scheme.desired, region)) continue;
-      const score = this.#score(scheme, region);
+      const score = scoreOf(kdamond, scheme, region);
       chunksByScore[score] = (chunksByScore[score] ?? 0) + region.end - region.start;
     }
     let score = MAX_SCORE;
     let chunks = chunksByScore[score] ?? 0;
-    while (score > 0 && chunks * CHUNK_BYTES < scheme.desired.quota.bytes) {
+    while (score > 0 && chunks * this.#chunkBytes < scheme.desired.quota.bytes) {
       score -= 1;
       chunks += chunksByScore[score] ?? 0;
     }
     scheme.minScore = score;
-  }
-
-  /** As damon_hot_score() and damon_cold_score(). */
-  #score({ desired }: RunningScheme, region: SimRegion): number {
-    const { nrAccesses, age } = desired.quota.weights;
-    const frequency = Math.floor((region.nrAccesses * MAX_SCORE) / maxNrAccesses(this.policy));
-    const ageSeconds = Math.floor((region.age * this.policy.monitoring.aggregationIntervalMs) / 1000);
-    const ageLog = ageSeconds === 0 ? 0 : Math.min(32, Math.floor(Math.log2(ageSeconds)) + 1);
-    const ageScore = Math.floor((((frequency === 0 ? -ageLog : ageLog) + 32) * MAX_SCORE) / 64);
-    const hotness = (nrAccesses * frequency + age * ageScore) / Math.max(1, nrAccesses + age);
-    const hot = Math.min(MAX_SCORE, Math.max(0, Math.floor(hotness)));
-    return desired.action === 'migrate_hot' ? hot : MAX_SCORE - hot;
   }
 
   *#tryRegion(kdamond: Kdamond, scheme: RunningScheme, index: number): Generator<number, void> {
@@ -566,21 +662,21 @@ export class SimulatedHost {
       if (scheme.resumeAt === 0 || region.end <= scheme.resumeAt) return;
       scheme.resumeAt = 0;
     }
-    if (!matches(scheme.desired, region) || this.#score(scheme, region) < scheme.minScore) return;
+    if (!matches(scheme.desired, region) || scoreOf(kdamond, scheme, region) < scheme.minScore) return;
 
     const chunks = Math.min(region.end - region.start, budgetChunks - scheme.chargedChunks);
     if (chunks < region.end - region.start) {
       regions.splice(index + 1, 0, cut(region, region.start + chunks));
     }
     scheme.chargedChunks += chunks;
-    scheme.triedBytes += chunks * CHUNK_BYTES;
+    scheme.triedBytes += chunks * this.#chunkBytes;
     const counters = node.sinceTick;
-    if (scheme.direction === 'promotion') counters.promotionTriedBytes += chunks * CHUNK_BYTES;
-    else counters.demotionTriedBytes += chunks * CHUNK_BYTES;
+    if (scheme.direction === 'promotion') counters.promotionTriedBytes += chunks * this.#chunkBytes;
+    else counters.demotionTriedBytes += chunks * this.#chunkBytes;
     if (scheme.chargedChunks >= budgetChunks) scheme.resumeAt = region.end;
     if (scheme.desired.action === 'stat') return;
     region.age = 0;
-    const msPerChunk = (1000 * CHUNK_BYTES) / MIB / (this.#options.migrationMiBPerSecond ?? 100);
+    const msPerChunk = (1000 * this.#chunkBytes) / MIB / (this.#options.migrationMiBPerSecond ?? 100);
     for (let slot = region.start; slot < region.end; slot += 1) {
       if (this.#migrate(node, slot, scheme)) yield msPerChunk;
     }
@@ -594,29 +690,28 @@ export class SimulatedHost {
     );
     if (rejects) return false;
     const target = this.#node(scheme.desired.targetNid ?? node.nodeId);
-    if (target.freeSlots.size * CHUNK_BYTES - CHUNK_BYTES < target.highWatermarkBytes) return false;
+    if (target.freeSlots.size * this.#chunkBytes - this.#chunkBytes < target.highWatermarkBytes) return false;
     const place =
       this.#options.placement === 'packed' ? target.freeSlots.takeLowest() : target.freeSlots.takeRandom(this.#random);
     const stale = node.staleYoung[slot] === 1;
     release(node, slot);
     this.#occupy(target, place, owner, stale);
-    scheme.movedBytes += CHUNK_BYTES;
+    scheme.movedBytes += this.#chunkBytes;
     if (scheme.direction === 'promotion') {
-      node.sinceTick.promotedBytes += CHUNK_BYTES;
-      this.promotedBytes += CHUNK_BYTES;
+      node.sinceTick.promotedBytes += this.#chunkBytes;
+      this.promotedBytes += this.#chunkBytes;
     } else {
-      node.sinceTick.demotedBytes += CHUNK_BYTES;
-      this.demotedBytes += CHUNK_BYTES;
+      node.sinceTick.demotedBytes += this.#chunkBytes;
+      this.demotedBytes += this.#chunkBytes;
     }
     return true;
   }
 
   /** The young filter's look, which clears the accessed bit. */
   #isYoung(node: SimNode, slot: number, owner: number): boolean {
-    const buffer = this.#buffers[owner];
-    const rate = buffer === undefined ? 0 : this.#rateOf(buffer, node.nodeId);
-    const samples = (this.nowMs - (node.lastLookMs[slot] ?? 0)) / this.policy.monitoring.samplingIntervalMs;
-    const young = node.staleYoung[slot] === 1 || this.#random() < 1 - (1 - rate) ** samples;
+    const heat = this.#ratesOn(node.nodeId)[owner] ?? 0;
+    const seconds = (this.nowMs - (node.lastLookMs[slot] ?? 0)) / 1000;
+    const young = node.staleYoung[slot] === 1 || this.#random() < 1 - Math.exp(-heat * seconds);
     node.staleYoung[slot] = 0;
     node.lastLookMs[slot] = this.nowMs;
     return young;
@@ -624,7 +719,8 @@ export class SimulatedHost {
 
   /** As kdamond_split_regions(): while regions are few enough, each becomes two, or three when that has changed nothing lately. */
   #split(kdamond: Kdamond): void {
-    const { regions, maxRegions, lastRegionCount } = kdamond;
+    const { regions, lastRegionCount } = kdamond;
+    const { maxRegions } = kdamond.desired;
     kdamond.lastRegionCount = regions.length;
     if (regions.length > maxRegions / 2) return;
     const parts = regions.length === lastRegionCount && regions.length < maxRegions / 3 ? 3 : 2;
@@ -643,12 +739,14 @@ export class SimulatedHost {
   }
 
   #createNode({ nodeId, totalMiB, highWatermarkMiB = 0, kernelMiB = 0 }: HostNode): SimNode {
-    const chunks = totalMiB * CHUNKS_PER_MIB;
+    const chunks = Math.floor((totalMiB * MIB) / this.#chunkBytes);
     const node: SimNode = {
       nodeId,
       baseAddress: this.topology.nodes.find((candidate) => candidate.nodeId === nodeId)?.ranges[0]?.start ?? 0,
       totalBytes: totalMiB * MIB,
       highWatermarkBytes: highWatermarkMiB * MIB,
+      kernelBytes: kernelMiB * MIB,
+      heat: new HeatMap(this.topology.nodes.find((candidate) => candidate.nodeId === nodeId)?.ranges ?? []),
       owner: new Int32Array(chunks).fill(FREE),
       staleYoung: new Uint8Array(chunks),
       lastLookMs: new Float64Array(chunks),
@@ -657,7 +755,7 @@ export class SimulatedHost {
       snapshot: undefined,
       minFreeBytes: totalMiB * MIB,
     };
-    for (let chunk = 0; chunk < kernelMiB * CHUNKS_PER_MIB; chunk += 1) {
+    for (let chunk = 0; chunk < (kernelMiB * MIB) / this.#chunkBytes; chunk += 1) {
       this.#occupy(node, node.freeSlots.takeRandom(this.#random), UNMOVABLE, false);
     }
     return node;
@@ -667,13 +765,46 @@ export class SimulatedHost {
     node.owner[slot] = owner;
     node.staleYoung[slot] = stale ? 1 : 0;
     node.lastLookMs[slot] = this.nowMs;
-    node.minFreeBytes = Math.min(node.minFreeBytes, node.freeSlots.size * CHUNK_BYTES);
+    node.minFreeBytes = Math.min(node.minFreeBytes, node.freeSlots.size * this.#chunkBytes);
   }
 
   #node(nodeId: number): SimNode {
     const node = this.#nodes.get(nodeId);
     if (node === undefined) throw new Error(`the host has no node ${nodeId}`);
     return node;
+  }
+}
+
+/** As damon_hot_score() and damon_cold_score(). */
+function scoreOf(kdamond: Kdamond, { desired }: RunningScheme, region: SimRegion): number {
+  const { nrAccesses, age } = desired.quota.weights;
+  const frequency = Math.floor((region.nrAccesses * MAX_SCORE) / samplesOf(kdamond));
+  const ageSeconds = Math.floor((region.age * kdamond.desired.aggregationIntervalUs) / 1e6);
+  const ageLog = ageSeconds === 0 ? 0 : Math.min(32, Math.floor(Math.log2(ageSeconds)) + 1);
+  const ageScore = Math.floor((((frequency === 0 ? -ageLog : ageLog) + 32) * MAX_SCORE) / 64);
+  const hotness = (nrAccesses * frequency + age * ageScore) / Math.max(1, nrAccesses + age);
+  const hot = Math.min(MAX_SCORE, Math.max(0, Math.floor(hotness)));
+  return desired.action === 'migrate_hot' ? hot : MAX_SCORE - hot;
+}
+
+/** Samples in an aggregation: the largest possible nr_accesses. */
+function samplesOf({ desired }: Kdamond): number {
+  return Math.max(1, Math.floor(desired.aggregationIntervalUs / desired.samplingIntervalUs));
+}
+
+/** As damon_update_monitoring_results(): counts and ages are told in the new intervals. */
+function changeIntervals(kdamond: Kdamond, desired: DesiredKdamond): void {
+  const before = kdamond.desired;
+  const samples = samplesOf(kdamond);
+  kdamond.desired = desired;
+  if (
+    before.samplingIntervalUs === desired.samplingIntervalUs &&
+    before.aggregationIntervalUs === desired.aggregationIntervalUs
+  )
+    return;
+  for (const region of kdamond.regions) {
+    region.nrAccesses = Math.floor((region.nrAccesses / samples) * samplesOf(kdamond));
+    region.age = Math.floor((region.age * before.aggregationIntervalUs) / desired.aggregationIntervalUs);
   }
 }
 
@@ -714,10 +845,10 @@ function merge(kdamond: Kdamond, maxAccesses: number): void {
     region.age = changed ? 0 : region.age + 1;
   }
   const chunks = kdamond.node.owner.length;
-  const largest = Math.max(1, Math.floor(chunks / kdamond.minRegions));
+  const largest = Math.max(1, Math.floor(chunks / kdamond.desired.minRegions));
   for (;;) {
     kdamond.regions = mergeOnce(kdamond.regions, threshold, largest);
-    if (kdamond.regions.length <= kdamond.maxRegions || threshold >= maxAccesses) return;
+    if (kdamond.regions.length <= kdamond.desired.maxRegions || threshold >= maxAccesses) return;
     threshold = Math.max(1, threshold * 2);
   }
 }

@@ -207,9 +207,10 @@ describe('nothing to do', () => {
 
 describe('limits', () => {
   it('no pass tries more than the bandwidth limits times the aggregation interval', () => {
-    const aggregationSeconds = DEFAULT_POLICY.monitoring.aggregationIntervalMs / 1000;
+    const aggregationSeconds = 0.5;
     const host = numa2({
       policy: policy({
+        monitoring: { ...DEFAULT_POLICY.monitoring, aggregationIntervalMs: aggregationSeconds * 1000 },
         promotion: { ...DEFAULT_POLICY.promotion, maxMiBPerSecond: 30 },
         demotion: { ...DEFAULT_POLICY.demotion, maxMiBPerSecond: 20 },
       }),

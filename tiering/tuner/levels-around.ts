@@ -1,0 +1,29 @@
+import type { Topology } from '../../numa/topology.ts';
+import type { NodeObservation } from '../observation.ts';
+import type { Policy } from '../policy.ts';
+import { keepFreeBytes } from './headroom.ts';
+import type { HeatLevels } from './levels.ts';
+import { heatLevels } from './levels.ts';
+
+/** The levels of each node that others promote into, as far as its heat and theirs is known; `targetOf` tells where a node promotes to. Pure. */
+export function levelsAround(
+  observed: ReadonlyMap<number, NodeObservation>,
+  topology: Topology,
+  targetOf: (nodeId: number) => number | undefined,
+  policy: Policy,
+): ReadonlyMap<number, HeatLevels> {
+  const fastest = new Set(topology.tiers[0]?.nodeIds ?? []);
+  const levels = new Map<number, HeatLevels>();
+  for (const node of observed.values()) {
+    const { nodeId, heat: fast, snapshot } = node;
+    const sources = [...observed.values()].filter((source) => targetOf(source.nodeId) === nodeId);
+    if (sources.length === 0 || fast === undefined || snapshot === undefined) continue;
+    const slow = sources.flatMap(({ heat }) => heat ?? []);
+    const kernelBytes = node.movableBytes === undefined ? 0 : node.totalBytes - node.freeBytes - node.movableBytes;
+    const capacityBytes = node.totalBytes - keepFreeBytes(node, fastest.has(nodeId), policy) - kernelBytes;
+    const deadBytes = node.freeBytes + kernelBytes;
+    const { maxNrAccesses } = snapshot;
+    levels.set(nodeId, heatLevels({ fast, slow, capacityBytes, deadBytes, maxNrAccesses }, policy));
+  }
+  return levels;
+}
