@@ -10,6 +10,7 @@ import type { NodeObservation, Observation } from './observation.ts';
 import type { DesiredKdamond, SchemeStats } from './scheme.ts';
 import type { NodeSnapshot, Region } from './snapshot.ts';
 import { regionsWithin } from './snapshot.ts';
+import { samplesIn } from './tuner/intervals.ts';
 
 /** Watermarks change with hot-plug and sysctl only. */
 const WATERMARKS_EVERY_MS = 10_000;
@@ -53,12 +54,16 @@ export class Observer {
       // A trace that takes over from another shows the same once more.
       if (knownAtMs !== undefined && takenAtMs <= knownAtMs) continue;
       const previousAtMs = aggregation.previousAtMs ?? knownAtMs;
+      const intervals = {
+        samplingIntervalMs: kdamond.samplingIntervalUs / 1000,
+        aggregationIntervalMs: kdamond.aggregationIntervalUs / 1000,
+      };
       const snapshot: NodeSnapshot = {
         nodeId: kdamond.nodeId,
         takenAtMs,
         ...(previousAtMs !== undefined && { previousAtMs }),
-        maxNrAccesses: Math.max(1, Math.floor(kdamond.aggregationIntervalUs / kdamond.samplingIntervalUs)),
-        aggregationIntervalMs: kdamond.aggregationIntervalUs / 1000,
+        maxNrAccesses: samplesIn(intervals),
+        aggregationIntervalMs: intervals.aggregationIntervalMs,
         regions: ownRegions(aggregation.regions, kdamond),
       };
       this.#snapshots.set(kdamond.nodeId, snapshot);

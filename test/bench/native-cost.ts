@@ -13,9 +13,10 @@ import { NO_FLOW } from '../../tiering/flow-ledger.ts';
 import { nodeStatuses } from '../../tiering/loop/status-view.ts';
 import type { Observation } from '../../tiering/observation.ts';
 import type { PlanInput } from '../../tiering/plan.ts';
-import { maxNrAccesses, plan } from '../../tiering/plan.ts';
+import { plan } from '../../tiering/plan.ts';
 import type { Policy } from '../../tiering/policy.ts';
 import { DEFAULT_POLICY } from '../../tiering/policy.ts';
+import { firstIntervals, samplesIn } from '../../tiering/tuner/intervals.ts';
 import { FRESH_TUNER, tune } from '../../tiering/tuner/tune.ts';
 import type { Progress } from '../guest/progress.ts';
 import { ALL_FEATURES } from '../unit/tiering/machines.ts';
@@ -51,7 +52,7 @@ export async function measureNativeCost(progress: Progress): Promise<NativeCostR
     const manyNodesCpu = await engineCpu(MANY_NODES, 0.2);
     return {
       regions: REGIONS,
-      aggregationIntervalMs: DEFAULT_POLICY.monitoring.aggregationIntervalMs,
+      aggregationIntervalMs: firstIntervals(DEFAULT_POLICY).aggregationIntervalMs,
       seconds: SECONDS,
       nodeVersion: process.version,
       settledCpu,
@@ -101,7 +102,7 @@ async function traceCpuOf(kdamonds: number, regions: number): Promise<number> {
   const kernel = new FakeKernel();
   const pids = Array.from({ length: kdamonds }, (_, index) => FIRST_PID + index);
   const trace = new AccessTrace({ sysfs: kernel, maxRegions: regions, kdamonds });
-  const intervalMs = DEFAULT_POLICY.monitoring.aggregationIntervalMs;
+  const { aggregationIntervalMs: intervalMs } = firstIntervals(DEFAULT_POLICY);
   try {
     await trace.start(pids);
     const feeder = startFeeder({
@@ -209,8 +210,8 @@ function observationOf(
     snapshot: {
       nodeId: node.nodeId,
       takenAtMs: 20_000,
-      maxNrAccesses: maxNrAccesses(policy),
-      aggregationIntervalMs: policy.monitoring.aggregationIntervalMs,
+      maxNrAccesses: samplesIn(firstIntervals(policy)),
+      aggregationIntervalMs: firstIntervals(policy).aggregationIntervalMs,
       regions: aggregations[index]?.regions ?? [],
     },
   }));

@@ -2,9 +2,9 @@ import type { Topology } from '../../numa/topology.ts';
 import type { TieringRuntime } from '../../tiering/controller.ts';
 import type { TieringOptions } from '../../tiering/create-tiering.ts';
 import { createTiering } from '../../tiering/create-tiering.ts';
-import { maxNrAccesses } from '../../tiering/plan.ts';
 import { DEFAULT_POLICY } from '../../tiering/policy.ts';
 import type { TieringService } from '../../tiering/service.ts';
+import { firstIntervals, samplesIn } from '../../tiering/tuner/intervals.ts';
 import { FakeKernel } from './fake-kernel.ts';
 import type { Feed } from './trace-feeder.ts';
 import { startFeeder } from './trace-feeder.ts';
@@ -70,7 +70,7 @@ function feedFor(topology: Topology, pagesPath: string, { regions, hotShare }: S
   const perNode = Math.round(regions / topology.nodes.length);
   return {
     pagesPath,
-    intervalMs: DEFAULT_POLICY.monitoring.aggregationIntervalMs,
+    intervalMs: firstIntervals(DEFAULT_POLICY).aggregationIntervalMs,
     kdamonds: topology.nodes.map((node, index) => ({
       pid: FIRST_PID + index,
       regions: regionsOf(topology, index, perNode, node.cpus.length > 0 ? 0.3 : hotShare),
@@ -82,5 +82,5 @@ function feedFor(topology: Topology, pagesPath: string, { regions, hotShare }: S
 export function regionsOf(topology: Topology, index: number, count: number, hotShare: number) {
   const ranges = topology.nodes[index]?.ranges ?? [];
   const whole = { start: ranges[0]?.start ?? 0, end: ranges.at(-1)?.end ?? 0 };
-  return syntheticRegions(whole, count, hotShare, maxNrAccesses(DEFAULT_POLICY));
+  return syntheticRegions(whole, count, hotShare, samplesIn(firstIntervals(DEFAULT_POLICY)));
 }

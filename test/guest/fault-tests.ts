@@ -221,7 +221,7 @@ export function faultTests(stage: () => Stage, { diesOfCommit }: { readonly dies
       expect(fastUtilization).toBe(0.8);
       // Nobody was told that the last change was made.
       expect([50, 40]).toContain(monitoring.samplingIntervalMs);
-      const sampleUs = String(monitoring.samplingIntervalMs * 1000);
+      const sampleUs = String(Number(monitoring.samplingIntervalMs) * 1000);
       expect((await guest.check(`cat ${sampleFiles}`)).trim().split('\n')).toEqual([sampleUs, sampleUs]);
       await second.stop();
       expect(await kdamondPids(guest)).toEqual([]);

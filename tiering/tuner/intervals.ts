@@ -10,6 +10,11 @@ export interface Intervals {
   readonly aggregationIntervalMs: number;
 }
 
+/** Samples in an aggregation: the largest possible nr_accesses. */
+export function samplesIn({ samplingIntervalMs, aggregationIntervalMs }: Intervals): number {
+  return Math.max(1, Math.floor(aggregationIntervalMs / samplingIntervalMs));
+}
+
 /** What the intervals are and since when. */
 export interface IntervalTuning extends Intervals {
   readonly changedAtMs: number;

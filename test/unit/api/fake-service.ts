@@ -12,6 +12,7 @@ import type { DesiredKdamond } from '../../../tiering/scheme.ts';
 import type { Heartbeat, KdamondView, PolicyPlans, Status, TieringService } from '../../../tiering/service.ts';
 import type { NodeSnapshot, Region } from '../../../tiering/snapshot.ts';
 import type { CgroupSurvey, ProcessSurvey } from '../../../tiering/survey/survey.ts';
+import { firstIntervals } from '../../../tiering/tuner/intervals.ts';
 
 export const MIB = 1024 * 1024;
 
@@ -349,7 +350,7 @@ export class FakeService implements TieringService {
   async preview(policy: Policy): Promise<PolicyPlans> {
     const plan = (watched: Policy): DesiredKdamond => ({
       nodeId: 1,
-      samplingIntervalUs: watched.monitoring.samplingIntervalMs * 1000,
+      samplingIntervalUs: firstIntervals(watched).samplingIntervalMs * 1000,
       aggregationIntervalUs: 1_000_000,
       updateIntervalUs: 10_000_000,
       minRegions: 250,

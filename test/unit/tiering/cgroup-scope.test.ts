@@ -9,6 +9,7 @@ import { describeUnmatched } from '../../../tiering/resolved-scope.ts';
 import type { CgroupScope } from '../../../tiering/scheme.ts';
 import { movesNothing } from '../../../tiering/scheme.ts';
 import { makeEmptyTree } from '../numa/page-maps/proc-tree.ts';
+import { ANY_REGION } from './any-region.ts';
 import { ALL_FEATURES, machine } from './machines.ts';
 
 const MIB = 1024 * 1024;
@@ -35,7 +36,12 @@ async function host(...paths: readonly string[]) {
 
 /** What both engines make of a scope, for orders to promote. */
 function promotionOf(scope: CgroupScope) {
-  const orders = [{ nodeId: 1, promotion: { budgetBytes: 64 * MIB, reason: 'hot memory waits', targetNodeId: 0 } }];
+  const orders = [
+    {
+      nodeId: 1,
+      promotion: { budgetBytes: 64 * MIB, bounds: ANY_REGION, reason: 'hot memory waits', targetNodeId: 0 },
+    },
+  ];
   const input = { topology: NUMA2, policy: DEFAULT_POLICY, features: ALL_FEATURES, scope, orders };
   return plan(input).find(({ nodeId }) => nodeId === 1)?.schemes ?? [];
 }

@@ -2,9 +2,9 @@ import { appendFileSync } from 'node:fs';
 import type { TieringRuntime } from '../../../tiering/controller.ts';
 import type { TieringOptions } from '../../../tiering/create-tiering.ts';
 import type { RecordedEvent } from '../../../tiering/events/event.ts';
-import { maxNrAccesses } from '../../../tiering/plan.ts';
 import type { Policy } from '../../../tiering/policy.ts';
 import { DEFAULT_POLICY } from '../../../tiering/policy.ts';
+import { firstIntervals, samplesIn } from '../../../tiering/tuner/intervals.ts';
 import { FakeKernel } from '../../bench/fake-kernel.ts';
 import { tieringOver } from '../../bench/simulated-engine.ts';
 import { aggregationPages, recordedLayout, syntheticRegions } from '../../bench/trace-pages.ts';
@@ -39,7 +39,7 @@ export class RunningEngine {
       const pages = Buffer.concat(tracePages(kernel, runtime, this.hidden));
       // As the kernel traces into each of its instances, read or not.
       for (const buffer of kernel.traceBuffers) appendFileSync(buffer, pages);
-    }, POLICY.monitoring.aggregationIntervalMs);
+    }, firstIntervals(POLICY).aggregationIntervalMs);
     this.#endFeeding = () => clearInterval(feeding);
   }
 
@@ -79,7 +79,7 @@ function tracePages(kernel: FakeKernel, runtime: TieringRuntime, hidden: Readonl
     const { ranges = [], cpus = [] } = runtime.topology().nodes.find((node) => node.nodeId === nodeId) ?? {};
     if (hidden.has(nodeId) || kernel.damon.pid(index) !== pid) return [];
     const whole = { start: ranges[0]?.start ?? 0, end: ranges.at(-1)?.end ?? 0 };
-    const regions = syntheticRegions(whole, 100, cpus.length > 0 ? 0 : 0.2, maxNrAccesses(POLICY));
+    const regions = syntheticRegions(whole, 100, cpus.length > 0 ? 0 : 0.2, samplesIn(firstIntervals(POLICY)));
     return aggregationPages(LAYOUT, pid, nowNs, regions);
   });
 }

@@ -17,7 +17,6 @@ import type { DamonFeatures, DesiredKdamond, DesiredScheme } from '../../../tier
 import { isPromotion } from '../../../tiering/scheme.ts';
 import { schemeOff } from '../../../tiering/scheme-off.ts';
 import type { NodeSnapshot, Region } from '../../../tiering/snapshot.ts';
-import { firstIntervals } from '../../../tiering/tuner/intervals.ts';
 import type { NodeOrders } from '../../../tiering/tuner/order.ts';
 import type { Tuning } from '../../../tiering/tuner/tune.ts';
 import { ALL_FEATURES, machine } from './machines.ts';

@@ -172,6 +172,7 @@ describe('reach', () => {
 describe('demotion effort', () => {
   const pass = (change: Partial<DemotionResult> = {}): DemotionResult => ({
     isColdIdle: false,
+    isCrowded: false,
     nowMs: 1000,
     orderedBytes: 64 * MIB,
     triedBytes: 64 * MIB,

@@ -5,6 +5,7 @@ import { HISTORY_LEVELS, History } from '../../../../tiering/history/history.ts'
 import { HistoryRing } from '../../../../tiering/history/history-ring.ts';
 import { nodeSamples } from '../../../../tiering/history/node-samples.ts';
 import { DEFAULT_POLICY } from '../../../../tiering/policy.ts';
+import { ANY_REGION } from '../any-region.ts';
 
 const HOUR_MS = 3_600_000;
 
@@ -157,7 +158,9 @@ test('a sample is a node as it was observed, and what the orders let move', () =
       { nodeId: 1, ...seen, ...tried, snapshot },
     ],
   };
-  const orders = [{ nodeId: 1, promotion: { budgetBytes: 77, targetNodeId: 0, reason: 'hot memory waits' } }];
+  const orders = [
+    { nodeId: 1, promotion: { budgetBytes: 77, bounds: ANY_REGION, targetNodeId: 0, reason: 'hot memory waits' } },
+  ];
   const moved = { totalBytes: 10_000, usedBytes: 6_000, promotedBytes: 5, demotedBytes: 0, demotionQuotaBytes: 0 };
   expect(nodeSamples(observation, orders, DEFAULT_POLICY)).toEqual([
     { nodeId: 0, ...moved, promotionQuotaBytes: 0 },

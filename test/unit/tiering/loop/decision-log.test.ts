@@ -2,12 +2,15 @@ import { expect, test } from 'vitest';
 import type { TieringEvent } from '../../../../tiering/events/event.ts';
 import type { DecisionModes } from '../../../../tiering/loop/decision-log.ts';
 import { tellDecisions } from '../../../../tiering/loop/decision-log.ts';
+import { ANY_REGION } from '../any-region.ts';
 
 test('a decision is told when it turns something on or off, reaches further or goes elsewhere, not when only its budget changes', () => {
   const told: TieringEvent[] = [];
   let modes: DecisionModes = new Map();
   const record = (budgetBytes: number, reason: string, targetNodeId = 0) => {
-    const decided = tellDecisions(modes, [{ nodeId: 1, promotion: { budgetBytes, targetNodeId, reason } }]);
+    const decided = tellDecisions(modes, [
+      { nodeId: 1, promotion: { budgetBytes, bounds: ANY_REGION, targetNodeId, reason } },
+    ]);
     modes = decided.modes;
     for (const effect of decided.effects) if (effect.type === 'tell') told.push(effect.event);
   };

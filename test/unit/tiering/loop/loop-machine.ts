@@ -11,11 +11,12 @@ import { DEFAULT_POLICY } from '../../../../tiering/policy.ts';
 import type { ResolvedScope } from '../../../../tiering/resolved-scope.ts';
 import { isMigrating } from '../../../../tiering/scheme-off.ts';
 import type { NodeSnapshot } from '../../../../tiering/snapshot.ts';
+import { firstIntervals } from '../../../../tiering/tuner/intervals.ts';
 import { ALL_FEATURES, machine } from '../machines.ts';
 
 const MIB = 1024 * 1024;
 const NODE_MIB = 1024;
-const INTERVAL_MS = DEFAULT_POLICY.monitoring.aggregationIntervalMs;
+const INTERVAL_MS = firstIntervals(DEFAULT_POLICY).aggregationIntervalMs;
 
 export const EVERYBODY: ResolvedScope = { include: 'all', exclude: [], unmatched: [], isSupported: true };
 export const NOBODY: ResolvedScope = {

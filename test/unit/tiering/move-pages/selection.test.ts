@@ -3,7 +3,11 @@ import { migrationsFor } from '../../../../tiering/move-pages/migrations.ts';
 import { coldestRanges, hottestRanges } from '../../../../tiering/move-pages/selection.ts';
 import { DEFAULT_POLICY } from '../../../../tiering/policy.ts';
 import type { NodeSnapshot, Region } from '../../../../tiering/snapshot.ts';
+import type { DemotionReach } from '../../../../tiering/tuner/reach.ts';
+import { promotionBounds, reachBounds } from '../../../../tiering/tuner/reach.ts';
 import { ALL_FEATURES, machine } from '../machines.ts';
+
+const POLICY = { ...DEFAULT_POLICY, promotion: { ...DEFAULT_POLICY.promotion, minAccessRate: 0.2 } };
 
 const region = (start: number, nrAccesses: number, age: number): Region => ({
   start,
@@ -28,30 +32,31 @@ const snapshot: NodeSnapshot = {
     region(60, 0, 9),
   ],
 };
+const within = (reach: DemotionReach) => reachBounds(reach, POLICY, snapshot);
 const starts = (ranges: readonly { readonly start: number }[]) => ranges.map(({ start }) => start);
 
 test('the hottest come first, of equals those that have been hot for longer', () => {
-  expect(starts(hottestRanges(snapshot, DEFAULT_POLICY))).toEqual([30, 10, 0]);
+  expect(starts(hottestRanges(snapshot, promotionBounds(POLICY, snapshot, false)))).toEqual([30, 10, 0]);
 });
 
 test('what leaves though it is hot is told from what leaves for being cold', () => {
-  expect(coldestRanges(snapshot, 'any', DEFAULT_POLICY).looseFrom).toBe(2);
-  expect(coldestRanges(snapshot, 'warm', DEFAULT_POLICY).looseFrom).toBe(1);
-  expect(coldestRanges({ ...snapshot, regions: [] }, 'any', DEFAULT_POLICY).looseFrom).toBe(0);
+  expect(coldestRanges(snapshot, within('any'), POLICY).looseFrom).toBe(2);
+  expect(coldestRanges(snapshot, within('warm'), POLICY).looseFrom).toBe(1);
+  expect(coldestRanges({ ...snapshot, regions: [] }, within('any'), POLICY).looseFrom).toBe(0);
 });
 
 test('what is hot only for a moment waits for the minimum age', () => {
-  const patient = { ...DEFAULT_POLICY, promotion: { ...DEFAULT_POLICY.promotion, minAgeSeconds: 1.5 } };
-  expect(starts(hottestRanges(snapshot, patient))).toEqual([30, 10]);
+  const patient = { ...POLICY, promotion: { ...POLICY.promotion, minAgeSeconds: 1.5 } };
+  expect(starts(hottestRanges(snapshot, promotionBounds(patient, snapshot, false)))).toEqual([30, 10]);
 });
 
 test('idle memory is demoted the longest idle first', () => {
-  expect(starts(coldestRanges(snapshot, 'idle', DEFAULT_POLICY).ranges)).toEqual([50, 20]);
+  expect(starts(coldestRanges(snapshot, within('idle'), POLICY).ranges)).toEqual([50, 20]);
 });
 
 test('a further reach takes warmer memory, the coldest first', () => {
-  expect(starts(coldestRanges(snapshot, 'warm', DEFAULT_POLICY).ranges)).toEqual([40]);
-  expect(starts(coldestRanges(snapshot, 'any', DEFAULT_POLICY).ranges)).toEqual([40, 0, 30, 10]);
+  expect(starts(coldestRanges(snapshot, within('warm'), POLICY).ranges)).toEqual([40]);
+  expect(starts(coldestRanges(snapshot, within('any'), POLICY).ranges)).toEqual([40, 0, 30, 10]);
 });
 
 test('demotions come before promotions, as they make the room; what is off moves nothing', () => {
@@ -61,12 +66,25 @@ test('demotions come before promotions, as they make the room; what is off moves
   ]);
   const input = {
     topology,
-    policy: DEFAULT_POLICY,
+    policy: POLICY,
     features: ALL_FEATURES,
     scope: { include: 'all', exclude: [] },
     orders: [
-      { nodeId: 1, promotion: { budgetBytes: 100, targetNodeId: 0, reason: '' } },
-      { nodeId: 0, demotion: { budgetBytes: 50, targetNodeId: 1, reason: '', reach: 'idle', furthest: 'warm' } },
+      {
+        nodeId: 1,
+        promotion: { budgetBytes: 100, bounds: promotionBounds(POLICY, snapshot, false), targetNodeId: 0, reason: '' },
+      },
+      {
+        nodeId: 0,
+        demotion: {
+          budgetBytes: 50,
+          bounds: within('idle'),
+          targetNodeId: 1,
+          reason: '',
+          reach: 'idle',
+          furthest: 'warm',
+        },
+      },
     ],
   } as const;
   const snapshots = new Map([0, 1].map((nodeId) => [nodeId, { ...snapshot, nodeId }]));
@@ -88,7 +106,15 @@ test('demotions come before promotions, as they make the room; what is off moves
       ranges: [{ start: 30 }, { start: 10 }, { start: 0 }],
     },
   ]);
-  const off = { ...input, orders: [{ nodeId: 1, promotion: { budgetBytes: 0, targetNodeId: 0, reason: '' } }] };
+  const off = {
+    ...input,
+    orders: [
+      {
+        nodeId: 1,
+        promotion: { budgetBytes: 0, bounds: promotionBounds(POLICY, snapshot, false), targetNodeId: 0, reason: '' },
+      },
+    ],
+  };
   expect(migrationsFor(off, snapshots)).toEqual([]);
   expect(migrationsFor(input, new Map())).toEqual([]);
 });
@@ -100,12 +126,15 @@ test('migrations go to the target of their order, and nowhere when memory there 
     { nodeId: 2, tier: 1, totalMiB: 1 },
   ]);
   const order = (targetNodeId: number) =>
-    ({ nodeId: 0, demotion: { budgetBytes: 50, targetNodeId, reason: '', reach: 'idle', furthest: 'warm' } }) as const;
+    ({
+      nodeId: 0,
+      demotion: { budgetBytes: 50, bounds: within('idle'), targetNodeId, reason: '', reach: 'idle', furthest: 'warm' },
+    }) as const;
   const toward = (targetNodeId: number) =>
     migrationsFor(
       {
         topology,
-        policy: DEFAULT_POLICY,
+        policy: POLICY,
         features: ALL_FEATURES,
         scope: { include: [], exclude: [] },
         orders: [order(targetNodeId)],

@@ -8,6 +8,7 @@ import type { NodeTuning } from '../../../../tiering/tuner/node-tuning.ts';
 import { learn } from '../../../../tiering/tuner/node-tuning.ts';
 import type { TargetInput } from '../../../../tiering/tuner/targets.ts';
 import { chooseTargets, SharedRoom } from '../../../../tiering/tuner/targets.ts';
+import { ANY_REGION } from '../any-region.ts';
 
 const MIB = 1024 * 1024;
 const GIB = 1024 * MIB;
@@ -43,7 +44,7 @@ function input(seen: Readonly<Record<number, Seen>>, paths: readonly MigrationPa
   ]);
   const learned = nodes.map(([nodeId, node]): [number, NodeTuning] => {
     const { promotedTo, demotedTo, resting = false } = seen[nodeId] ?? { room: 0 };
-    const order = { budgetBytes: MIB, reason: 'test' };
+    const order = { budgetBytes: MIB, bounds: ANY_REGION, reason: 'test' };
     return [
       nodeId,
       {
