@@ -11,7 +11,7 @@ const MEMORY_AGGREGATIONS = 32;
 /** A place that differs by so many standard deviations from its average has got other contents, or other users. */
 const CHANGED_DEVIATIONS = 3;
 /** How sure `atLeast` and `atMost` are, in standard deviations. */
-const SURE_DEVIATIONS = 2;
+const SURE_DEVIATIONS = 3;
 
 /**
  * The heat of each place of a node, averaged over aggregations: one aggregation of few samples tells a rate only roughly, and what is hot by chance must not

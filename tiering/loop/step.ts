@@ -203,13 +203,15 @@ function observed(state: LoopState, { observation, snapshots, sinceMs }: Event<'
     modes,
     decidingSinceMs: sinceMs,
   };
+  const hasNewIntervals = intervalsOf(state).samplingIntervalMs !== intervalsOf(after).samplingIntervalMs;
   return {
     state: after,
-    kdamonds: bring(after, desiredKdamonds(after, orders)),
+    // Kdamonds that only watch do not depend on orders.
+    kdamonds: engine.name === 'damos' || hasNewIntervals ? bring(after, desiredKdamonds(after, orders)) : undefined,
     effects: [
       history,
       ...effects,
-      ...tellIntervals(state, after),
+      ...(hasNewIntervals ? [tellIntervals(state, after)] : []),
       { type: 'serve', input: planInput(after, engine.features, orders) },
     ],
   };
@@ -220,11 +222,10 @@ function withLevelsOf(node: NodeObservation, levels: Tuning['levels']): NodeObse
 }
 
 /** Each change is news: what DAMON sees depends on it. */
-function tellIntervals(before: LoopState, after: LoopState): readonly Effect[] {
+function tellIntervals(before: LoopState, after: LoopState): Effect {
   const [was, now] = [intervalsOf(before), intervalsOf(after)];
-  if (was.samplingIntervalMs === now.samplingIntervalMs) return [];
   const message = `sampling every ${now.samplingIntervalMs} ms instead of ${was.samplingIntervalMs}, to tell hot from less hot memory`;
-  return [{ type: 'log', level: 'info', message }];
+  return { type: 'log', level: 'info', message };
 }
 
 function carriedOut(state: LoopState, nowMs: number): Step {

@@ -158,8 +158,9 @@ function goFurther(effort: DemotionEffort, { nowMs, furthest, coldMemory, isCrow
   if (reach !== effort.reach) return { ...effort, reach, failedBytes: 0, emptyTicks: 0, efficiency: 1 };
   // Single cold pages between hot ones take many tries: those are not given up soon.
   const isLooking = isCrowded && furthest === 'cold';
-  const restMs = isLooking ? FIRST_REST_MS : nextRestMs(effort.restMs, furthest === 'any');
   const isFirst = nowMs - effort.vainSinceMs > PAGES_LOOKED_FOR_MS;
+  const isEarly = isFirst || nowMs - effort.vainSinceMs < 2 * LOOK_FOR_PAGES_MS;
+  const restMs = isLooking && isEarly ? FIRST_REST_MS : nextRestMs(effort.restMs, furthest === 'any');
   return {
     ...effort,
     reach: 'idle',

@@ -113,7 +113,8 @@ export function orderFor(context: OrderContext): OrderPlan {
     ...source,
     hot: source.hot * spread.promotableShare,
     likelyHot: source.likelyHot * spread.promotableShare,
-    filling: source.filling * spread.promotableShare,
+    // What is only warm fills no room while even of the hot memory a part stays below.
+    filling: context.hotShare < 1 ? source.hot * spread.promotableShare : source.filling,
   }));
   const room = node.freeBytes - keepFree;
   const waitingBytes = sum(sources.map((source) => source.hot));
@@ -242,8 +243,7 @@ function promotionsInto(
     const least = isUnderWay ? MIN_PROMOTION_BYTES : isSure ? MIN_FIRST_PROMOTION_BYTES : SURE_PROMOTION_BYTES;
     const budgetBytes = budget >= least ? budget : 0;
     const { snapshot } = source.node;
-    if (snapshot === undefined) continue;
-    const bounds = promotionBounds(policy, snapshot, isFill);
+    const bounds = snapshot === undefined ? NO_BOUNDS : promotionBounds(policy, snapshot, isFill);
     promotions.set(source.node.nodeId, { budgetBytes, bounds, reason: promotionReason(hot, source.filling, room) });
   }
   return promotions;

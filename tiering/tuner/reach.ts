@@ -1,6 +1,6 @@
 import type { Policy } from '../policy.ts';
 import type { NodeSnapshot, Region } from '../snapshot.ts';
-import { nrAccessesOf } from './levels.ts';
+import { LEAST_EXCHANGE_SHARE, nrAccessesOf } from './levels.ts';
 
 /**
  * How far a demotion reaches, from what is surely cold to everything:
@@ -75,7 +75,7 @@ export function promotionBounds(policy: Policy, snapshot: Watched, isFill: boole
 
 /** Fewest accesses a region needs to count as hot. */
 export function hotThresholdNrAccesses(policy: Policy, { maxNrAccesses, levels }: Watched): number {
-  return levels?.hotFrom ?? nrAccessesOf(policy.promotion.minAccessRate, maxNrAccesses);
+  return levels?.hotFrom ?? nrAccessesOf(Math.max(LEAST_EXCHANGE_SHARE, policy.promotion.minAccessRate), maxNrAccesses);
 }
 
 function aggregationsIn(seconds: number, { aggregationIntervalMs }: Watched): number {
