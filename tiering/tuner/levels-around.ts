@@ -2,7 +2,7 @@ import type { Topology } from '../../numa/topology.ts';
 import type { NodeObservation } from '../observation.ts';
 import type { Policy } from '../policy.ts';
 import { keepFreeBytes } from './headroom.ts';
-import type { HeatLevels } from './levels.ts';
+import type { HeatLevels, NodeHeat } from './levels.ts';
 import { heatLevels } from './levels.ts';
 
 /** The levels of each node that others promote into, as far as its heat and theirs is known; `targetOf` tells where a node promotes to. Pure. */
@@ -15,10 +15,11 @@ export function levelsAround(
   const fastest = new Set(topology.tiers[0]?.nodeIds ?? []);
   const levels = new Map<number, HeatLevels>();
   for (const node of observed.values()) {
-    const { nodeId, heat: fast, snapshot } = node;
+    const { nodeId, snapshot } = node;
+    const fast = nodeHeat(node);
     const sources = [...observed.values()].filter((source) => targetOf(source.nodeId) === nodeId);
     if (sources.length === 0 || fast === undefined || snapshot === undefined) continue;
-    const slow = sources.flatMap(({ heat }) => heat ?? []);
+    const slow = sources.flatMap((source) => nodeHeat(source) ?? []);
     const kernelBytes = node.movableBytes === undefined ? 0 : node.totalBytes - node.freeBytes - node.movableBytes;
     const capacityBytes = node.totalBytes - keepFreeBytes(node, fastest.has(nodeId), policy) - kernelBytes;
     const deadBytes = node.freeBytes + kernelBytes;
@@ -26,4 +27,8 @@ export function levelsAround(
     levels.set(nodeId, heatLevels({ fast, slow, capacityBytes, deadBytes, maxNrAccesses }, policy));
   }
   return levels;
+}
+
+function nodeHeat({ heat, movableBytes, totalBytes, freeBytes }: NodeObservation): NodeHeat | undefined {
+  return heat && { heat, movableBytes: movableBytes ?? totalBytes - freeBytes };
 }

@@ -36,10 +36,17 @@ export interface Exchange {
 
 const NO_EXCHANGE: Exchange = { bytes: 0, fromClass: HEAT_CLASSES, heatDifference: 0 };
 
+/** The heat of one node. */
+export interface NodeHeat {
+  readonly heat: HeatHistogram;
+  /** Its memory that can move: free memory between hot pages looks warm, so no more than this is. */
+  readonly movableBytes: number;
+}
+
 export interface MemoryAround {
-  readonly fast: HeatHistogram;
+  readonly fast: NodeHeat;
   /** Of the nodes that promote into it. */
-  readonly slow: readonly HeatHistogram[];
+  readonly slow: readonly NodeHeat[];
   /** What the fast node may hold. */
   readonly capacityBytes: number;
   /** Of the fast node: free memory, and the kernel's own. It looks cold and makes no room. */
@@ -73,10 +80,14 @@ export function heatLevels(memory: MemoryAround, policy: Policy): HeatLevels {
 }
 
 /** The lowest class of heat of which, with all that is hotter, no more is there than fits. */
-function borderOf(histograms: readonly HeatHistogram[], capacityBytes: number): number {
-  let bytes = 0;
+function borderOf(nodes: readonly NodeHeat[], capacityBytes: number): number {
+  const seen = nodes.map(() => 0);
   for (let heat = HEAT_CLASSES - 1; heat > 0; heat -= 1) {
-    for (const { likely } of histograms) bytes += likely[heat] ?? 0;
+    let bytes = 0;
+    nodes.forEach((node, index) => {
+      seen[index] = (seen[index] ?? 0) + (node.heat.likely[heat] ?? 0);
+      bytes += Math.min(seen[index] ?? 0, node.movableBytes);
+    });
     if (bytes > capacityBytes) return heat + 1;
   }
   return 1;
@@ -84,25 +95,26 @@ function borderOf(histograms: readonly HeatHistogram[], capacityBytes: number): 
 
 /** The heat that divides most: as much as possible surely hotter than it below, and surely colder above. Of equally good ones the one in the middle. */
 function exchangeOf({ fast, slow, deadBytes }: MemoryAround): Exchange {
-  let hotterBytes = slow.reduce((total, { atLeast }) => total + bytesFrom(atLeast, 1), 0);
-  let colderBytes = fast.atMost[0] ?? 0;
+  let hotterBytes = slow.reduce((total, { heat }) => total + bytesFrom(heat.atLeast, 1), 0);
+  const mostBytes = slow.reduce((total, { movableBytes }) => total + movableBytes, 0);
+  let colderBytes = fast.heat.atMost[0] ?? 0;
   let best = 0;
   let [first, last] = [HEAT_CLASSES, HEAT_CLASSES];
   for (let heat = 1; heat < HEAT_CLASSES; heat += 1) {
-    const bytes = Math.min(hotterBytes, Math.max(0, colderBytes - deadBytes));
+    const bytes = Math.min(hotterBytes, mostBytes, Math.max(0, colderBytes - deadBytes));
     if (bytes > best) [best, first, last] = [bytes, heat, heat];
     else if (bytes === best && best > 0) last = heat;
-    for (const { atLeast } of slow) hotterBytes -= atLeast[heat] ?? 0;
-    colderBytes += fast.atMost[heat] ?? 0;
+    for (const node of slow) hotterBytes -= node.heat.atLeast[heat] ?? 0;
+    colderBytes += fast.heat.atMost[heat] ?? 0;
   }
   if (best === 0) return NO_EXCHANGE;
   const fromClass = Math.floor((first + last) / 2);
   const hotter = meanHeat(
-    slow.map(({ atLeast }) => atLeast),
+    slow.map(({ heat }) => heat.atLeast),
     fromClass,
     HEAT_CLASSES,
   );
-  const colder = meanHeat([fast.atMost], 0, fromClass);
+  const colder = meanHeat([fast.heat.atMost], 0, fromClass);
   return { bytes: best, fromClass, heatDifference: Math.max(0, hotter - colder) };
 }
 
