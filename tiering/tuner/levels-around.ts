@@ -5,11 +5,11 @@ import { keepFreeBytes } from './headroom.ts';
 import type { HeatLevels, NodeHeat } from './levels.ts';
 import { heatLevels } from './levels.ts';
 
-/** The levels of each node that others promote into, as far as its heat and theirs is known; `targetOf` tells where a node promotes to. Pure. */
+/** The levels of each node that others promote into, as far as its heat and theirs is known. Pure. */
 export function levelsAround(
   observed: ReadonlyMap<number, NodeObservation>,
   topology: Topology,
-  targetOf: (nodeId: number) => number | undefined,
+  promotesTo: (nodeId: number, targetNodeId: number) => boolean,
   policy: Policy,
 ): ReadonlyMap<number, HeatLevels> {
   const fastest = new Set(topology.tiers[0]?.nodeIds ?? []);
@@ -17,7 +17,7 @@ export function levelsAround(
   for (const node of observed.values()) {
     const { nodeId, snapshot } = node;
     const fast = nodeHeat(node);
-    const sources = [...observed.values()].filter((source) => targetOf(source.nodeId) === nodeId);
+    const sources = [...observed.values()].filter((source) => promotesTo(source.nodeId, nodeId));
     if (sources.length === 0 || fast === undefined || snapshot === undefined) continue;
     const slow = sources.flatMap((source) => nodeHeat(source) ?? []);
     const kernelBytes = node.movableBytes === undefined ? 0 : node.totalBytes - node.freeBytes - node.movableBytes;

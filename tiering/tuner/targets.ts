@@ -1,5 +1,6 @@
 import type { MigrationPath } from '../../numa/topology.ts';
 import type { NodeObservation } from '../observation.ts';
+import type { HeatLevels } from './levels.ts';
 import type { NodeTuning } from './node-tuning.ts';
 import type { Directed } from './order.ts';
 
@@ -7,6 +8,8 @@ import type { Directed } from './order.ts';
 const SOME_ROOM_SHARE = 0.01;
 /** To go to another node, or back to a nearer one, takes so many times as much: targets shall not change with every allocation. */
 const PLENTY = 2;
+/** Less of a node is not worth an exchange there. */
+const LEAST_COLDER_SHARE = 0.01;
 
 /** The node that an order goes to. */
 export interface Target {
@@ -28,6 +31,8 @@ export interface TargetInput {
   readonly learned: ReadonlyMap<number, NodeTuning>;
   /** By node: what is hot on it, and waits where there are faster nodes. */
   readonly hotBytes: ReadonlyMap<number, number>;
+  /** By node that others may promote into: what counts as hot and cold, and what would trade places. */
+  readonly levels: ReadonlyMap<number, HeatLevels>;
   readonly keepFreeBytes: (node: NodeObservation) => number;
   /** Hot memory is shared out between each slow node and the fast one it prefers, which ends where it may go elsewhere. */
   readonly keepsPairs: boolean;
@@ -139,7 +144,14 @@ function canExchange(input: TargetInput, nodeId: number): boolean {
   const tuning = input.learned.get(nodeId);
   if (tuning === undefined) return false;
   const isWaiting = input.nowMs < Math.max(tuning.effort.restUntilMs, tuning.pingPong.holdUntilMs);
-  return !isWaiting && hasRoomBelow(input, nodeId);
+  return !isWaiting && hasColder(input, nodeId) && hasRoomBelow(input, nodeId);
+}
+
+/** Whether something on a node that is full of touched memory is surely colder than what may come. */
+function hasColder({ levels, observed }: TargetInput, nodeId: number): boolean {
+  const around = levels.get(nodeId);
+  const totalBytes = observed.get(nodeId)?.totalBytes ?? 0;
+  return around?.isCrowded !== true || around.exchange.bytes >= LEAST_COLDER_SHARE * totalBytes;
 }
 
 function hasRoomBelow(input: TargetInput, nodeId: number): boolean {

@@ -50,7 +50,10 @@ export function tune(state: TunerState, observation: Observation, topology: Topo
     const last = state.nodes.get(nodeId)?.lastOrders.promotion?.targetNodeId;
     return last !== undefined && promotionTargets.includes(last) ? last : promotionTargets[0];
   };
-  const levels = levelsAround(observed, topology, targetOf, policy);
+  const levels = levelsAround(observed, topology, (nodeId, target) => targetOf(nodeId) === target, policy);
+  const pathsTo = (nodeId: number, target: number) =>
+    topology.paths.some((path) => path.nodeId === nodeId && path.promotionTargets.includes(target));
+  const possibleLevels = levelsAround(observed, topology, pathsTo, policy);
   const as = (node: NodeObservation, around: number | undefined): NodeObservation =>
     seenWith(node, levels.get(around ?? -1));
   const learned = new Map<number, NodeTuning>();
@@ -74,6 +77,7 @@ export function tune(state: TunerState, observation: Observation, topology: Topo
     observed,
     learned,
     hotBytes,
+    levels: possibleLevels,
     keepFreeBytes: keepFree,
     keepsPairs: policy.hotShare < 1,
   };

@@ -65,6 +65,7 @@ function input(seen: Readonly<Record<number, Seen>>, paths: readonly MigrationPa
     paths,
     observed: new Map(nodes),
     learned: new Map(learned),
+    levels: new Map(),
     hotBytes: new Map(nodes.map(([nodeId]) => [nodeId, seen[nodeId]?.hot ?? 0])),
     keepFreeBytes: () => KEPT,
     keepsPairs,
