@@ -72,8 +72,8 @@ describe('PATCH /v1/policy', () => {
       'monitoring.maxRegions: 400 is not allowed: must be at least 500 (monitoring.minRegions)',
     ],
     [
-      '{"promotion":{"minAccessRate":0.05},"demotion":{"maxAccessRate":0.05}}',
-      'demotion.maxAccessRate: 0.05 is not allowed: must be below 0.05 (promotion.minAccessRate)',
+      '{"monitoring":{"minSamplingIntervalMs":100,"maxSamplingIntervalMs":50}}',
+      'monitoring.maxSamplingIntervalMs: 50 is not allowed: must be at least 100 (monitoring.minSamplingIntervalMs)',
     ],
     [
       '[]',

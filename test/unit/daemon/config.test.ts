@@ -121,8 +121,10 @@ describe('parseConfig', () => {
       ],
     ],
     [
-      'promotion: {minAccessRate: 0.2}\ndemotion:\n  maxAccessRate: 0.3',
-      ['tierd.yaml:3: demotion.maxAccessRate: 0.3 is not allowed: must be below 0.2 (promotion.minAccessRate)'],
+      'monitoring:\n  maxSamplingIntervalMs: 10',
+      [
+        'tierd.yaml:2: monitoring.maxSamplingIntervalMs: 10 is not allowed: must be at least 20 (monitoring.minSamplingIntervalMs)',
+      ],
     ],
     [
       'monitoring:\n  minRegions: 100\n  maxRegions: 50',

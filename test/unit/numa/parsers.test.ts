@@ -61,6 +61,28 @@ describe('meminfo of a node', () => {
     expect(parseNodeMeminfo(text, '/f')).toEqual({ totalBytes: 1031812 * 1024, freeBytes: 1000000 * 1024 });
   });
 
+  test('what can move is on the kernel’s lists; their parts by kind are not counted again', () => {
+    const text = [
+      'Node 0 MemTotal:        1000000 kB',
+      'Node 0 MemFree:          400000 kB',
+      'Node 0 Active:           100000 kB',
+      'Node 0 Inactive:          50000 kB',
+      'Node 0 Active(anon):      90000 kB',
+      'Node 0 Inactive(anon):    40000 kB',
+      'Node 0 Active(file):      10000 kB',
+      'Node 0 Inactive(file):    10000 kB',
+      'Node 0 Unevictable:        3000 kB',
+      'Node 0 Mlocked:            3000 kB',
+      '',
+    ];
+    expect(parseNodeMeminfo(text.join('\n'), '/f').movableBytes).toBe(153_000 * 1024);
+    // Half of the lists would be taken for all that can move.
+    for (const list of ['Active', 'Inactive', 'Unevictable']) {
+      const lacking = text.filter((line) => !line.includes(` ${list}:`)).join('\n');
+      expect(parseNodeMeminfo(lacking, '/f')).not.toHaveProperty('movableBytes');
+    }
+  });
+
   test('a missing or odd line is refused with the file', () => {
     expect(() => parseNodeMeminfo('Node 1 MemTotal: 5 kB', '/meminfo')).toThrow(
       '/meminfo: expected a line "Node N MemFree',

@@ -1,3 +1,4 @@
+import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { DEFAULT_POLICY } from '../../../tiering/policy.ts';
 import type { DemotionEffort, DemotionResult } from '../../../tiering/tuner/demotion-effort.ts';
@@ -7,7 +8,15 @@ import type { PassObservation } from '../../../tiering/tuner/pace.ts';
 import { firstPace, nextPace } from '../../../tiering/tuner/pace.ts';
 import type { ExchangeFlow, PingPongWatch } from '../../../tiering/tuner/ping-pong.ts';
 import { NO_PING_PONG, watchPingPong } from '../../../tiering/tuner/ping-pong.ts';
-import { bytesInReach, further, hotMemory, nearer, reachBounds } from '../../../tiering/tuner/reach.ts';
+import {
+  bytesInReach,
+  further,
+  hotMemory,
+  nearer,
+  promotionBounds,
+  REACHES,
+  reachBounds,
+} from '../../../tiering/tuner/reach.ts';
 
 const MIB = 1024 * 1024;
 const GIB = 1024 * MIB;
@@ -147,13 +156,74 @@ describe('reach', () => {
     ],
   };
 
+  const levels = {
+    isCrowded: true,
+    borderClass: 26,
+    hotFrom: 4,
+    fillFrom: 3,
+    coldUpTo: 3,
+    exchange: { bytes: 0, fromClass: 0, heatDifference: 0 },
+  };
+
   it.each([
     ['idle', 1],
-    ['cold', 1 + 10 + 100],
+    ['cold', 1 + 10],
     ['warm', 100 + 1000],
+    ['colder', 0],
     ['any', 100 + 1000 + 10_000],
-  ] as const)('%s reaches %i bytes', (reach, bytes) => {
+  ] as const)('while nothing is known of the heat around, %s reaches %i bytes', (reach, bytes) => {
     expect(bytesInReach(snapshot, reachBounds(reach, policy, snapshot))).toBe(bytes);
+  });
+
+  it.each([
+    ['idle', 1],
+    ['cold', 100 + 1000],
+    ['warm', 100 + 1000],
+    ['colder', 100 + 1000],
+    ['any', 100 + 1000 + 10_000],
+  ] as const)(
+    'where more is touched than fits, %s reaches %i bytes: all that is colder than what waits',
+    (reach, bytes) => {
+      expect(bytesInReach(snapshot, reachBounds(reach, policy, { ...snapshot, levels }))).toBe(bytes);
+    },
+  );
+
+  it('single pages touched since the last look stay, but where their rate alone tells that they are colder', () => {
+    const checked = REACHES.filter((reach) => reachBounds(reach, policy, { ...snapshot, levels }).checkYoung);
+    expect(checked).toEqual(['cold', 'warm']);
+  });
+
+  it('what goes up into free room may be less hot than what others make room for', () => {
+    const seen = { ...snapshot, levels };
+    expect(promotionBounds(policy, seen, false).minNrAccesses).toBe(4);
+    expect(promotionBounds(policy, seen, true).minNrAccesses).toBe(3);
+  });
+
+  it('shares and seconds are told in the samples and aggregations of the snapshot', () => {
+    const fast = { maxNrAccesses: 10, aggregationIntervalMs: 250 };
+    const slow = { maxNrAccesses: 10, aggregationIntervalMs: 10_000 };
+    expect(reachBounds('idle', policy, fast).minAge).toBe(20);
+    expect(reachBounds('idle', policy, slow).minAge).toBe(1);
+    expect(promotionBounds(policy, fast, false).minNrAccesses).toBe(2);
+  });
+
+  it('only a demotion that reaches for any memory takes what a promotion would bring back', () => {
+    fc.assert(
+      fc.property(
+        fc.integer({ min: 5, max: 50 }),
+        fc.integer({ min: 1, max: 50 }),
+        fc.integer({ min: 0, max: 49 }),
+        fc.constantFrom(...REACHES.filter((reach) => reach !== 'any')),
+        (maxNrAccesses, hot, cold, reach) => {
+          const hotFrom = Math.min(hot, maxNrAccesses);
+          const coldUpTo = Math.min(cold, hotFrom - 1);
+          const seen = { maxNrAccesses, aggregationIntervalMs: 500, levels: { ...levels, hotFrom, coldUpTo } };
+          const down = reachBounds(reach, policy, seen);
+          expect(down.maxNrAccesses).toBeLessThan(promotionBounds(policy, seen, false).minNrAccesses);
+        },
+      ),
+      { seed: 1 },
+    );
   });
 
   it('hot is what reaches the promotion threshold for long enough', () => {
@@ -204,8 +274,16 @@ describe('demotion effort', () => {
     const oneOfMany = pass({ movedBytes: 0, candidateBytes: 10 * 64 * MIB });
     expect(effortAfter(times(9, oneOfMany)).reach).toBe('idle');
     expect(effortAfter(times(10, oneOfMany)).reach).toBe('cold');
-    expect(effortAfter(times(29, oneOfMany)).reach).toBe('cold');
-    expect(effortAfter(times(30, oneOfMany)).reach).toBe('warm');
+    // Twice 640 MiB would be more than the GiB that is looked through at most.
+    expect(effortAfter(times(25, oneOfMany)).reach).toBe('cold');
+    expect(effortAfter(times(26, oneOfMany)).reach).toBe('warm');
+  });
+
+  it('of a node of hundreds of GiB not all is tried: three steps in vain are enough', () => {
+    const step = { orderedBytes: 2 * GIB, triedBytes: 2 * GIB, nodeTotalBytes: 512 * GIB };
+    const oneOfMany = pass({ ...step, movedBytes: 0, candidateBytes: 100 * GIB });
+    expect(effortAfter(times(2, oneOfMany)).reach).toBe('idle');
+    expect(effortAfter(times(3, oneOfMany)).reach).toBe('cold');
   });
 
   it('a pass that moved something starts the round anew', () => {
@@ -219,8 +297,8 @@ describe('demotion effort', () => {
 
   it('hot memory is tried once before it gives up, as it is moved without another look', () => {
     const any = pass({ movedBytes: 0, furthest: 'any' });
-    expect(effortAfter(times(5, any)).reach).toBe('any');
-    expect(effortAfter(times(6, any))).toMatchObject({ reach: 'idle', restUntilMs: 6000 });
+    expect(effortAfter(times(6, any)).reach).toBe('any');
+    expect(effortAfter(times(7, any))).toMatchObject({ reach: 'idle', restUntilMs: 6000 });
   });
 
   it('goes further when the pattern has run dry, though not for want of a pass', () => {
@@ -231,7 +309,7 @@ describe('demotion effort', () => {
   });
 
   const round = (nowMs: number, furthest: DemotionResult['furthest']) =>
-    times(furthest === 'any' ? 6 : 5, { ...failed, nowMs, furthest });
+    times(furthest === 'any' ? 7 : 5, { ...failed, nowMs, furthest });
 
   it('rests when the furthest fails too, twice as long each time over the target, and starts again with what is surely cold', () => {
     const first = effortAfter(round(1000, 'any'));
