@@ -1,5 +1,6 @@
 import type { HeatHistogram } from '../../../../tiering/heat/heat-histogram.ts';
 import { HEAT_CLASSES, heatClass } from '../../../../tiering/heat/heat-histogram.ts';
+import type { NodeHeat } from '../../../../tiering/tuner/levels.ts';
 
 /** Bytes, and the share of samples that saw them accessed: what it is likely, and how far off that may be. */
 export type Heated = readonly [bytes: number, share: number, doubt?: number];
@@ -15,6 +16,11 @@ export function histogram(...memory: readonly Heated[]): HeatHistogram {
     seenHeatBytes += bytes * share;
   }
   return { likely, atLeast, atMost, seenHeatBytes, samplingIntervalMs: 50 };
+}
+
+/** A node all of whose watched memory can move. */
+export function nodeHeat(...memory: readonly Heated[]): NodeHeat {
+  return { heat: histogram(...memory), movableBytes: memory.reduce((total, [bytes]) => total + bytes, 0) };
 }
 
 function add(bytes: number[], share: number, more: number): void {

@@ -11,7 +11,7 @@ import {
 } from '../../../../tiering/tuner/intervals.ts';
 import { heatLevels } from '../../../../tiering/tuner/levels.ts';
 import type { Heated } from './histograms.ts';
-import { histogram } from './histograms.ts';
+import { nodeHeat } from './histograms.ts';
 
 const GIB = 1024 ** 3;
 const LONG_AGO = { changedAtMs: -1_000_000 };
@@ -24,10 +24,10 @@ function policy(change: Partial<Policy['monitoring']> = {}): Policy {
 /** A fast node of 4 units and what lies below it. */
 function around(fast: readonly Heated[], slow: readonly Heated[], unit = GIB): HeatAround {
   const scaled = (memory: readonly Heated[]) =>
-    histogram(...memory.map(([size, share]): Heated => [size * unit, share]));
+    nodeHeat(...memory.map(([size, share]): Heated => [size * unit, share]));
   const heats = { fast: scaled(fast), slow: [scaled(slow)] };
-  const memory = { ...heats, capacityBytes: 4 * unit, deadBytes: 0, maxNrAccesses: 10 };
-  return { levels: heatLevels(memory, DEFAULT_POLICY), ...heats };
+  const levels = heatLevels({ ...heats, capacityBytes: 4 * unit, deadBytes: 0, maxNrAccesses: 10 }, DEFAULT_POLICY);
+  return { levels, fast: heats.fast.heat, slow: heats.slow.map(({ heat }) => heat) };
 }
 
 /** Both as hot as that, so that the border is there. */

@@ -62,7 +62,7 @@ describe.each([
         ];
       }).flat(),
     );
-    const levels = levelsAround(observed, pairs(count, size / MIB), (nodeId) => nodeId - count, DEFAULT_POLICY);
+    const levels = levelsAround(observed, pairs(count, size / MIB), (from, to) => from - count === to, DEFAULT_POLICY);
     expect([...levels.keys()]).toEqual(Array.from({ length: count }, (_node, index) => index));
     for (const [nodeId, { isCrowded, hotFrom, exchange }] of levels) {
       expect(isCrowded).toBe(nodeId % 2 === 0);
@@ -79,7 +79,7 @@ describe.each([
       node(2, { totalBytes: size, heat: [[size * 0.6, 0.9]] }),
     ]);
     const topology = machine([0, 1, 2].map((nodeId) => ({ nodeId, totalMiB: size / MIB, tier: nodeId > 0 ? 1 : 0 })));
-    const target = (nodeId: number) => (nodeId > 0 ? 0 : undefined);
+    const target = (from: number, to: number) => from > 0 && to === 0;
     expect(levelsAround(observed, topology, target, DEFAULT_POLICY).get(0)).toMatchObject({ isCrowded: true });
     observed.delete(2);
     expect(levelsAround(observed, topology, target, DEFAULT_POLICY).get(0)).toMatchObject({ isCrowded: false });
@@ -101,7 +101,7 @@ describe.each([
           node(1, { totalBytes: size, heat: [[size / 4, 0.8]] }),
         ]),
         topology,
-        (nodeId) => (nodeId === 1 ? 0 : undefined),
+        (from, to) => from === 1 && to === 0,
         DEFAULT_POLICY,
       ).get(0);
     expect(levelsWith(undefined)).toMatchObject({ isCrowded: false });
@@ -116,7 +116,7 @@ describe.each([
 describe('what is not known', () => {
   const topology = pairs(2, 1024);
   const heat: readonly Heated[] = [[GIB, 0.5]];
-  const target = (nodeId: number) => (nodeId > 1 ? nodeId - 2 : undefined);
+  const target = (from: number, to: number) => from - 2 === to;
 
   it('a fast node that nobody has seen yet has no levels; another one has', () => {
     const observed = new Map([

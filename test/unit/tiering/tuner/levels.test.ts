@@ -4,7 +4,7 @@ import { heatClass, shareOfClass } from '../../../../tiering/heat/heat-histogram
 import { DEFAULT_POLICY } from '../../../../tiering/policy.ts';
 import { heatLevels, nrAccessesOf, surelyHotBytes } from '../../../../tiering/tuner/levels.ts';
 import type { Heated } from './histograms.ts';
-import { histogram } from './histograms.ts';
+import { histogram, nodeHeat } from './histograms.ts';
 
 const GIB = 1024 ** 3;
 const SAMPLES = 10;
@@ -14,10 +14,14 @@ interface Around {
   readonly slow: readonly Heated[];
   readonly capacityBytes: number;
   readonly deadBytes?: number;
+  /** Default: all of it. */
+  readonly movableBelowBytes?: number;
 }
 
-function levels({ fast, slow, capacityBytes, deadBytes = 0 }: Around, policy = DEFAULT_POLICY) {
-  const memory = { fast: histogram(...fast), slow: [histogram(...slow)], capacityBytes, deadBytes };
+function levels({ fast, slow, capacityBytes, deadBytes = 0, movableBelowBytes }: Around, policy = DEFAULT_POLICY) {
+  const below = nodeHeat(...slow);
+  const slowHeat = { ...below, movableBytes: movableBelowBytes ?? below.movableBytes };
+  const memory = { fast: nodeHeat(...fast), slow: [slowHeat], capacityBytes, deadBytes };
   return heatLevels({ ...memory, maxNrAccesses: SAMPLES }, policy);
 }
 
@@ -101,6 +105,17 @@ describe('more is touched than fits', () => {
       deadBytes: 3,
     };
     expect(levels(hot).exchange.bytes).toBe(0);
+  });
+
+  it('free memory between hot pages looks warm, and neither waits nor competes: no more than can move', () => {
+    const around: Around = {
+      fast: [[4, 0.2]],
+      slow: [[4, 0.8]],
+      capacityBytes: 4,
+    };
+    expect(levels(around)).toMatchObject({ isCrowded: true, exchange: { bytes: 4 } });
+    expect(levels({ ...around, movableBelowBytes: 1 })).toMatchObject({ isCrowded: true, exchange: { bytes: 1 } });
+    expect(levels({ ...around, movableBelowBytes: 0 })).toMatchObject({ isCrowded: false });
   });
 
   it('what is touched all the time cannot be told apart: the border stays below it', () => {
