@@ -52,7 +52,7 @@ describe('what was set over REST', () => {
     ['with a key that is gone', '{"version":1,"policy":{"fastness":1}}'],
     ['with a pause since no day there is', '{"version":1,"policy":{},"pausedSince":"2026-13-45T99:00:00.000Z"}'],
     ['nested beyond all measure', `{"version":1,"policy":${'{"promotion":'.repeat(50_000)}1${'}'.repeat(50_001)}`],
-    ['that contradicts the file', '{"version":1,"policy":{"demotion":{"maxAccessRate":0.9}}}'],
+    ['that contradicts the file', '{"version":1,"policy":{"monitoring":{"minRegions":1000,"maxRegions":100}}}'],
   ])('%s is set aside with a warning, the file holds, and nothing moves', async (_what, text) => {
     await writeFile(join(directory, 'settings.json'), text);
     const restored = await restoreSettings(settingsFile(directory, logger), { headroomMiB: 7 }, {});

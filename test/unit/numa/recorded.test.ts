@@ -40,7 +40,7 @@ describe.each(machines)('%s', (name) => {
     );
     const watermarks = await readHighWatermarks(sysfs);
     for (const { nodeId, totalBytes, freeBytes, highWatermarkBytes } of nodes) {
-      expect(memory.get(nodeId)).toEqual({ totalBytes, freeBytes });
+      expect(memory.get(nodeId)).toMatchObject({ totalBytes, freeBytes });
       expect(watermarks.get(nodeId)).toBe(highWatermarkBytes);
     }
     expect(await readPageSize(sysfs)).toBe(4096);
