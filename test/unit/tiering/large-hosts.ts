@@ -1,7 +1,7 @@
 import { DEFAULT_POLICY } from '../../../tiering/policy.ts';
 import { keepFreeBytes } from '../../../tiering/tuner/headroom.ts';
 import { seededRandom } from './random.ts';
-import type { GradedMemory, HostOptions } from './simulated-host.ts';
+import type { Buffer, GradedMemory, HostOptions } from './simulated-host.ts';
 import { MIB, SimulatedHost } from './simulated-host.ts';
 
 export const MIB_PER_GIB = 1024;
@@ -12,7 +12,7 @@ const KERNEL_SHARE = 0.02;
 /** Of DRAM, what programs may have once fastUtilization and the kernel are satisfied. */
 const FITTING_SHARE = 0.93;
 
-export interface Sizes {
+interface Sizes {
   readonly dramGiB: number;
   readonly cxlGiB: number;
 }
@@ -43,7 +43,7 @@ export function server({ dramGiB, cxlGiB }: Sizes, options: Partial<HostOptions>
   });
 }
 
-export interface Zipf {
+interface Zipf {
   readonly blocks: number;
   readonly exponent: number;
   /** So many of the hottest blocks fit into DRAM; the next one is touched once in so long. */
@@ -53,7 +53,7 @@ export interface Zipf {
 }
 
 /** Accesses a second and page of blocks whose heat follows Zipf's law, in no order. */
-export function zipfRates({ blocks, exponent, fittingBlocks, fittingEveryMs, seed }: Zipf): Float64Array {
+function zipfRates({ blocks, exponent, fittingBlocks, fittingEveryMs, seed }: Zipf): Float64Array {
   const atRank = (rank: number) => 1 / (rank + 1) ** exponent;
   const scale = 1000 / fittingEveryMs / atRank(fittingBlocks);
   return Float64Array.from(shuffled(blocks, seed), (rank) => atRank(rank) * scale);
@@ -74,7 +74,7 @@ export function fittingGiB(dramGiB: number): number {
   return dramGiB * FITTING_SHARE;
 }
 
-export interface ZipfHost extends Sizes {
+interface ZipfHost extends Sizes {
   readonly usedGiB: number;
   readonly blockMiB: number;
   readonly exponent: number;
@@ -98,4 +98,27 @@ export function zipfServer(wanted: ZipfHost): { readonly host: SimulatedHost; re
 export function servedOfPossible(host: SimulatedHost, dramGiB: number): number {
   const dram = { totalBytes: dramGiB * MIB_PER_GIB * MIB, highWatermarkBytes: HIGH_WATERMARK_MIB * MIB };
   return host.servedShare(0) / host.possibleShare(0, keepFreeBytes(dram, true, DEFAULT_POLICY));
+}
+
+/** A host whose DRAM is full of cold memory, with a tenth of its size hot below; all else grows with it. */
+export function tenthHotBelow(dramGiB: number): {
+  readonly host: SimulatedHost;
+  readonly hot: Buffer;
+  readonly hotMiB: number;
+} {
+  const totalMiB = dramGiB * MIB_PER_GIB;
+  const watermark = (share: number) => Math.min(HIGH_WATERMARK_MIB, totalMiB * share);
+  const host = new SimulatedHost({
+    nodes: [
+      { nodeId: 0, totalMiB, tier: 0, highWatermarkMiB: watermark(0.04), kernelMiB: totalMiB * 0.03 },
+      { nodeId: 1, totalMiB, tier: 1, highWatermarkMiB: watermark(0.02), kernelMiB: totalMiB * 0.01 },
+    ],
+    chunkBytes: Math.max(MIB / 4, (dramGiB * MIB) / 32),
+    migrationMiBPerSecond: 4000,
+    seed: 3,
+  });
+  const whole = (mib: number) => Math.floor(mib / 32) * 32;
+  const hotMiB = whole(totalMiB * 0.1);
+  host.allocate('cold', 0, whole(totalMiB * 0.92), 0);
+  return { host, hot: host.allocate('hot', 1, hotMiB, 0.9), hotMiB };
 }

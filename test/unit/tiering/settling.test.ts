@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
+import type { Observation } from '../../../tiering/observation.ts';
 import { AS_ON_6_12, DRAM, numa2, SLOW } from './hosts.ts';
-import type { AccessRate, HostNode } from './simulated-host.ts';
+import type { AccessRate, HostNode, HostOptions } from './simulated-host.ts';
 import { MIB } from './simulated-host.ts';
 
 /** What the tuner does in the long run when not all wishes can be met. */
@@ -73,8 +74,8 @@ describe('memory that cannot move', () => {
   const ofKernelMemory = { ...DRAM, kernelMiB: 880 };
 
   /** Passes a minute that tried to demote anything, in the first two minutes and in the eight after. */
-  function triedPasses(fast: HostNode, hotMiB: number) {
-    const host = numa2({ nodes: [fast, SLOW] });
+  function triedPasses(fast: HostNode, hotMiB: number, options: Partial<HostOptions> = {}) {
+    const host = numa2({ nodes: [fast, SLOW], ...options });
     host.allocate('hot above', 0, hotMiB, HOT);
     host.allocate('hot below', 1, 300, HOT);
     const perMinute = (minutes: number) => {
@@ -100,6 +101,23 @@ describe('memory that cannot move', () => {
     expect(later).toBeLessThan(0.5 * atFirst);
     expect(demotedMiB).toBeLessThan(10);
   });
+
+  it.each<[string, HostNode, number]>([
+    ['hot memory', DRAM, 810],
+    ['kernel memory', ofKernelMemory, 0],
+  ])(
+    'where the kernel does not tell what can move it is tried less and less, too: a fast node of %s',
+    (_, fast, hotMiB) => {
+      const observe = (observation: Observation): Observation => ({
+        ...observation,
+        nodes: observation.nodes.map(({ movableBytes: _untold, ...node }) => node),
+      });
+      const { atFirst, later, demotedMiB } = triedPasses(fast, hotMiB, { observe });
+      expect(atFirst).toBeGreaterThan(2.5);
+      expect(later).toBeLessThan(Math.min(10, 0.5 * atFirst));
+      expect(demotedMiB).toBeLessThan(10);
+    },
+  );
 
   // 26 since a reach is given up only after all of its candidates were tried, step by step.
   it('with few passes, even if there is a lot of it', () => {
