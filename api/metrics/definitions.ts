@@ -143,7 +143,7 @@ export const METRICS: readonly MetricDefinition[] = [
   ),
   {
     name: 'tierd_node_temperature_bytes',
-    help: 'Memory of the node by access rate, as in the newest snapshot: hot, warm or cold.',
+    help: 'Memory of the node in the newest snapshot: hot (fast memory should hold it), cold (not accessed at all), or warm.',
     type: 'gauge',
     labelNames: ['node', 'tier', 'temperature'],
     samples: ({ service }) =>

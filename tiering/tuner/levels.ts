@@ -27,7 +27,7 @@ export interface HeatLevels {
 }
 
 /** Memory of slow nodes that is surely hotter, and as much of the fast node that is surely colder, than a heat between them. */
-export interface Exchange {
+interface Exchange {
   readonly bytes: number;
   readonly fromClass: number;
   /** By how much the one is hotter than the other at least, in shares of samples. */
