@@ -1,4 +1,5 @@
 import type { MigrationPath } from '../../numa/topology.ts';
+import { bytesFrom } from '../heat/heat-histogram.ts';
 import type { NodeObservation } from '../observation.ts';
 import type { Policy } from '../policy.ts';
 import type { NodeSnapshot } from '../snapshot.ts';
@@ -43,6 +44,8 @@ const MIN_EFFICIENCY = 0.5;
 const HOT_TOLERANCE_SHARE = 0.02;
 /** Demands this small are met in one go. */
 const SMALL_DEMAND_BYTES = 16 * MIB;
+/** Of averaged heat, as a class: less does not fill room. */
+const FILLING_CLASS = 2;
 /** What does not move costs next to nothing, so a step may try so much more; not without bound, as it may yet move. */
 const MIN_STEP_EFFICIENCY = 1 / 8;
 /** Of an order that is off: nothing. */
@@ -57,7 +60,9 @@ export function waitingOn(
   if (snapshot === undefined) return { hot: 0, likelyHot: 0, filling: 0 };
   const promoted = sum(tuning.unseenPromotions.map((promotion) => promotion.bytes));
   const left = (bytes: number) => Math.max(0, bytes - promoted);
-  const filling = left(bytesInReach(snapshot, promotionBounds(policy, snapshot, true)));
+  const touched = bytesInReach(snapshot, promotionBounds(policy, snapshot, true));
+  // One access now and then is no heat: cold pages would fill the room.
+  const filling = left(heat === undefined ? touched : Math.min(touched, bytesFrom(heat.likely, FILLING_CLASS)));
   const { bytes, likelyBytes } = hotMemory(snapshot, policy);
   if (snapshot.levels?.isCrowded === true && heat !== undefined) {
     const hot = Math.min(filling, left(surelyHotBytes(heat, snapshot.levels)));
