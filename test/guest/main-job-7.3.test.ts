@@ -1,4 +1,3 @@
-import { gradedTests } from './graded-tests.ts';
 import { hotShareGoalTests } from './hot-share-tests.ts';
 import { damonStatTests } from './ownership.ts';
 import { onTwoNodes } from './two-nodes.ts';
@@ -8,5 +7,4 @@ onTwoNodes('tierd on 7.3', '7.3', (stage) => {
   damonStatTests(stage, true);
   hotShareGoalTests(stage);
   // The others, and other kernels and engines, are in matrix/.
-  gradedTests(stage, { label: '7.3', only: ['scan'] });
 });
