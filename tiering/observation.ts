@@ -25,6 +25,11 @@ export interface NodeObservation {
   readonly demotionMs?: number;
 }
 
+/** Used memory that cannot move, the kernel's own; 0 when the kernel does not tell. */
+export function kernelBytesOf({ totalBytes, freeBytes, movableBytes }: NodeObservation): number {
+  return movableBytes === undefined ? 0 : totalBytes - freeBytes - movableBytes;
+}
+
 export interface Observation {
   /** Monotonic. */
   readonly nowMs: number;

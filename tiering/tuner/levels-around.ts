@@ -1,5 +1,6 @@
 import type { Topology } from '../../numa/topology.ts';
 import type { NodeObservation } from '../observation.ts';
+import { kernelBytesOf } from '../observation.ts';
 import type { Policy } from '../policy.ts';
 import { keepFreeBytes } from './headroom.ts';
 import type { HeatLevels, NodeHeat } from './levels.ts';
@@ -20,7 +21,7 @@ export function levelsAround(
     const sources = [...observed.values()].filter((source) => promotesTo(source.nodeId, nodeId));
     if (sources.length === 0 || fast === undefined || snapshot === undefined) continue;
     const slow = sources.flatMap((source) => nodeHeat(source) ?? []);
-    const kernelBytes = node.movableBytes === undefined ? 0 : node.totalBytes - node.freeBytes - node.movableBytes;
+    const kernelBytes = kernelBytesOf(node);
     const capacityBytes = node.totalBytes - keepFreeBytes(node, fastest.has(nodeId), policy) - kernelBytes;
     const deadBytes = node.freeBytes + kernelBytes;
     const { maxNrAccesses } = snapshot;

@@ -1,6 +1,7 @@
 import type { MigrationPath } from '../../numa/topology.ts';
 import { bytesFrom } from '../heat/heat-histogram.ts';
 import type { NodeObservation } from '../observation.ts';
+import { kernelBytesOf } from '../observation.ts';
 import type { Policy } from '../policy.ts';
 import type { NodeSnapshot } from '../snapshot.ts';
 import { hasLookedForPages, isCautious, isResting } from './demotion-effort.ts';
@@ -375,7 +376,7 @@ function boundsFor(node: NodeObservation, snapshot: NodeSnapshot, reach: Reach, 
   if (reach !== 'cold' || bounds.minNrAccesses === 0) return bounds;
   const untouched = bytesInReach(snapshot, { minNrAccesses: 0, maxNrAccesses: 0, minAge: 0 });
   // Much of the kernel's own memory shares regions with what is touched.
-  const kernelBytes = node.movableBytes === undefined ? 0 : node.totalBytes - node.movableBytes - node.freeBytes;
+  const kernelBytes = kernelBytesOf(node);
   return untouched - node.freeBytes - kernelBytes / 2 >= WORTHWHILE_SHARE * demandBytes
     ? { ...bounds, minNrAccesses: 0 }
     : bounds;
