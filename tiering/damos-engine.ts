@@ -54,7 +54,9 @@ export class DamosEngine implements Engine {
   async serve(input: PlanInput): Promise<void> {
     const nowMs = this.#options.nowMs();
     this.#tellLeftOut(input);
-    for (const order of input.orders) if (isOn(order)) this.#orderedAtMs.set(order.nodeId, nowMs);
+    for (const order of input.orders) {
+      if (isOn(order) || order.lookBytes !== undefined) this.#orderedAtMs.set(order.nodeId, nowMs);
+    }
   }
 
   /** Once for each change of it. */

@@ -1,5 +1,5 @@
 import type { DesiredScheme, SchemeStats } from './scheme.ts';
-import { isPromotion } from './scheme.ts';
+import { directionOf } from './scheme.ts';
 
 /** Bytes that moved, or were tried, out of one node. */
 export interface Flow {
@@ -7,6 +7,9 @@ export interface Flow {
   readonly demotedBytes: number;
   readonly promotionTriedBytes: number;
   readonly demotionTriedBytes: number;
+  /** Looked at page by page; of it, what had been touched since the look before. */
+  readonly lookedBytes?: number;
+  readonly youngBytes?: number;
   /** How long moving them took, where the engine knows; a kdamond that migrates shows it by late snapshots. */
   readonly promotionMs?: number;
   readonly demotionMs?: number;
@@ -27,7 +30,7 @@ interface Sample {
  * seen of a kdamond are its base: an adopted kdamond has moved memory before.
  */
 export class FlowLedger {
-  readonly #totals = new Map<number, Flow>();
+  readonly #totals = new Map<number, Totals>();
   #samples: Sample[] = [];
   promotedBytes = 0;
   demotedBytes = 0;
@@ -43,6 +46,8 @@ export class FlowLedger {
       demotedBytes: growth(before.demotedBytes, total.demotedBytes),
       promotionTriedBytes: growth(before.promotionTriedBytes, total.promotionTriedBytes),
       demotionTriedBytes: growth(before.demotionTriedBytes, total.demotionTriedBytes),
+      lookedBytes: growth(before.lookedBytes, total.lookedBytes),
+      youngBytes: growth(before.youngBytes, total.youngBytes),
     };
     this.add(flow, nowMs);
     return flow;
@@ -71,12 +76,18 @@ export class FlowLedger {
   }
 }
 
-function totalOf(schemes: readonly DesiredScheme[], stats: readonly SchemeStats[]): Flow {
-  const total = { promotedBytes: 0, demotedBytes: 0, promotionTriedBytes: 0, demotionTriedBytes: 0 };
+type Totals = Omit<Required<Flow>, 'promotionMs' | 'demotionMs'>;
+
+function totalOf(schemes: readonly DesiredScheme[], stats: readonly SchemeStats[]): Totals {
+  const total = { ...NO_FLOW, lookedBytes: 0, youngBytes: 0 };
   schemes.forEach((scheme, index) => {
-    const { appliedBytes, triedBytes } = stats[index] ?? { appliedBytes: 0, triedBytes: 0 };
+    const { appliedBytes = 0, triedBytes = 0, filterPassedBytes = 0 } = stats[index] ?? {};
     const moved = scheme.action === 'stat' ? 0 : appliedBytes;
-    if (isPromotion(scheme)) {
+    const direction = directionOf(scheme);
+    if (direction === 'look') {
+      total.lookedBytes += triedBytes;
+      total.youngBytes += filterPassedBytes;
+    } else if (direction === 'promotion') {
       total.promotedBytes += moved;
       total.promotionTriedBytes += triedBytes;
     } else {

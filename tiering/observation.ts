@@ -20,6 +20,9 @@ export interface NodeObservation {
   /** Bytes the schemes tried to move since the last tick: moved, plus free, unmovable, filtered and failed. */
   readonly promotionTriedBytes: number;
   readonly demotionTriedBytes: number;
+  /** Of what was looked at page by page since the last tick, and of it what had been touched since the look before (Linux 6.14). */
+  readonly lookedBytes?: number;
+  readonly youngBytes?: number;
   /** How long moving them took; undefined: as much as the newest snapshot came late. */
   readonly promotionMs?: number;
   readonly demotionMs?: number;

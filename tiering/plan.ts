@@ -1,4 +1,4 @@
-import type { AddressRange, Topology } from '../numa/topology.ts';
+import type { AddressRange, MigrationPath, Topology } from '../numa/topology.ts';
 import { withinFilterLimit } from './filter-limit.ts';
 import { hotShareLimit, limitHotShare } from './hot-share-limit.ts';
 import type { Policy } from './policy.ts';
@@ -11,7 +11,7 @@ import type {
   Quota,
   SchemeFilter,
 } from './scheme.ts';
-import { movesNothing } from './scheme.ts';
+import { looksAtPages, movesNothing } from './scheme.ts';
 import { OFF_AGE, OFF_BYTES, schemeOff } from './scheme-off.ts';
 import type { Intervals } from './tuner/intervals.ts';
 import { firstIntervals } from './tuner/intervals.ts';
@@ -27,6 +27,8 @@ const ORDER_PASSES = 6;
 const RESET_INTERVAL_MS = 1;
 /** Size says nothing about heat; the access rate counts most, age settles ties. */
 const WEIGHTS = { size: 0, nrAccesses: 700, age: 300 } as const;
+/** By address. */
+const NO_WEIGHTS = { size: 0, nrAccesses: 0, age: 0 } as const;
 const BYTES_PER_MIN_REGION = 4 * MIB;
 const WATCHING: DesiredScheme = {
   name: 'watch',
@@ -69,6 +71,7 @@ export function plan(input: PlanInput): readonly DesiredKdamond[] {
       ...directed(input, path.demotionTargets, orders?.demotion).flatMap(([targetNid, order]) =>
         demotionSchemes(input, targetNid, order),
       ),
+      ...lookSchemes(input, path, orders?.lookBytes),
     ];
     if (schemes.length === 0) return [];
     const limit = hotShareLimit(input, path);
@@ -133,16 +136,12 @@ function promotionSchemes(input: PlanInput, targetNid: number, order: Order | un
     pattern: patternOf(order, UNBOUNDED),
     quota: quota(order),
     ...lease(input, order),
-    filters: [],
+    filters: youngFilters(input, order, false),
   });
 }
 
 function demotionSchemes(input: PlanInput, targetNid: number, order: DemotionOrder | undefined): DesiredScheme[] {
   const { policy } = input;
-  const young: SchemeFilter[] =
-    order?.bounds.checkYoung === true && input.features.youngFilter
-      ? [{ type: 'young', matching: true, allow: false }]
-      : [];
   return scoped(input, {
     name: `demote to node ${targetNid}`,
     action: policy.dryRun ? 'stat' : 'migrate_cold',
@@ -150,8 +149,36 @@ function demotionSchemes(input: PlanInput, targetNid: number, order: DemotionOrd
     pattern: patternOf(order, order?.bounds.maxNrAccesses ?? 0),
     quota: quota(order),
     ...lease(input, order),
-    filters: young,
+    filters: youngFilters(input, order, true),
   });
+}
+
+/**
+ * A scheme that clears the accessed bits of pages, and where the kernel tells counts those that were set. `stat` does from 6.14 on. Before, it takes no notice of
+ * filters; there pages "migrate" to the node where they are, which isolates and puts back the few that pass: only where they are promoted from, as it sets ages back.
+ */
+function lookSchemes(input: PlanInput, path: MigrationPath, lookBytes: number | undefined): DesiredScheme[] {
+  const { features } = input;
+  const canCount = features.filterPassedBytes;
+  if (!looksAtPages(features) || (!canCount && path.promotionTargets.length === 0)) return [];
+  const bounds = { minNrAccesses: 0, maxNrAccesses: UNBOUNDED, minAge: 0, checkYoung: true };
+  const order = lookBytes === undefined ? undefined : { budgetBytes: lookBytes, bounds, reason: '', isSweep: true };
+  return scoped(input, {
+    name: `look at pages of node ${path.nodeId}`,
+    action: canCount ? 'stat' : 'migrate_hot',
+    ...(!canCount && { targetNid: path.nodeId }),
+    pattern: patternOf(order, UNBOUNDED),
+    quota: quota(order),
+    ...(order !== undefined && features.maxPasses && { maxPasses: 1 }),
+    filters: [{ type: 'young', matching: false, allow: false }],
+  });
+}
+
+/** Rejects pages that were accessed since the last look, or all others. */
+function youngFilters({ features }: PlanInput, order: Order | undefined, rejectsYoung: boolean): SchemeFilter[] {
+  return order?.bounds.checkYoung === true && features.youngFilter
+    ? [{ type: 'young', matching: rejectsYoung, allow: false }]
+    : [];
 }
 
 /** What is off matches nothing. */
@@ -171,7 +198,7 @@ function lease({ policy, features }: PlanInput, order: Order | undefined): Pick<
 
 function quota(order: Order | undefined): Quota {
   const bytes = Math.max(OFF_BYTES, order?.budgetBytes ?? 0);
-  return { bytes, resetIntervalMs: RESET_INTERVAL_MS, weights: WEIGHTS };
+  return { bytes, resetIntervalMs: RESET_INTERVAL_MS, weights: order?.isSweep === true ? NO_WEIGHTS : WEIGHTS };
 }
 
 /**

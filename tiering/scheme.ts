@@ -80,9 +80,22 @@ export interface DesiredScheme {
   readonly filters: readonly SchemeFilter[];
 }
 
-/** A kdamond's promotions come first, then its demotions. */
+export type SchemeDirection = 'promotion' | 'demotion' | 'look';
+
+/** A kdamond's promotions come first, then its demotions, then what looks at pages and moves nothing. */
+export function directionOf({ name }: DesiredScheme): SchemeDirection {
+  if (name.startsWith('promote')) return 'promotion';
+  return name.startsWith('look') ? 'look' : 'demotion';
+}
+
+/** Whether a scheme moves memory up. */
 export function isPromotion(scheme: DesiredScheme): boolean {
-  return scheme.name.startsWith('promote');
+  return directionOf(scheme) === 'promotion';
+}
+
+/** Whether DAMON can look at single pages and clear their accessed bits without moving them. */
+export function looksAtPages({ migrateActions, youngFilter }: DamonFeatures): boolean {
+  return migrateActions && youngFilter;
 }
 
 /** One kdamond with one context that watches one node's physical ranges. */
@@ -106,6 +119,8 @@ export interface SchemeStats {
   readonly nrApplied: number;
   readonly appliedBytes: number;
   readonly quotaExceeds: number;
+  /** Of the bytes tried, what no filter of the operations layer rejected (6.14). */
+  readonly filterPassedBytes?: number;
   /** Passes that came to the last region (7.0). */
   readonly passes?: number;
 }
@@ -124,6 +139,8 @@ export interface DamonFeatures {
   /** Filters are split in `core_filters` and `ops_filters` (6.15); before, one `filters`. */
   readonly splitFilters: boolean;
   readonly addrUnit: boolean;
+  /** Schemes tell how much their filters let pass, and `stat` looks through them, too (`sz_ops_filter_passed`, 6.14). */
+  readonly filterPassedBytes: boolean;
   /** Schemes end after so many passes (`max_nr_snapshots`, 7.0). */
   readonly maxPasses: boolean;
   readonly effectiveBytes: boolean;

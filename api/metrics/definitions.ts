@@ -1,5 +1,5 @@
 import { ENGINE_STATES } from '../../tiering/engine-state.ts';
-import { isPromotion } from '../../tiering/scheme.ts';
+import { directionOf } from '../../tiering/scheme.ts';
 import type { Status, TieringService } from '../../tiering/service.ts';
 
 /** What metrics are made of: one look at the service. */
@@ -90,7 +90,7 @@ function scheme(
             labels: {
               node: String(nodeId),
               scheme: view.scheme.name,
-              direction: isPromotion(view.scheme) ? 'promotion' : 'demotion',
+              direction: directionOf(view.scheme),
             },
           })),
         ),

@@ -23,6 +23,9 @@ const StatsSchema = Type.Object(
     nrApplied: Type.Number(),
     appliedBytes: Type.Number(),
     quotaExceeds: Type.Number(),
+    filterPassedBytes: Type.Optional(
+      Type.Number({ description: 'Of the bytes tried, what its filters let pass; absent before Linux 6.14.' }),
+    ),
     passes: Type.Optional(Type.Number({ description: 'That came to the last region; absent before Linux 7.0.' })),
   },
   { description: 'Since the kdamond started.' },

@@ -193,7 +193,7 @@ export class DamonDriver {
     const { index } = slot;
     await this.#requireOwn(slot, 'reading statistics');
     await this.#command(slot, 'update_schemes_stats');
-    const counts = this.#features?.maxPasses === true;
+    const { maxPasses = false, filterPassedBytes = false } = this.#features ?? {};
     const stats: SchemeStats[] = [];
     for (const scheme of slot.desired.schemes.keys()) {
       const folder = `${index}/contexts/0/schemes/${scheme}/stats`;
@@ -203,7 +203,10 @@ export class DamonDriver {
         nrApplied: Number(await this.#admin.read(`${folder}/nr_applied`)),
         appliedBytes: Number(await this.#admin.read(`${folder}/sz_applied`)),
         quotaExceeds: Number(await this.#admin.read(`${folder}/qt_exceeds`)),
-        ...(counts && { passes: Number(await this.#admin.read(`${folder}/nr_snapshots`)) }),
+        ...(filterPassedBytes && {
+          filterPassedBytes: Number(await this.#admin.read(`${folder}/sz_ops_filter_passed`)),
+        }),
+        ...(maxPasses && { passes: Number(await this.#admin.read(`${folder}/nr_snapshots`)) }),
       });
     }
     slot.passes = stats.map(({ passes = 0 }) => passes);

@@ -133,6 +133,7 @@ interface SchemeLayout {
   readonly splitFilters: boolean;
   readonly addrUnit: boolean;
   readonly maxPasses: boolean;
+  readonly filterPassedBytes: boolean;
   readonly effectiveBytes: boolean;
   readonly commitsTargetNid: boolean;
   readonly triedRegions: boolean;
@@ -147,6 +148,7 @@ async function lookAtScheme(admin: DamonAdmin, folder: string): Promise<SchemeLa
     splitFilters: files.includes('ops_filters'),
     addrUnit: await admin.has(context, 'addr_unit'),
     maxPasses: await admin.has(`${folder}/stats`, 'max_nr_snapshots'),
+    filterPassedBytes: await admin.has(`${folder}/stats`, 'sz_ops_filter_passed'),
     effectiveBytes: await admin.has(`${folder}/quotas`, 'effective_bytes'),
     commitsTargetNid: files.includes('dests'),
     triedRegions: files.includes('tried_regions'),
@@ -184,6 +186,7 @@ async function lookAtExisting(admin: DamonAdmin): Promise<SchemeFeatures> {
     allowFilters: false,
     addrUnit: false,
     maxPasses: false,
+    filterPassedBytes: false,
     effectiveBytes: false,
     commitsTargetNid: false,
     triedRegions: false,
@@ -220,6 +223,7 @@ export function maskFeatures(features: ProbedFeatures, mask: readonly string[]):
     splitFilters: features.splitFilters && !hidden.has('splitFilters'),
     addrUnit: features.addrUnit && !hidden.has('addrUnit'),
     maxPasses: features.maxPasses && !hidden.has('maxPasses'),
+    filterPassedBytes: features.filterPassedBytes && !hidden.has('filterPassedBytes'),
     effectiveBytes: features.effectiveBytes && !hidden.has('effectiveBytes'),
     commitsTargetNid: features.commitsTargetNid && !hidden.has('commitsTargetNid'),
     triedRegions: features.triedRegions && !hidden.has('triedRegions'),

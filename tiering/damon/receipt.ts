@@ -185,6 +185,7 @@ function readFeatures(value: unknown, where: string): ProbedFeatures {
     splitFilters: fields.flag('splitFilters'),
     addrUnit: fields.flag('addrUnit'),
     maxPasses: fields.optional('maxPasses', asFlag) ?? false,
+    filterPassedBytes: fields.optional('filterPassedBytes', asFlag) ?? false,
     effectiveBytes: fields.flag('effectiveBytes'),
     commitsTargetNid: fields.flag('commitsTargetNid'),
     // Nor do older receipts say of these.

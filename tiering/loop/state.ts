@@ -6,9 +6,11 @@ import type { Policy } from '../policy.ts';
 import type { ResolvedScope } from '../resolved-scope.ts';
 import { NO_SCOPE } from '../resolved-scope.ts';
 import type { DamonFeatures } from '../scheme.ts';
+import { looksAtPages } from '../scheme.ts';
 import type { Heartbeat } from '../service.ts';
 import type { NodeOrders } from '../tuner/order.ts';
 import { isOn } from '../tuner/order.ts';
+import type { PageSight } from '../tuner/page-rounds.ts';
 import type { TunerState, Tuning } from '../tuner/tune.ts';
 import { FRESH_TUNER } from '../tuner/tune.ts';
 import type { DecisionClock } from './decision-clock.ts';
@@ -92,6 +94,12 @@ export function initialState(policy: Policy, pausedSince: Date | undefined): Loo
 /** The orders that hold now. */
 export function ordersOf({ tuning }: LoopState): readonly NodeOrders[] {
   return tuning?.orders ?? [];
+}
+
+/** What the engine can do about single pages: DAMON's schemes have the young filter for it. */
+export function pageSightOf(engine: LoopState['engine']): PageSight {
+  if (engine?.name !== 'damos' || !looksAtPages(engine.features)) return 'none';
+  return engine.features.filterPassedBytes ? 'counts' : 'clears';
 }
 
 /** What is wrong, for people. */

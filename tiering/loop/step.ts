@@ -16,7 +16,7 @@ import { desiredKdamonds, idleKdamonds, intervalsOf, planInput, regionLimitOf } 
 import type { Effect } from './effect.ts';
 import type { LoopEvent } from './event.ts';
 import type { LoopState } from './state.ts';
-import { engineState, ordersOf, problemOf } from './state.ts';
+import { engineState, ordersOf, pageSightOf, problemOf } from './state.ts';
 
 /** After so many in a row nothing moves any more. */
 const FAILED_TICKS = 3;
@@ -185,7 +185,7 @@ function leftDamon(before: LoopState, endedAtMs: number): Step {
 function observed(state: LoopState, { observation, snapshots, sinceMs }: Event<'observed'>): Step {
   const { topology, policy, scope, engine, pausedSince, blindNodeIds } = state;
   if (engine === undefined || state.aside !== undefined || state.isStopped) return next(state);
-  const { state: tuner, ...tuning } = tune(state.tuner, observation, topology, policy);
+  const { state: tuner, ...tuning } = tune(state.tuner, observation, topology, policy, pageSightOf(engine));
   const mayMove = pausedSince === undefined && !movesNothing(scope);
   const orders = mayMove ? tuning.orders.filter(({ nodeId }) => !blindNodeIds.includes(nodeId)) : [];
   const shown = { ...observation, nodes: observation.nodes.map((node) => withLevelsOf(node, tuning.levels)) };

@@ -28,6 +28,8 @@ const BEST_SHARE = 0.3;
 /** Within these nothing is changed: a change costs what has been learned. */
 const LOW_SHARE = 0.1;
 const HIGH_SHARE = 0.6;
+/** While single pages are looked at: passes follow aggregations, and windows are seconds. */
+const MOST_WITH_PAGES_MS = FIRST_SAMPLING_MS;
 /** At most by this factor at a time. */
 const MAX_CHANGE = 4;
 /** Aggregations to wait for after a change. */
@@ -78,6 +80,7 @@ export function tuneIntervals(
   policy: Policy,
   around: readonly HeatAround[],
   nowMs: number,
+  looksAtPages = false,
 ): IntervalTuning {
   const { monitoring } = policy;
   const first = firstIntervals(policy);
@@ -85,6 +88,9 @@ export function tuneIntervals(
   if (before === undefined || isFixed) return { ...first, changedAtMs: before?.changedAtMs ?? nowMs };
   const inForce = intervalsInForce(policy, before);
   if (inForce.samplingIntervalMs !== before.samplingIntervalMs) return { ...inForce, changedAtMs: nowMs };
+  const longestMs = looksAtPages ? MOST_WITH_PAGES_MS : Number.POSITIVE_INFINITY;
+  if (before.samplingIntervalMs > longestMs)
+    return { ...bySampling(clampTo(monitoring, longestMs)), changedAtMs: nowMs };
   if (nowMs - before.changedAtMs < PATIENCE_AGGREGATIONS * before.aggregationIntervalMs) return before;
   const wishes = around.map((one) => wishFor(one, before.samplingIntervalMs));
   // The hottest border counts: what is too short for another node costs it time, what is too long would blind this one.
@@ -92,7 +98,7 @@ export function tuneIntervals(
   if (!Number.isFinite(wishMs)) return before;
   const { samplingIntervalMs } = before;
   const limited = Math.min(samplingIntervalMs * MAX_CHANGE, Math.max(samplingIntervalMs / MAX_CHANGE, wishMs));
-  const next = clampTo(monitoring, Math.round(limited));
+  const next = clampTo(monitoring, Math.min(longestMs, Math.round(limited)));
   return next === samplingIntervalMs ? before : { ...bySampling(next), changedAtMs: nowMs };
 }
 

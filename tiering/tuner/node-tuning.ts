@@ -8,6 +8,8 @@ import { firstIntervals } from './intervals.ts';
 import type { NodeOrders } from './order.ts';
 import type { Pace } from './pace.ts';
 import { firstPace, nextPace } from './pace.ts';
+import type { PageRounds } from './page-rounds.ts';
+import { NO_PAGE_ROUNDS } from './page-rounds.ts';
 import type { PingPongWatch } from './ping-pong.ts';
 import { NO_PING_PONG } from './ping-pong.ts';
 import type { Reach } from './reach.ts';
@@ -25,6 +27,7 @@ export interface NodeTuning {
   readonly effort: DemotionEffort;
   readonly pingPong: PingPongWatch;
   readonly exchangeGain: ExchangeGain;
+  readonly pageRounds: PageRounds;
   readonly promotionEfficiency: number;
   readonly lastOrders: NodeOrders;
   readonly lastSnapshotAtMs: number | undefined;
@@ -55,6 +58,7 @@ export function learn(
       effort: FRESH_EFFORT,
       pingPong: NO_PING_PONG,
       exchangeGain: NO_EXCHANGE_GAIN,
+      pageRounds: NO_PAGE_ROUNDS,
       promotionEfficiency: 1,
       lastOrders: { nodeId: node.nodeId },
       lastSnapshotAtMs: undefined,
@@ -93,8 +97,9 @@ export function learn(
     }),
     effort: nextEffort(before.effort, {
       nowMs,
-      // What hot memory does says nothing of how far demotion must reach for cold memory.
-      orderedBytes: demotion === undefined || demotion.reach === 'hot' ? 0 : demotion.budgetBytes,
+      // What hot memory or single pages do says nothing of how far demotion must reach for cold memory.
+      orderedBytes:
+        demotion === undefined || demotion.reach === 'hot' || demotion.reach === 'pages' ? 0 : demotion.budgetBytes,
       triedBytes: node.demotionTriedBytes,
       movedBytes: policy.dryRun ? node.demotionTriedBytes : node.demotedBytes,
       hadPass:
@@ -108,11 +113,14 @@ export function learn(
       isCrowded: node.snapshot?.levels?.isCrowded === true,
       isColdIdle: node.snapshot !== undefined && reachBounds('cold', policy, node.snapshot).maxNrAccesses === 0,
     }),
-    promotionEfficiency: smoothEfficiency(
-      before.promotionEfficiency,
-      node.promotionTriedBytes,
-      policy.dryRun ? node.promotionTriedBytes : node.promotedBytes,
-    ),
+    promotionEfficiency:
+      before.lastOrders.promotion?.isSweep === true
+        ? before.promotionEfficiency
+        : smoothEfficiency(
+            before.promotionEfficiency,
+            node.promotionTriedBytes,
+            policy.dryRun ? node.promotionTriedBytes : node.promotedBytes,
+          ),
   };
 }
 

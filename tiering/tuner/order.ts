@@ -7,6 +7,10 @@ export interface Order {
   readonly bounds: ReachBounds;
   /** For a person: why. */
   readonly reason: string;
+  /** From the lowest address up, whatever a region's heat: what is tried next lies behind what was tried before. */
+  readonly isSweep?: boolean;
+  /** A promotion of what is only warm, into room that nothing hotter needs. */
+  readonly isFill?: boolean;
 }
 
 export interface DemotionOrder extends Order {
@@ -25,6 +29,8 @@ export interface NodeOrders {
   readonly nodeId: number;
   readonly promotion?: Order & Directed;
   readonly demotion?: DemotionOrder & Directed;
+  /** So many bytes are looked at page by page, and their accessed bits cleared; nothing moves. */
+  readonly lookBytes?: number;
 }
 
 /** Whether an order lets anything move. */

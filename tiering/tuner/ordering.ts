@@ -124,12 +124,15 @@ export function orderFor(context: OrderContext): OrderPlan {
   }));
   const room = node.freeBytes - keepFree;
   const waitingBytes = sum(sources.map((source) => source.hot));
+  // Single pages have their own judge.
+  const byRegion = sources.filter((source) => source.tuning.lastOrders.promotion?.isSweep !== true);
+  const promotedByRegion = sum(byRegion.map((source) => source.node.promotedBytes));
   const pingPong = watchPingPong(tuning.pingPong, {
     nowMs,
     nodeTotalBytes: node.totalBytes,
     waitingBytes,
-    promotedBytes: sum(sources.map((source) => source.node.promotedBytes)),
-    demotedBytes: node.demotedBytes,
+    promotedBytes: promotedByRegion,
+    demotedBytes: tuning.lastOrders.demotion?.isSweep === true ? 0 : node.demotedBytes,
   });
 
   const { levels } = context;
@@ -138,7 +141,7 @@ export function orderFor(context: OrderContext): OrderPlan {
     nowMs,
     fastHeat: node.heat?.seenHeatBytes ?? 0,
     slowHeat: sum(sources.map((source) => source.node.heat?.seenHeatBytes ?? 0)),
-    promotedBytes: isCrowded ? Math.min(node.demotedBytes, sum(sources.map((source) => source.node.promotedBytes))) : 0,
+    promotedBytes: isCrowded ? Math.min(node.demotedBytes, promotedByRegion) : 0,
     heatDifference: isCrowded ? levels.exchange.heatDifference : 0,
     isByRate: tuning.lastOrders.demotion?.reach === 'colder',
   };
@@ -250,7 +253,8 @@ function promotionsInto(
     const budgetBytes = budget >= least ? budget : 0;
     const { snapshot } = source.node;
     const bounds = snapshot === undefined ? NO_BOUNDS : promotionBounds(policy, snapshot, isFill);
-    promotions.set(source.node.nodeId, { budgetBytes, bounds, reason: promotionReason(hot, source.filling, room) });
+    const reason = promotionReason(hot, source.filling, room);
+    promotions.set(source.node.nodeId, { budgetBytes, bounds, reason, ...(isFill && { isFill }) });
   }
   return promotions;
 }

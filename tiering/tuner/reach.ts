@@ -10,10 +10,10 @@ import { LEAST_EXCHANGE_SHARE, nrAccessesOf } from './levels.ts';
 export const REACHES = ['idle', 'cold', 'warm', 'colder', 'any'] as const;
 export type Reach = (typeof REACHES)[number];
 
-/** `hot`: no further reach, but other memory: hot memory that leaves a fast node to be read from both (hotShare). */
-export type DemotionReach = Reach | 'hot';
+/** No further reaches, but other memory: `hot` leaves a fast node to be read from both (hotShare); `pages` are those that nobody touched between two looks. */
+export type DemotionReach = Reach | 'hot' | 'pages';
 
-/** Bounds of a reach in DAMON's units; `checkYoung`: leave pages alone that were accessed since the last look (kernel's young filter). */
+/** Bounds of a reach in DAMON's units; `checkYoung`: tell pages by whether they were accessed since the last look (kernel's young filter): only those go up, all others down. */
 export interface ReachBounds {
   /**
    * Free and unmovable memory is the coldest of all, so it takes the first places of a coldest-first budget. What reaches beyond idle regions
@@ -27,7 +27,7 @@ export interface ReachBounds {
 }
 
 /** What a reach means in samples and aggregations. */
-export function reachBounds(reach: DemotionReach, policy: Policy, snapshot: Watched): ReachBounds {
+export function reachBounds(reach: Exclude<DemotionReach, 'pages'>, policy: Policy, snapshot: Watched): ReachBounds {
   const { maxNrAccesses, levels } = snapshot;
   const coldUpTo = levels?.coldUpTo ?? 0;
   const hotNrAccesses = hotThresholdNrAccesses(policy, snapshot);

@@ -1,4 +1,5 @@
 import type { Topology } from '../../numa/topology.ts';
+import { bytesFrom } from '../heat/heat-histogram.ts';
 import type { NodeObservation, Observation } from '../observation.ts';
 import type { Policy } from '../policy.ts';
 import { withLevels } from '../snapshot.ts';
@@ -11,6 +12,9 @@ import type { NodeTuning } from './node-tuning.ts';
 import { learn } from './node-tuning.ts';
 import type { Directed, NodeOrders, Order } from './order.ts';
 import { orderFor, waitingOn } from './ordering.ts';
+import { withPageOrders } from './page-orders.ts';
+import type { PageSight } from './page-rounds.ts';
+import { isUnderWay, pageRounds } from './page-rounds.ts';
 import { hotMemory } from './reach.ts';
 import type { Target } from './targets.ts';
 import { chooseTargets, SharedRoom } from './targets.ts';
@@ -41,7 +45,13 @@ export interface Tuning {
  * not, as much as the next promotion wants is demoted, coldest first and no more; and a node over its target demotes down to it.
  * It serves every kernel and engine because it only says how many bytes, and how cold they must be.
  */
-export function tune(state: TunerState, observation: Observation, topology: Topology, policy: Policy): Tuning {
+export function tune(
+  state: TunerState,
+  observation: Observation,
+  topology: Topology,
+  policy: Policy,
+  sight: PageSight = 'none',
+): Tuning {
   const observed = new Map(observation.nodes.map((node) => [node.nodeId, node]));
   const fastest = new Set(topology.tiers[0]?.nodeIds ?? []);
   // Where a node's memory was to go last: levels come before the choice, which goes by what is hot.
@@ -105,7 +115,8 @@ export function tune(state: TunerState, observation: Observation, topology: Topo
       });
       const demotionTarget = targets.get(nodeId)?.demotion;
       const pushedDownBytes = pushedDown.get(nodeId) ?? 0;
-      const plan = orderFor({
+      const room = roomBelow.shareOf(nodeId, pushedDownBytes);
+      const byRegion = orderFor({
         nowMs: observation.nowMs,
         node,
         tuning,
@@ -115,13 +126,29 @@ export function tune(state: TunerState, observation: Observation, topology: Topo
         keepFree: keepFree(node),
         hotShare: fastest.has(nodeId) ? policy.hotShare : 1,
         below: demotionTarget === undefined ? undefined : observed.get(demotionTarget.nodeId),
-        roomBelow: roomBelow.shareOf(nodeId, pushedDownBytes),
+        roomBelow: room,
         pushedDownBytes,
         policy,
       });
+      const { fastShare } = byRegion.exchangeGain;
+      const [rounds, wanted] = pageRounds(tuning.pageRounds, {
+        nowMs: observation.nowMs,
+        sight,
+        fast: node,
+        slow: sources.map((source) => source.node),
+        roomBytes: node.freeBytes - keepFree(node),
+        roomBelowBytes: room,
+        slowShare: fastShare === undefined ? undefined : 1 - fastShare,
+        touchedBytes: sources.reduce((total, { node: { heat } }) => total + (heat ? bytesFrom(heat.likely, 1) : 0), 0),
+        stepBytes: sources.reduce((total, source) => total + source.tuning.promotionPace.stepBytes, 0),
+        policy,
+      });
+      const plan = wanted === undefined ? byRegion : withPageOrders(byRegion, wanted, node);
+      for (const [lookedAtId, lookBytes] of wanted?.looks ?? []) merge(orders, { nodeId: lookedAtId, lookBytes });
       hotBytesWaiting += plan.waitingBytes;
       learned.set(nodeId, {
         ...tuning,
+        pageRounds: rounds,
         pingPong: plan.pingPong,
         exchangeGain: plan.exchangeGain,
         hotExcessTicks: plan.hotExcessTicks,
@@ -164,8 +191,9 @@ export function tune(state: TunerState, observation: Observation, topology: Topo
     const node = observed.get(nodeId);
     return node === undefined ? [] : heatAroundNode(node, around, below);
   });
+  const looksAtPages = [...nodes.values()].some((node) => isUnderWay(node.pageRounds));
   return {
-    state: { nodes, intervals: tuneIntervals(state.intervals, policy, heatAround, observation.nowMs) },
+    state: { nodes, intervals: tuneIntervals(state.intervals, policy, heatAround, observation.nowMs, looksAtPages) },
     orders: [...orders.values()],
     hotBytesWaiting,
     pingPongBytes,

@@ -67,6 +67,7 @@ export const ALL_FEATURES: DamonFeatures = {
   splitFilters: true,
   addrUnit: true,
   maxPasses: true,
+  filterPassedBytes: true,
   effectiveBytes: true,
   traceEvents: ['damon_aggregated', 'damos_before_apply'],
   goalMetrics: ['user_input', 'node_eligible_mem_bp'],

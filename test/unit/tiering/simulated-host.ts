@@ -13,8 +13,8 @@ import type { NodeObservation, Observation } from '../../../tiering/observation.
 import type { Policy } from '../../../tiering/policy.ts';
 import { DEFAULT_POLICY } from '../../../tiering/policy.ts';
 import type { ResolvedScope } from '../../../tiering/resolved-scope.ts';
-import type { DamonFeatures, DesiredKdamond, DesiredScheme } from '../../../tiering/scheme.ts';
-import { isPromotion } from '../../../tiering/scheme.ts';
+import type { DamonFeatures, DesiredKdamond, DesiredScheme, SchemeDirection } from '../../../tiering/scheme.ts';
+import { directionOf } from '../../../tiering/scheme.ts';
 import { schemeOff } from '../../../tiering/scheme-off.ts';
 import type { NodeSnapshot, Region } from '../../../tiering/snapshot.ts';
 import type { NodeOrders } from '../../../tiering/tuner/order.ts';
@@ -107,7 +107,7 @@ export interface GradedMemory {
 export interface PassRecord {
   readonly atMs: number;
   readonly nodeId: number;
-  readonly direction: 'promotion' | 'demotion';
+  readonly direction: SchemeDirection;
   readonly budgetBytes: number;
   readonly triedBytes: number;
   readonly movedBytes: number;
@@ -131,6 +131,8 @@ interface Counters {
   demotedBytes: number;
   promotionTriedBytes: number;
   demotionTriedBytes: number;
+  lookedBytes: number;
+  youngBytes: number;
 }
 
 interface SimNode {
@@ -153,7 +155,7 @@ interface SimNode {
 /** Charge state that a scheme keeps across commits. */
 interface RunningScheme {
   desired: DesiredScheme;
-  readonly direction: 'promotion' | 'demotion';
+  readonly direction: SchemeDirection;
   /** What this pass may try. */
   budgetChunks: number;
   isNew: boolean;
@@ -583,7 +585,7 @@ export class SimulatedHost {
   #start(desired: DesiredScheme): RunningScheme {
     return {
       desired,
-      direction: isPromotion(desired) ? 'promotion' : 'demotion',
+      direction: directionOf(desired),
       budgetChunks: 0,
       isNew: true,
       chargedChunks: 0,
@@ -671,9 +673,10 @@ export class SimulatedHost {
     scheme.triedBytes += chunks * this.#chunkBytes;
     const counters = node.sinceTick;
     if (scheme.direction === 'promotion') counters.promotionTriedBytes += chunks * this.#chunkBytes;
-    else counters.demotionTriedBytes += chunks * this.#chunkBytes;
+    else if (scheme.direction === 'demotion') counters.demotionTriedBytes += chunks * this.#chunkBytes;
+    else counters.lookedBytes += chunks * this.#chunkBytes;
     if (scheme.chargedChunks >= budgetChunks) scheme.resumeAt = region.end;
-    if (scheme.desired.action === 'stat') return;
+    if (scheme.desired.action === 'stat') return this.#countPassed(node, region, scheme);
     region.age = 0;
     const msPerChunk = (1000 * this.#chunkBytes) / MIB / (this.#options.migrationMiBPerSecond ?? 100);
     for (let slot = region.start; slot < region.end; slot += 1) {
@@ -684,10 +687,7 @@ export class SimulatedHost {
   #migrate(node: SimNode, slot: number, scheme: RunningScheme): boolean {
     const owner = node.owner[slot] ?? FREE;
     if (owner < 0) return false;
-    const rejects = scheme.desired.filters.some(
-      (filter) => filter.type === 'young' && this.#isYoung(node, slot, owner) === filter.matching,
-    );
-    if (rejects) return false;
+    if (this.#rejects(node, slot, owner, scheme) || scheme.desired.targetNid === node.nodeId) return false;
     const target = this.#node(scheme.desired.targetNid ?? node.nodeId);
     if (target.freeSlots.size * this.#chunkBytes - this.#chunkBytes < target.highWatermarkBytes) return false;
     const place =
@@ -704,6 +704,22 @@ export class SimulatedHost {
       this.demotedBytes += this.#chunkBytes;
     }
     return true;
+  }
+
+  /** As damon_pa_stat(), since Linux 6.14. */
+  #countPassed(node: SimNode, region: SimRegion, scheme: RunningScheme): void {
+    const { filters } = scheme.desired;
+    if (!this.#features.filterPassedBytes || filters.length === 0) return;
+    for (let slot = region.start; slot < region.end; slot += 1) {
+      const owner = node.owner[slot] ?? FREE;
+      if (owner >= 0 && !this.#rejects(node, slot, owner, scheme)) node.sinceTick.youngBytes += this.#chunkBytes;
+    }
+  }
+
+  #rejects(node: SimNode, slot: number, owner: number, { desired }: RunningScheme): boolean {
+    return desired.filters.some(
+      (filter) => filter.type === 'young' && this.#isYoung(node, slot, owner) === filter.matching,
+    );
   }
 
   /** The young filter's look, which clears the accessed bit. */
@@ -820,7 +836,14 @@ function cut(region: SimRegion, at: number): SimRegion {
 }
 
 function noCounters(): Counters {
-  return { promotedBytes: 0, demotedBytes: 0, promotionTriedBytes: 0, demotionTriedBytes: 0 };
+  return {
+    promotedBytes: 0,
+    demotedBytes: 0,
+    promotionTriedBytes: 0,
+    demotionTriedBytes: 0,
+    lookedBytes: 0,
+    youngBytes: 0,
+  };
 }
 
 function initialRegions(chunks: number, count: number): SimRegion[] {

@@ -32,7 +32,7 @@ const snapshot: NodeSnapshot = {
     region(60, 0, 9),
   ],
 };
-const within = (reach: DemotionReach) => reachBounds(reach, POLICY, snapshot);
+const within = (reach: Exclude<DemotionReach, 'pages'>) => reachBounds(reach, POLICY, snapshot);
 const starts = (ranges: readonly { readonly start: number }[]) => ranges.map(({ start }) => start);
 
 test('the hottest come first, of equals those that have been hot for longer', () => {

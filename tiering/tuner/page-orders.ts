@@ -1,0 +1,46 @@
+import type { NodeObservation } from '../observation.ts';
+import type { DemotionOrder, Order } from './order.ts';
+import type { RoundOrders } from './page-rounds.ts';
+
+interface PlannedOrders {
+  readonly promotions: ReadonlyMap<number, Order>;
+  readonly demotion: DemotionOrder;
+}
+
+/**
+ * The orders around one fast node with what the rounds of page looks want: sweeps over single pages take the place of orders by the regions' rates, room is
+ * filled with pages alone, and while the fast node's accessed bits are measured no other order may clear them. Pure.
+ */
+export function withPageOrders<Plan extends PlannedOrders>(
+  plan: Plan,
+  wanted: RoundOrders,
+  fast: NodeObservation,
+): Plan {
+  const { demotionBytes, isMeasuring } = wanted;
+  const window = `the last ${Math.round(wanted.windowMs / 1000)} s`;
+  return {
+    ...plan,
+    promotions: new Map(
+      [...plan.promotions].map(([nodeId, order]) => {
+        const budgetBytes = wanted.promotions?.get(nodeId) ?? (order.isFill === true ? 0 : undefined);
+        if (budgetBytes === undefined) return [nodeId, order];
+        return [nodeId, { ...sweepOf(fast, budgetBytes), reason: `pages touched within ${window}` }];
+      }),
+    ),
+    ...(demotionBytes !== undefined
+      ? { demotion: demotionSweep(fast, demotionBytes, `pages not touched within ${window}, for some that were`) }
+      : isMeasuring && plan.demotion.bounds.checkYoung
+        ? { demotion: demotionSweep(fast, 0, 'it is being counted which pages are touched') }
+        : {}),
+  };
+}
+
+function demotionSweep(fast: NodeObservation, budgetBytes: number, reason: string): DemotionOrder {
+  return { ...sweepOf(fast, budgetBytes), reach: 'pages', furthest: 'warm', reason };
+}
+
+/** Nodes of a fast node's rounds sample alike. */
+function sweepOf({ snapshot }: NodeObservation, budgetBytes: number): Omit<Order, 'reason'> {
+  const bounds = { minNrAccesses: 0, maxNrAccesses: snapshot?.maxNrAccesses ?? 0, minAge: 0, checkYoung: true };
+  return { budgetBytes, bounds, isSweep: true };
+}

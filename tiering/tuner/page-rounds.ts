@@ -1,0 +1,420 @@
+import type { NodeObservation } from '../observation.ts';
+import type { Policy } from '../policy.ts';
+
+/**
+ * Pages told apart where regions mix. A region's rate is that of one random page a sample, so hot pages strewn over cold memory make no region hot. The kernel's
+ * young filter looks at every page and clears its accessed bit: a page found young was touched since the last look, the window.
+ *
+ * A round fills the room of a fast node with pages touched within a window, from a short window to longer ones. Once the room is gone a round measures whether an
+ * exchange pays, by counts alone: with y(T) the share of pages touched within T, a page touched in one window is touched again in the next with the chance
+ * 2 - y(2T)/y(T), and a page that was not is touched in the next with the chance 1 - (1-y(2T))/(1-y(T)). Where all pages are equally hot both are y(T).
+ */
+
+/** What this kernel and engine can see of pages: nothing; accessed bits can be cleared and acted upon; they can be counted, too (Linux 6.14). */
+export type PageSight = 'none' | 'clears' | 'counts';
+
+type Stage =
+  | { readonly type: 'look'; readonly of: 'all' | 'slow'; readonly counts?: boolean }
+  | { readonly type: 'wait'; readonly ms: number }
+  | { readonly type: 'decide' }
+  | { readonly type: 'fill' }
+  | { readonly type: 'exchange' };
+
+/** Bytes of a node in the present stage. */
+interface Progress {
+  readonly triedBytes: number;
+  /** Of these, what the filter let pass. */
+  readonly youngBytes: number;
+}
+
+/** Share of a node's movable memory that was touched within a window. */
+interface Touched {
+  readonly share: number;
+  readonly windowMs: number;
+}
+
+/** Where the rounds of one fast node and the nodes that promote into it are. */
+export interface PageRounds {
+  /** What is still to do; nothing: a rest. */
+  readonly stages: readonly Stage[];
+  readonly windowMs: number;
+  readonly stageSinceMs: number;
+  readonly progress: ReadonlyMap<number, Progress>;
+  /** When the accessed bits were last cleared. */
+  readonly lookedAtMs: number;
+  /** By node: counted after one window, and after a longer one. */
+  readonly touched: ReadonlyMap<number, readonly Touched[]>;
+  /** Share of tried bytes that were young, of slow nodes together; of the fast node, that were not. */
+  readonly promotedShare: number;
+  readonly demotedShare: number;
+  /** By the present run of rounds. */
+  readonly promotedBytes: number;
+  readonly exchanges: number;
+  readonly restUntilMs: number;
+  readonly restMs: number;
+  /** Of all accesses seen, when the last rest began. */
+  readonly restSlowShare: number;
+}
+
+export const NO_PAGE_ROUNDS: PageRounds = {
+  stages: [],
+  windowMs: 0,
+  stageSinceMs: 0,
+  progress: new Map(),
+  lookedAtMs: 0,
+  touched: new Map(),
+  promotedShare: 1,
+  demotedShare: 1,
+  promotedBytes: 0,
+  exchanges: 0,
+  restUntilMs: 0,
+  restMs: 0,
+  restSlowShare: 1,
+};
+
+export interface RoundContext {
+  readonly nowMs: number;
+  readonly sight: PageSight;
+  readonly fast: NodeObservation;
+  readonly slow: readonly NodeObservation[];
+  /** Of the fast node, above what it must keep free. */
+  readonly roomBytes: number;
+  /** Of the node below. */
+  readonly roomBelowBytes: number;
+  /** The slow nodes' share of all accesses seen lately; undefined: none were seen. */
+  readonly slowShare: number | undefined;
+  /** Of slow nodes, what was seen touched at all. */
+  readonly touchedBytes: number;
+  /** Most to move in one pass. */
+  readonly stepBytes: number;
+  readonly policy: Policy;
+}
+
+/** What a round wants of the next pass, in bytes to try; `undefined` leaves a direction to the regions' rates. */
+export interface RoundOrders {
+  readonly looks: ReadonlyMap<number, number>;
+  readonly promotions?: ReadonlyMap<number, number>;
+  readonly demotionBytes?: number;
+  /** The accessed bits of the fast node are being measured: nothing else may clear them. */
+  readonly isMeasuring: boolean;
+  readonly windowMs: number;
+}
+
+const MIB = 1024 * 1024;
+/** Pages looked at in a second: an eighth of a core, as a look at one takes some 100 ns. */
+const LOOK_BYTES_PER_SECOND = 4096 * MIB;
+const SHORTEST_WINDOW_MS = 4_000;
+const LONGEST_WINDOW_MS = 32_000;
+/** Of a node's ranges: what counts as all of it, as passes cut off a few pages. */
+const WHOLE_SHARE = 0.97;
+/** Less is not worth a round. */
+const LEAST_TOUCHED_BYTES = 16 * MIB;
+const LEAST_SLOW_SHARE = 0.03;
+const LEAST_ROOM_BYTES = 2 * MIB;
+const LEAST_SWEPT_BYTES = MIB / 16;
+/** How much likelier the next touch of a promoted page must be than that of a demoted one. */
+const LEAST_GAIN = 0.05;
+/** A run of rounds that has promoted less, as a share of the fast node, is followed by a longer rest. */
+const WORTHWHILE_SHARE = 0.005;
+const FIRST_REST_MS = 60_000;
+const NEXT_REST = 4;
+const MAX_REST_MS = 1_800_000;
+/** More of the accesses go to slow nodes than when the rest began: it ends. */
+const NEWS_SHARE = 0.1;
+const LEAST_SHARE = 0.02;
+/** Passes may be late, not lost. */
+const STAGE_PATIENCE_MS = 20_000;
+
+/** Whether a node's rounds are under way. */
+export function isUnderWay({ stages }: PageRounds): boolean {
+  return stages.length > 0;
+}
+
+/** Where the rounds are after another look, and what they want next. Pure. */
+export function pageRounds(before: PageRounds, context: RoundContext): readonly [PageRounds, RoundOrders | undefined] {
+  if (!mayLook(context)) return [NO_PAGE_ROUNDS, undefined];
+  let rounds = isUnderWay(before) ? noteFlows(before, context) : begin(before, context);
+  // Each stage ends once at most.
+  for (let left = 8; left > 0 && isUnderWay(rounds) && isOver(rounds, context); left -= 1)
+    rounds = nextStage(rounds, context);
+  return [rounds, isUnderWay(rounds) ? ordersFor(rounds, context) : undefined];
+}
+
+/** The window is as long at least as it takes to look at all pages twice; undefined: longer than any window. */
+function shortestWindowMs({ fast, slow }: RoundContext): number | undefined {
+  const bytes = [fast, ...slow].reduce((total, node) => total + rangeBytes(node), 0);
+  const ms = Math.max(SHORTEST_WINDOW_MS, (2 * 1000 * bytes) / LOOK_BYTES_PER_SECOND);
+  return ms > LONGEST_WINDOW_MS ? undefined : ms;
+}
+
+/** One touch in the longest window must be as much as the policy calls worth promoting. */
+function longestWindowMs({ policy }: RoundContext): number {
+  const { samplingIntervalMs, maxSamplingIntervalMs } = policy.monitoring;
+  const longestSampleMs = samplingIntervalMs === 'auto' ? maxSamplingIntervalMs : samplingIntervalMs;
+  return Math.min(LONGEST_WINDOW_MS, longestSampleMs / Math.max(1e-6, policy.promotion.minAccessRate));
+}
+
+function mayLook(context: RoundContext): boolean {
+  const { sight, policy, fast, slow } = context;
+  const shortest = shortestWindowMs(context);
+  return (
+    sight !== 'none' &&
+    !policy.dryRun &&
+    policy.hotShare === 1 &&
+    policy.promotion.minAgeSeconds === 0 &&
+    slow.length > 0 &&
+    [fast, ...slow].every(({ snapshot }) => snapshot !== undefined) &&
+    shortest !== undefined &&
+    shortest <= longestWindowMs(context)
+  );
+}
+
+function begin(rounds: PageRounds, context: RoundContext): PageRounds {
+  const { nowMs, slowShare = 0, touchedBytes } = context;
+  const isDue = nowMs >= rounds.restUntilMs || slowShare > rounds.restSlowShare + NEWS_SHARE;
+  if (!isDue || slowShare < LEAST_SLOW_SHARE || touchedBytes < LEAST_TOUCHED_BYTES) return rounds;
+  const fresh = {
+    ...rounds,
+    windowMs: shortestWindowMs(context) ?? LONGEST_WINDOW_MS,
+    promotedBytes: 0,
+    exchanges: 0,
+    stageSinceMs: nowMs,
+  };
+  return startRound(fresh, context);
+}
+
+/** A round with the window as it is, or a rest when nothing can come of it. */
+function startRound(rounds: PageRounds, context: RoundContext): PageRounds {
+  const { windowMs } = rounds;
+  if (windowMs > longestWindowMs(context)) return rest(rounds, context);
+  if (hasRoom(context)) {
+    return enter(rounds, [{ type: 'look', of: 'slow' }, { type: 'wait', ms: windowMs }, { type: 'fill' }], context);
+  }
+  if (context.sight !== 'counts' || context.roomBelowBytes < LEAST_ROOM_BYTES) return rest(rounds, context);
+  const stages: readonly Stage[] = [
+    { type: 'look', of: 'all' },
+    { type: 'wait', ms: windowMs },
+    { type: 'look', of: 'all', counts: true },
+    { type: 'wait', ms: 2 * windowMs },
+    { type: 'look', of: 'all', counts: true },
+    { type: 'decide' },
+    // The longer pages of the fast node had time to be touched, the surer are those cold that were not.
+    { type: 'wait', ms: 3 * windowMs },
+    { type: 'look', of: 'slow' },
+    { type: 'wait', ms: windowMs },
+    { type: 'exchange' },
+  ];
+  return enter({ ...rounds, touched: new Map() }, stages, context);
+}
+
+function enter(rounds: PageRounds, stages: readonly Stage[], { nowMs }: RoundContext): PageRounds {
+  return { ...rounds, stages, stageSinceMs: nowMs, progress: new Map() };
+}
+
+function rest(rounds: PageRounds, { nowMs, slowShare = 0, fast }: RoundContext): PageRounds {
+  const wasWorthwhile = rounds.promotedBytes >= WORTHWHILE_SHARE * fast.totalBytes;
+  const restMs = wasWorthwhile
+    ? FIRST_REST_MS
+    : Math.min(MAX_REST_MS, Math.max(FIRST_REST_MS, rounds.restMs * NEXT_REST));
+  return { ...NO_PAGE_ROUNDS, restMs, restUntilMs: nowMs + restMs, restSlowShare: slowShare };
+}
+
+/** What has been looked at and moved since the last tick. */
+function noteFlows(rounds: PageRounds, { fast, slow }: RoundContext): PageRounds {
+  const [stage] = rounds.stages;
+  if (stage === undefined || stage.type === 'wait' || stage.type === 'decide') return rounds;
+  const progress = new Map(rounds.progress);
+  const add = (nodeId: number, triedBytes: number, youngBytes: number) => {
+    const known = progress.get(nodeId) ?? { triedBytes: 0, youngBytes: 0 };
+    progress.set(nodeId, {
+      triedBytes: known.triedBytes + triedBytes,
+      youngBytes: known.youngBytes + youngBytes,
+    });
+  };
+  if (stage.type === 'look') {
+    for (const node of [fast, ...slow]) add(node.nodeId, node.lookedBytes ?? 0, node.youngBytes ?? 0);
+    return { ...rounds, progress };
+  }
+  for (const node of slow) add(node.nodeId, node.promotionTriedBytes, node.promotedBytes);
+  add(fast.nodeId, fast.demotionTriedBytes, 0);
+  const promoted = slow.reduce((total, node) => total + node.promotedBytes, 0);
+  const tried = slow.reduce((total, node) => total + node.promotionTriedBytes, 0);
+  return {
+    ...rounds,
+    progress,
+    promotedShare: smooth(rounds.promotedShare, tried, promoted),
+    demotedShare: smooth(rounds.demotedShare, fast.demotionTriedBytes, fast.demotedBytes),
+    promotedBytes: rounds.promotedBytes + promoted,
+  };
+}
+
+function smooth(before: number, triedBytes: number, movedBytes: number): number {
+  if (triedBytes < MIB) return before;
+  return Math.max(LEAST_SHARE, 0.3 * before + 0.7 * Math.min(1, movedBytes / triedBytes));
+}
+
+function isOver(rounds: PageRounds, context: RoundContext): boolean {
+  const { nowMs, slow } = context;
+  const [stage] = rounds.stages;
+  const stageMs = nowMs - rounds.stageSinceMs;
+  switch (stage?.type) {
+    case undefined:
+    case 'decide':
+      return true;
+    case 'wait':
+      return stageMs >= stage.ms;
+    case 'look':
+      return lookedAt(stage.of, context).every((node) => restOf(node, rounds) === 0) || stageMs > patienceMs(context);
+    case 'fill':
+    case 'exchange': {
+      const isSwept = slow.every((node) => restOf(node, rounds) === 0);
+      const mayMakeRoom =
+        stage.type === 'exchange' &&
+        restOf(context.fast, rounds) > 0 &&
+        youngLeft(rounds, context) >= leastRoom(context);
+      return isSwept || (!hasRoom(context) && !mayMakeRoom) || stageMs > rounds.windowMs + patienceMs(context);
+    }
+  }
+}
+
+/** How long a look at everything may take, and a pass be late. */
+function patienceMs(context: RoundContext): number {
+  return STAGE_PATIENCE_MS + (shortestWindowMs(context) ?? LONGEST_WINDOW_MS);
+}
+
+function nextStage(rounds: PageRounds, context: RoundContext): PageRounds {
+  const [stage, ...stages] = rounds.stages;
+  const onward = enter(rounds, stages, context);
+  switch (stage?.type) {
+    case undefined:
+      return rounds;
+    case 'wait':
+      return onward;
+    case 'look':
+      return {
+        ...onward,
+        lookedAtMs: context.nowMs,
+        ...(stage.counts === true && { touched: count(rounds, context) }),
+      };
+    case 'decide':
+      return doesPay(rounds, context) ? { ...onward, exchanges: rounds.exchanges + 1 } : longer(onward, context);
+    case 'fill':
+      // What is young beyond the room is worth an exchange of the same window.
+      return hasRoom(context) ? longer(onward, context) : startRound(onward, context);
+    case 'exchange':
+      return longer(onward, context);
+  }
+}
+
+function longer(rounds: PageRounds, context: RoundContext): PageRounds {
+  return startRound({ ...rounds, windowMs: rounds.windowMs * 2 }, context);
+}
+
+function count({ touched, progress, lookedAtMs }: PageRounds, { nowMs, fast, slow }: RoundContext) {
+  const counted = new Map(touched);
+  for (const node of [fast, ...slow]) {
+    const movableBytes = Math.max(1, node.movableBytes ?? node.totalBytes - node.freeBytes);
+    const share = Math.min(1, (progress.get(node.nodeId)?.youngBytes ?? 0) / movableBytes);
+    counted.set(node.nodeId, [...(touched.get(node.nodeId) ?? []), { share, windowMs: nowMs - lookedAtMs }]);
+  }
+  return counted;
+}
+
+/** Whether pages of slow nodes that are touched within a window are so again more often than those of the fast node that are not. */
+function doesPay({ touched }: PageRounds, { fast, slow }: RoundContext): boolean {
+  const above = touched.get(fast.nodeId) ?? [];
+  const colder = touchedAfterNone(above);
+  return slow.some(({ nodeId }) => touchedAgain(touched.get(nodeId) ?? []) - colder >= LEAST_GAIN);
+}
+
+/** The chance that a page touched within the first of two windows counted is touched again in one of that length. 0: not known. */
+export function touchedAgain([once, longer]: readonly Touched[]): number {
+  if (once === undefined || longer === undefined || once.share <= 0) return 0;
+  return within01(2 - (1 - untouchedInTwo(once, longer)) / once.share);
+}
+
+/** The chance that a page not touched within the first of two windows counted is touched in another of that length. 1: not known. */
+export function touchedAfterNone([once, longer]: readonly Touched[]): number {
+  if (once === undefined || longer === undefined || once.share >= 1) return 1;
+  return within01(1 - untouchedInTwo(once, longer) / (1 - once.share));
+}
+
+/** Share of pages that stay untouched for twice the first window: passes are late, so the second is not just twice as long. Pages fall to a constant chance between the two. */
+function untouchedInTwo(once: Touched, longer: Touched): number {
+  const share = Math.max(1e-9, 1 - once.share);
+  const further = once.windowMs / Math.max(1, longer.windowMs - once.windowMs);
+  return share * (Math.max(1e-9, 1 - longer.share) / share) ** further;
+}
+
+function within01(share: number): number {
+  return Math.min(1, Math.max(0, share));
+}
+
+function lookedAt(of: 'all' | 'slow', { fast, slow }: RoundContext): readonly NodeObservation[] {
+  return of === 'all' ? [fast, ...slow] : slow;
+}
+
+/** Bytes of a node that the present stage has not tried yet. */
+function restOf(node: NodeObservation, { progress }: PageRounds): number {
+  const bytes = rangeBytes(node);
+  const tried = progress.get(node.nodeId)?.triedBytes ?? 0;
+  return tried >= WHOLE_SHARE * bytes ? 0 : bytes - tried;
+}
+
+function rangeBytes({ snapshot, totalBytes }: NodeObservation): number {
+  if (snapshot === undefined) return totalBytes;
+  return snapshot.regions.reduce((total, region) => total + region.end - region.start, 0);
+}
+
+function hasRoom(context: RoundContext): boolean {
+  return context.roomBytes >= leastRoom(context);
+}
+
+function leastRoom({ fast }: RoundContext): number {
+  return Math.max(LEAST_ROOM_BYTES, Math.min(0.005 * fast.totalBytes, 64 * MIB));
+}
+
+/** What the present sweep may still promote, going by what it has found so far. */
+function youngLeft(rounds: PageRounds, { slow }: RoundContext): number {
+  return rounds.promotedShare * slow.reduce((total, node) => total + restOf(node, rounds), 0);
+}
+
+function ordersFor(rounds: PageRounds, context: RoundContext): RoundOrders {
+  const [stage] = rounds.stages;
+  const { windowMs } = rounds;
+  const isMeasuring = rounds.stages.some(({ type }) => type === 'exchange');
+  const none = { looks: new Map<number, number>(), isMeasuring, windowMs };
+  if (stage?.type === 'look') {
+    const left = lookedAt(stage.of, context).filter((node) => restOf(node, rounds) > 0);
+    // Somewhat more than is there: a pass that ends by its budget is resumed, and counts as none.
+    const looks = left.map((node) => [node.nodeId, inOnePass(node, restOf(node, rounds) + MIB)] as const);
+    return { ...none, looks: new Map(looks) };
+  }
+  if (stage?.type !== 'fill' && stage?.type !== 'exchange') return none;
+  const { slow, fast, roomBytes, roomBelowBytes, stepBytes } = context;
+  const leftBytes = slow.reduce((total, node) => total + restOf(node, rounds), 0);
+  const usableBytes = Math.max(0, Math.min(roomBytes / 2, stepBytes));
+  const promotions = new Map<number, number>();
+  for (const node of slow) {
+    const left = restOf(node, rounds);
+    const share = leftBytes === 0 ? 0 : (usableBytes * left) / leftBytes;
+    const bytes = hasRoom(context) ? inOnePass(node, Math.min(left, share / rounds.promotedShare)) : 0;
+    promotions.set(node.nodeId, sweeping(left, bytes));
+  }
+  if (stage.type === 'fill') return { ...none, promotions };
+  const wantedBytes = Math.max(Math.min(youngLeft(rounds, context), stepBytes), 2 * leastRoom(context)) - roomBytes;
+  const demotable = Math.max(0, Math.min(wantedBytes, roomBelowBytes)) / rounds.demotedShare;
+  const left = restOf(fast, rounds);
+  return { ...none, promotions, demotionBytes: sweeping(left, inOnePass(fast, Math.min(demotable, left))) };
+}
+
+/** A scheme that is off forgets where its last pass ended. */
+function sweeping(leftBytes: number, bytes: number): number {
+  return leftBytes === 0 ? 0 : Math.max(bytes, LEAST_SWEPT_BYTES);
+}
+
+/** No more than DAMON may look at until the next pass. */
+function inOnePass({ snapshot }: NodeObservation, bytes: number): number {
+  const most = (LOOK_BYTES_PER_SECOND * (snapshot?.aggregationIntervalMs ?? 1000)) / 1000;
+  return Math.floor(Math.max(0, Math.min(bytes, most)));
+}
