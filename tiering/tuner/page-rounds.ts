@@ -6,8 +6,9 @@ import type { Policy } from '../policy.ts';
  * young filter looks at every page and clears its accessed bit: a page found young was touched since the last look, the window.
  *
  * A round fills the room of a fast node with pages touched within a window, from a short window to longer ones. Once the room is gone a round measures whether an
- * exchange pays, by counts alone: with y(T) the share of pages touched within T, a page touched in one window is touched again in the next with the chance
- * 2 - y(2T)/y(T), and a page that was not is touched in the next with the chance 1 - (1-y(2T))/(1-y(T)). Where all pages are equally hot both are y(T).
+ * exchange pays, by counts alone. With y(T) the share of a slow node's pages touched within T, one that was touched in a window is touched again in the next with the
+ * chance 2 - y(2T)/y(T). With y of the fast node, one of its pages that was not touched in a window is touched in the next with the chance 1 - (1-y(2T))/(1-y(T)).
+ * Where all pages are equally hot both are y(T), and nothing moves.
  */
 
 /** What this kernel and engine can see of pages: nothing; accessed bits can be cleared and acted upon; they can be counted, too (Linux 6.14). */
@@ -27,8 +28,8 @@ interface Progress {
   readonly youngBytes: number;
 }
 
-/** Share of a node's movable memory that was touched within a window. */
-interface Touched {
+/** Share of memory that was touched within a window. */
+export interface Touched {
   readonly share: number;
   readonly windowMs: number;
 }
@@ -40,16 +41,16 @@ export interface PageRounds {
   readonly windowMs: number;
   readonly stageSinceMs: number;
   readonly progress: ReadonlyMap<number, Progress>;
-  /** When the accessed bits were last cleared. */
+  /** When the accessed bits of slow nodes were last cleared. */
   readonly lookedAtMs: number;
-  /** By node: counted after one window, and after a longer one. */
-  readonly touched: ReadonlyMap<number, readonly Touched[]>;
-  /** Share of tried bytes that were young, of slow nodes together; of the fast node, that were not. */
-  readonly promotedShare: number;
-  readonly demotedShare: number;
+  /** Of all slow nodes together, and of the fast one: counted after one window, and after a longer one. */
+  readonly touchedBelow: readonly Touched[];
+  readonly touchedAbove: readonly Touched[];
+  /** Share of tried bytes that were young, of slow nodes together; of the fast node, that were not. Undefined: none was tried. */
+  readonly promotedShare: number | undefined;
+  readonly demotedShare: number | undefined;
   /** By the present run of rounds. */
   readonly promotedBytes: number;
-  readonly exchanges: number;
   readonly restUntilMs: number;
   readonly restMs: number;
   /** Of all accesses seen, when the last rest began. */
@@ -62,11 +63,11 @@ export const NO_PAGE_ROUNDS: PageRounds = {
   stageSinceMs: 0,
   progress: new Map(),
   lookedAtMs: 0,
-  touched: new Map(),
-  promotedShare: 1,
-  demotedShare: 1,
+  touchedBelow: [],
+  touchedAbove: [],
+  promotedShare: undefined,
+  demotedShare: undefined,
   promotedBytes: 0,
-  exchanges: 0,
   restUntilMs: 0,
   restMs: 0,
   restSlowShare: 1,
@@ -103,8 +104,14 @@ export interface RoundOrders {
 const MIB = 1024 * 1024;
 /** Pages looked at in a second: an eighth of a core, as a look at one takes some 100 ns. */
 const LOOK_BYTES_PER_SECOND = 4096 * MIB;
-const SHORTEST_WINDOW_MS = 4_000;
+const SHORTEST_WINDOW_MS = 2_000;
+/** When even that finds more than there is room for. */
+const LEAST_WINDOW_MS = 500;
+const SHORTEST_EXCHANGE_WINDOW_MS = 4_000;
 const LONGEST_WINDOW_MS = 32_000;
+/** So much must have been tried to tell how much of it is young. */
+const JUDGED_BYTES = 32 * MIB;
+const TOO_WIDE = 1.5;
 /** Of a node's ranges: what counts as all of it, as passes cut off a few pages. */
 const WHOLE_SHARE = 0.97;
 /** Less is not worth a round. */
@@ -177,7 +184,6 @@ function begin(rounds: PageRounds, context: RoundContext): PageRounds {
     ...rounds,
     windowMs: shortestWindowMs(context) ?? LONGEST_WINDOW_MS,
     promotedBytes: 0,
-    exchanges: 0,
     stageSinceMs: nowMs,
   };
   return startRound(fresh, context);
@@ -191,20 +197,25 @@ function startRound(rounds: PageRounds, context: RoundContext): PageRounds {
     return enter(rounds, [{ type: 'look', of: 'slow' }, { type: 'wait', ms: windowMs }, { type: 'fill' }], context);
   }
   if (context.sight !== 'counts' || context.roomBelowBytes < LEAST_ROOM_BYTES) return rest(rounds, context);
+  const exchangeMs = Math.max(windowMs, SHORTEST_EXCHANGE_WINDOW_MS);
   const stages: readonly Stage[] = [
     { type: 'look', of: 'all' },
-    { type: 'wait', ms: windowMs },
+    { type: 'wait', ms: exchangeMs },
     { type: 'look', of: 'all', counts: true },
-    { type: 'wait', ms: 2 * windowMs },
+    { type: 'wait', ms: 2 * exchangeMs },
     { type: 'look', of: 'all', counts: true },
     { type: 'decide' },
-    // The longer pages of the fast node had time to be touched, the surer are those cold that were not.
-    { type: 'wait', ms: 3 * windowMs },
+    // The longer pages of the fast node have time to be touched, the surer are those cold that were not.
+    { type: 'wait', ms: 2 * exchangeMs },
     { type: 'look', of: 'slow' },
-    { type: 'wait', ms: windowMs },
+    { type: 'wait', ms: exchangeMs },
     { type: 'exchange' },
   ];
-  return enter({ ...rounds, touched: new Map() }, stages, context);
+  return enter(
+    { ...rounds, windowMs: exchangeMs, touchedBelow: [], touchedAbove: [], demotedShare: undefined },
+    stages,
+    context,
+  );
 }
 
 function enter(rounds: PageRounds, stages: readonly Stage[], { nowMs }: RoundContext): PageRounds {
@@ -248,13 +259,14 @@ function noteFlows(rounds: PageRounds, { fast, slow }: RoundContext): PageRounds
   };
 }
 
-function smooth(before: number, triedBytes: number, movedBytes: number): number {
+function smooth(before: number | undefined, triedBytes: number, movedBytes: number): number | undefined {
   if (triedBytes < MIB) return before;
-  return Math.max(LEAST_SHARE, 0.3 * before + 0.7 * Math.min(1, movedBytes / triedBytes));
+  const share = Math.min(1, movedBytes / triedBytes);
+  return Math.max(LEAST_SHARE, before === undefined ? share : 0.3 * before + 0.7 * share);
 }
 
 function isOver(rounds: PageRounds, context: RoundContext): boolean {
-  const { nowMs, slow } = context;
+  const { nowMs } = context;
   const [stage] = rounds.stages;
   const stageMs = nowMs - rounds.stageSinceMs;
   switch (stage?.type) {
@@ -266,15 +278,34 @@ function isOver(rounds: PageRounds, context: RoundContext): boolean {
     case 'look':
       return lookedAt(stage.of, context).every((node) => restOf(node, rounds) === 0) || stageMs > patienceMs(context);
     case 'fill':
+      return isSwept(rounds, context) || !hasRoom(context) || isTooWide(rounds, context) || isLate(rounds, context);
     case 'exchange': {
-      const isSwept = slow.every((node) => restOf(node, rounds) === 0);
-      const mayMakeRoom =
-        stage.type === 'exchange' &&
-        restOf(context.fast, rounds) > 0 &&
-        youngLeft(rounds, context) >= leastRoom(context);
-      return isSwept || (!hasRoom(context) && !mayMakeRoom) || stageMs > rounds.windowMs + patienceMs(context);
+      const mayMakeRoom = restOf(context.fast, rounds) > 0 && youngLeft(rounds, context) >= leastRoom(context);
+      const isDone = isSwept(rounds, context) || (!hasRoom(context) && !mayMakeRoom);
+      return isDone || isLate(rounds, context);
     }
   }
+}
+
+function isSwept(rounds: PageRounds, { slow }: RoundContext): boolean {
+  return slow.every((node) => restOf(node, rounds) === 0);
+}
+
+function isLate({ stageSinceMs, windowMs }: PageRounds, context: RoundContext): boolean {
+  return context.nowMs - stageSinceMs > windowMs + patienceMs(context);
+}
+
+/** Far more was touched within the window than there is room for: a shorter one finds what is hotter. */
+function isTooWide(rounds: PageRounds, context: RoundContext): boolean {
+  const { windowMs, promotedShare, lookedAtMs, stageSinceMs } = rounds;
+  const isShortest = windowMs / 2 < LEAST_WINDOW_MS || windowMs < (stageSinceMs - lookedAtMs) / 2;
+  if (isShortest || sweptBytes(rounds, context) < JUDGED_BYTES) return false;
+  const youngBytes = (promotedShare ?? 0) * context.slow.reduce((total, node) => total + rangeBytes(node), 0);
+  return youngBytes > TOO_WIDE * (context.roomBytes + rounds.promotedBytes);
+}
+
+function sweptBytes({ progress }: PageRounds, { slow }: RoundContext): number {
+  return slow.reduce((total, { nodeId }) => total + (progress.get(nodeId)?.triedBytes ?? 0), 0);
 }
 
 /** How long a look at everything may take, and a pass be late. */
@@ -291,14 +322,11 @@ function nextStage(rounds: PageRounds, context: RoundContext): PageRounds {
     case 'wait':
       return onward;
     case 'look':
-      return {
-        ...onward,
-        lookedAtMs: context.nowMs,
-        ...(stage.counts === true && { touched: count(rounds, context) }),
-      };
+      return { ...onward, lookedAtMs: context.nowMs, ...(stage.counts === true && counted(rounds, context)) };
     case 'decide':
-      return doesPay(rounds, context) ? { ...onward, exchanges: rounds.exchanges + 1 } : longer(onward, context);
+      return pays(rounds) ? onward : longer(onward, context);
     case 'fill':
+      if (isTooWide(rounds, context)) return startRound({ ...onward, windowMs: rounds.windowMs / 2 }, context);
       // What is young beyond the room is worth an exchange of the same window.
       return hasRoom(context) ? longer(onward, context) : startRound(onward, context);
     case 'exchange':
@@ -310,21 +338,22 @@ function longer(rounds: PageRounds, context: RoundContext): PageRounds {
   return startRound({ ...rounds, windowMs: rounds.windowMs * 2 }, context);
 }
 
-function count({ touched, progress, lookedAtMs }: PageRounds, { nowMs, fast, slow }: RoundContext) {
-  const counted = new Map(touched);
-  for (const node of [fast, ...slow]) {
-    const movableBytes = Math.max(1, node.movableBytes ?? node.totalBytes - node.freeBytes);
-    const share = Math.min(1, (progress.get(node.nodeId)?.youngBytes ?? 0) / movableBytes);
-    counted.set(node.nodeId, [...(touched.get(node.nodeId) ?? []), { share, windowMs: nowMs - lookedAtMs }]);
-  }
-  return counted;
+function counted(
+  { progress, lookedAtMs, touchedBelow, touchedAbove }: PageRounds,
+  { nowMs, slow, fast }: RoundContext,
+) {
+  const touched = (nodes: readonly NodeObservation[]): Touched => {
+    const sum = (bytesOf: (node: NodeObservation) => number) => nodes.reduce((total, node) => total + bytesOf(node), 0);
+    const youngBytes = sum(({ nodeId }) => progress.get(nodeId)?.youngBytes ?? 0);
+    const movableBytes = sum((node) => node.movableBytes ?? node.totalBytes - node.freeBytes);
+    return { share: Math.min(1, youngBytes / Math.max(1, movableBytes)), windowMs: nowMs - lookedAtMs };
+  };
+  return { touchedBelow: [...touchedBelow, touched(slow)], touchedAbove: [...touchedAbove, touched([fast])] };
 }
 
 /** Whether pages of slow nodes that are touched within a window are so again more often than those of the fast node that are not. */
-function doesPay({ touched }: PageRounds, { fast, slow }: RoundContext): boolean {
-  const above = touched.get(fast.nodeId) ?? [];
-  const colder = touchedAfterNone(above);
-  return slow.some(({ nodeId }) => touchedAgain(touched.get(nodeId) ?? []) - colder >= LEAST_GAIN);
+function pays({ touchedBelow, touchedAbove }: PageRounds): boolean {
+  return touchedAgain(touchedBelow) - touchedAfterNone(touchedAbove) >= LEAST_GAIN;
 }
 
 /** The chance that a page touched within the first of two windows counted is touched again in one of that length. 0: not known. */
@@ -339,11 +368,11 @@ export function touchedAfterNone([once, longer]: readonly Touched[]): number {
   return within01(1 - untouchedInTwo(once, longer) / (1 - once.share));
 }
 
-/** Share of pages that stay untouched for twice the first window: passes are late, so the second is not just twice as long. Pages fall to a constant chance between the two. */
+/** Share of pages that stay untouched for twice the first window. Passes come late, so the second is not just that: between the two, pages are taken to be touched at an even rate. */
 function untouchedInTwo(once: Touched, longer: Touched): number {
-  const share = Math.max(1e-9, 1 - once.share);
+  const untouched = Math.max(1e-9, 1 - once.share);
   const further = once.windowMs / Math.max(1, longer.windowMs - once.windowMs);
-  return share * (Math.max(1e-9, 1 - longer.share) / share) ** further;
+  return untouched * (Math.max(1e-9, 1 - longer.share) / untouched) ** further;
 }
 
 function within01(share: number): number {
@@ -355,7 +384,7 @@ function lookedAt(of: 'all' | 'slow', { fast, slow }: RoundContext): readonly No
 }
 
 /** Bytes of a node that the present stage has not tried yet. */
-function restOf(node: NodeObservation, { progress }: PageRounds): number {
+function restOf(node: NodeObservation, { progress }: Pick<PageRounds, 'progress'>): number {
   const bytes = rangeBytes(node);
   const tried = progress.get(node.nodeId)?.triedBytes ?? 0;
   return tried >= WHOLE_SHARE * bytes ? 0 : bytes - tried;
@@ -374,9 +403,10 @@ function leastRoom({ fast }: RoundContext): number {
   return Math.max(LEAST_ROOM_BYTES, Math.min(0.005 * fast.totalBytes, 64 * MIB));
 }
 
-/** What the present sweep may still promote, going by what it has found so far. */
-function youngLeft(rounds: PageRounds, { slow }: RoundContext): number {
-  return rounds.promotedShare * slow.reduce((total, node) => total + restOf(node, rounds), 0);
+/** What the present sweep may still promote: as it has found so far, but where hot pages lie together the last pass may have found none. */
+function youngLeft({ promotedShare = 1, touchedBelow, ...rounds }: PageRounds, { slow }: RoundContext): number {
+  const share = Math.max(promotedShare, (touchedBelow[0]?.share ?? 0) / 2);
+  return share * slow.reduce((total, node) => total + restOf(node, rounds), 0);
 }
 
 function ordersFor(rounds: PageRounds, context: RoundContext): RoundOrders {
@@ -392,18 +422,21 @@ function ordersFor(rounds: PageRounds, context: RoundContext): RoundOrders {
   }
   if (stage?.type !== 'fill' && stage?.type !== 'exchange') return none;
   const { slow, fast, roomBytes, roomBelowBytes, stepBytes } = context;
+  const isKnown = (rounds.progress.get(fast.nodeId)?.triedBytes ?? 0) >= JUDGED_BYTES / 2;
   const leftBytes = slow.reduce((total, node) => total + restOf(node, rounds), 0);
   const usableBytes = Math.max(0, Math.min(roomBytes / 2, stepBytes));
   const promotions = new Map<number, number>();
   for (const node of slow) {
     const left = restOf(node, rounds);
     const share = leftBytes === 0 ? 0 : (usableBytes * left) / leftBytes;
-    const bytes = hasRoom(context) ? inOnePass(node, Math.min(left, share / rounds.promotedShare)) : 0;
+    const bytes = hasRoom(context) ? inOnePass(node, Math.min(left, share / (rounds.promotedShare ?? 1))) : 0;
     promotions.set(node.nodeId, sweeping(left, bytes));
   }
   if (stage.type === 'fill') return { ...none, promotions };
   const wantedBytes = Math.max(Math.min(youngLeft(rounds, context), stepBytes), 2 * leastRoom(context)) - roomBytes;
-  const demotable = Math.max(0, Math.min(wantedBytes, roomBelowBytes)) / rounds.demotedShare;
+  const wantedTriedBytes = Math.max(0, Math.min(wantedBytes, roomBelowBytes)) / (rounds.demotedShare ?? 1);
+  // A little first, to see how much of it goes.
+  const demotable = isKnown ? wantedTriedBytes : Math.min(wantedTriedBytes, JUDGED_BYTES / 2);
   const left = restOf(fast, rounds);
   return { ...none, promotions, demotionBytes: sweeping(left, inOnePass(fast, Math.min(demotable, left))) };
 }
