@@ -49,7 +49,7 @@ export function learn(
   nowMs: number,
 ): NodeTuning {
   const intervalMs = node.snapshot?.aggregationIntervalMs ?? firstIntervals(policy).aggregationIntervalMs;
-  const promotionCap = (policy.promotion.maxMiBPerSecond * MIB * intervalMs) / 1000;
+  const promotionCap = promotionLimit(node, policy);
   const demotionCap = demotionLimit(node, policy);
   if (before === undefined) {
     return {
@@ -160,8 +160,17 @@ function smoothEfficiency(before: number, triedBytes: number, movedBytes: number
 
 /** The bandwidth limit of demotions, as bytes of one pass. */
 export function demotionLimit(node: NodeObservation, policy: Policy): number {
-  const intervalMs = node.snapshot?.aggregationIntervalMs ?? firstIntervals(policy).aggregationIntervalMs;
-  return (policy.demotion.maxMiBPerSecond * MIB * intervalMs) / 1000;
+  return inOnePass(policy.demotion.maxMiBPerSecond, node, policy);
+}
+
+/** The same for promotions. */
+export function promotionLimit(node: NodeObservation, policy: Policy): number {
+  return inOnePass(policy.promotion.maxMiBPerSecond, node, policy);
+}
+
+function inOnePass(mibPerSecond: number, { snapshot }: NodeObservation, policy: Policy): number {
+  const intervalMs = snapshot?.aggregationIntervalMs ?? firstIntervals(policy).aggregationIntervalMs;
+  return (mibPerSecond * MIB * intervalMs) / 1000;
 }
 
 /**

@@ -86,8 +86,8 @@ export interface RoundContext {
   readonly slowShare: number | undefined;
   /** Of slow nodes, what was seen touched at all. */
   readonly touchedBytes: number;
-  /** Most to move in one pass. */
-  readonly stepBytes: number;
+  /** Most that the policy lets move in one pass. */
+  readonly limitBytes: number;
   readonly policy: Policy;
 }
 
@@ -112,12 +112,16 @@ const LONGEST_WINDOW_MS = 32_000;
 /** So much must have been tried to tell how much of it is young. */
 const JUDGED_BYTES = 32 * MIB;
 const TOO_WIDE = 1.5;
+const MOSTLY_WINDOW = 2 / 3;
+/** Of a fast node, moved in one pass: what is swept in many passes is judged by windows that grow meanwhile. */
+const STEP_SHARE = 1 / 8;
 /** Of a node's ranges: what counts as all of it, as passes cut off a few pages. */
 const WHOLE_SHARE = 0.97;
 /** Less is not worth a round. */
 const LEAST_TOUCHED_BYTES = 16 * MIB;
 const LEAST_SLOW_SHARE = 0.03;
 const LEAST_ROOM_BYTES = 2 * MIB;
+const LEAST_STEP_BYTES = 64 * MIB;
 const LEAST_SWEPT_BYTES = MIB / 16;
 /** How much likelier the next touch of a promoted page must be than that of a demoted one. */
 const LEAST_GAIN = 0.05;
@@ -298,7 +302,8 @@ function isLate({ stageSinceMs, windowMs }: PageRounds, context: RoundContext): 
 /** Far more was touched within the window than there is room for: a shorter one finds what is hotter. */
 function isTooWide(rounds: PageRounds, context: RoundContext): boolean {
   const { windowMs, promotedShare, lookedAtMs, stageSinceMs } = rounds;
-  const isShortest = windowMs / 2 < LEAST_WINDOW_MS || windowMs < (stageSinceMs - lookedAtMs) / 2;
+  // Passes come late: what they take longer than the window is not made shorter with it.
+  const isShortest = windowMs / 2 < LEAST_WINDOW_MS || windowMs < MOSTLY_WINDOW * (stageSinceMs - lookedAtMs);
   if (isShortest || sweptBytes(rounds, context) < JUDGED_BYTES) return false;
   const youngBytes = (promotedShare ?? 0) * context.slow.reduce((total, node) => total + rangeBytes(node), 0);
   return youngBytes > TOO_WIDE * (context.roomBytes + rounds.promotedBytes);
@@ -421,7 +426,8 @@ function ordersFor(rounds: PageRounds, context: RoundContext): RoundOrders {
     return { ...none, looks: new Map(looks) };
   }
   if (stage?.type !== 'fill' && stage?.type !== 'exchange') return none;
-  const { slow, fast, roomBytes, roomBelowBytes, stepBytes } = context;
+  const { slow, fast, roomBytes, roomBelowBytes, limitBytes } = context;
+  const stepBytes = Math.min(limitBytes, Math.max(LEAST_STEP_BYTES, STEP_SHARE * fast.totalBytes));
   const isKnown = (rounds.progress.get(fast.nodeId)?.triedBytes ?? 0) >= JUDGED_BYTES / 2;
   const leftBytes = slow.reduce((total, node) => total + restOf(node, rounds), 0);
   const usableBytes = Math.max(0, Math.min(roomBytes / 2, stepBytes));

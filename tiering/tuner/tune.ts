@@ -9,7 +9,7 @@ import { tuneIntervals } from './intervals.ts';
 import type { HeatLevels } from './levels.ts';
 import { levelsAround } from './levels-around.ts';
 import type { NodeTuning } from './node-tuning.ts';
-import { learn } from './node-tuning.ts';
+import { demotionLimit, learn, promotionLimit } from './node-tuning.ts';
 import type { Directed, NodeOrders, Order } from './order.ts';
 import { orderFor, waitingOn } from './ordering.ts';
 import { withPageOrders } from './page-orders.ts';
@@ -140,7 +140,7 @@ export function tune(
         roomBelowBytes: room,
         slowShare: fastShare === undefined ? undefined : 1 - fastShare,
         touchedBytes: sources.reduce((total, { node: { heat } }) => total + (heat ? bytesFrom(heat.likely, 1) : 0), 0),
-        stepBytes: sources.reduce((total, source) => total + source.tuning.promotionPace.stepBytes, 0),
+        limitBytes: Math.min(demotionLimit(node, policy), promotionLimit(node, policy)),
         policy,
       });
       const plan = wanted === undefined ? byRegion : withPageOrders(byRegion, wanted, node);
