@@ -22,7 +22,8 @@ export interface IntervalTuning extends Intervals {
 
 /** Samples in an aggregation, when nothing else is asked for. */
 const SAMPLES = 10;
-const FIRST_SAMPLING_MS = 50;
+/** What a policy begins with that does not say. */
+export const FIRST_SAMPLING_MS = 50;
 /** Share of samples that the border's heat should show in: where differences of heat show best. */
 const BEST_SHARE = 0.3;
 /** Within these nothing is changed: a change costs what has been learned. */
@@ -113,7 +114,8 @@ function wishFor({ levels, fast, slow }: HeatAround, samplingMs: number): number
   return isWorthwhile && seenHeat < slowHeat / 2 ? samplingMs * MAX_CHANGE : Number.POSITIVE_INFINITY;
 }
 
-function heatOf({ likely }: HeatHistogram, from = 0): number {
+/** Bytes times share of samples, of the classes from `from` up. */
+export function heatOf({ likely }: HeatHistogram, from = 0): number {
   return likely.reduce((total, bytes, heat) => (heat < from ? total : total + bytes * shareOfClass(heat)), 0);
 }
 

@@ -86,6 +86,8 @@ export interface RoundContext {
   readonly slowShare: number | undefined;
   /** Of slow nodes, what was seen touched at all. */
   readonly touchedBytes: number;
+  /** Of the accesses to slow nodes, how many went to regions that are not plainly hot: those their rates tell apart well enough. */
+  readonly lukewarmShare: number;
   /** Most that the policy lets move in one pass. */
   readonly limitBytes: number;
   readonly policy: Policy;
@@ -111,6 +113,8 @@ const SHORTEST_EXCHANGE_WINDOW_MS = 4_000;
 const LONGEST_WINDOW_MS = 32_000;
 /** So much must have been tried to tell how much of it is young. */
 const JUDGED_BYTES = 32 * MIB;
+/** Taken for young before any of it was tried; if all of it is, an order that serves two passes just fills the room. */
+const FIRST_SHARE = 0.5;
 const TOO_WIDE = 1.5;
 const MOSTLY_WINDOW = 2 / 3;
 /** Of a fast node, moved in one pass: what is swept in many passes is judged by windows that grow meanwhile. */
@@ -120,6 +124,7 @@ const WHOLE_SHARE = 0.97;
 /** Less is not worth a round. */
 const LEAST_TOUCHED_BYTES = 16 * MIB;
 const LEAST_SLOW_SHARE = 0.03;
+const LEAST_LUKEWARM_SHARE = 0.5;
 const LEAST_ROOM_BYTES = 2 * MIB;
 const LEAST_STEP_BYTES = 64 * MIB;
 const LEAST_SWEPT_BYTES = MIB / 16;
@@ -181,9 +186,10 @@ function mayLook(context: RoundContext): boolean {
 }
 
 function begin(rounds: PageRounds, context: RoundContext): PageRounds {
-  const { nowMs, slowShare = 0, touchedBytes } = context;
+  const { nowMs, slowShare = 0, touchedBytes, lukewarmShare } = context;
   const isDue = nowMs >= rounds.restUntilMs || slowShare > rounds.restSlowShare + NEWS_SHARE;
-  if (!isDue || slowShare < LEAST_SLOW_SHARE || touchedBytes < LEAST_TOUCHED_BYTES) return rounds;
+  const isWorthwhile = slowShare >= LEAST_SLOW_SHARE && touchedBytes >= LEAST_TOUCHED_BYTES;
+  if (!isDue || !isWorthwhile || lukewarmShare < LEAST_LUKEWARM_SHARE) return rounds;
   const fresh = {
     ...rounds,
     windowMs: shortestWindowMs(context) ?? LONGEST_WINDOW_MS,
@@ -430,17 +436,20 @@ function ordersFor(rounds: PageRounds, context: RoundContext): RoundOrders {
   const stepBytes = Math.min(limitBytes, Math.max(LEAST_STEP_BYTES, STEP_SHARE * fast.totalBytes));
   const isKnown = (rounds.progress.get(fast.nodeId)?.triedBytes ?? 0) >= JUDGED_BYTES / 2;
   const leftBytes = slow.reduce((total, node) => total + restOf(node, rounds), 0);
-  const usableBytes = Math.max(0, Math.min(roomBytes / 2, stepBytes));
+  const isKnownBelow = rounds.promotedShare !== undefined;
+  const usableBytes = Math.max(0, Math.min(roomBytes / (isKnownBelow ? 2 : 4), stepBytes));
   const promotions = new Map<number, number>();
   for (const node of slow) {
     const left = restOf(node, rounds);
     const share = leftBytes === 0 ? 0 : (usableBytes * left) / leftBytes;
-    const bytes = hasRoom(context) ? inOnePass(node, Math.min(left, share / (rounds.promotedShare ?? 1))) : 0;
+    const bytes = hasRoom(context) ? inOnePass(node, Math.min(left, share / (rounds.promotedShare ?? FIRST_SHARE))) : 0;
     promotions.set(node.nodeId, sweeping(left, bytes));
   }
   if (stage.type === 'fill') return { ...none, promotions };
   const wantedBytes = Math.max(Math.min(youngLeft(rounds, context), stepBytes), 2 * leastRoom(context)) - roomBytes;
-  const wantedTriedBytes = Math.max(0, Math.min(wantedBytes, roomBelowBytes)) / (rounds.demotedShare ?? 1);
+  // In two, as an order stands until the next one and may serve two passes.
+  const halfBytes = Math.max(wantedBytes / 2, Math.min(wantedBytes, leastRoom(context)));
+  const wantedTriedBytes = Math.max(0, Math.min(halfBytes, roomBelowBytes)) / (rounds.demotedShare ?? 1);
   // A little first, to see how much of it goes.
   const demotable = isKnown ? wantedTriedBytes : Math.min(wantedTriedBytes, JUDGED_BYTES / 2);
   const left = restOf(fast, rounds);

@@ -1,12 +1,14 @@
 import type { Topology } from '../../numa/topology.ts';
-import { bytesFrom } from '../heat/heat-histogram.ts';
+import type { HeatHistogram } from '../heat/heat-histogram.ts';
+import { bytesFrom, heatClass } from '../heat/heat-histogram.ts';
 import type { NodeObservation, Observation } from '../observation.ts';
 import type { Policy } from '../policy.ts';
 import { withLevels } from '../snapshot.ts';
 import { keepFreeBytes } from './headroom.ts';
 import type { HeatAround, IntervalTuning } from './intervals.ts';
-import { tuneIntervals } from './intervals.ts';
+import { FIRST_SAMPLING_MS, heatOf, tuneIntervals } from './intervals.ts';
 import type { HeatLevels } from './levels.ts';
+import { LEAST_EXCHANGE_SHARE } from './levels.ts';
 import { levelsAround } from './levels-around.ts';
 import type { NodeTuning } from './node-tuning.ts';
 import { demotionLimit, learn, promotionLimit } from './node-tuning.ts';
@@ -139,7 +141,7 @@ export function tune(
         roomBytes: node.freeBytes - keepFree(node),
         roomBelowBytes: room,
         slowShare: fastShare === undefined ? undefined : 1 - fastShare,
-        touchedBytes: sources.reduce((total, { node: { heat } }) => total + (heat ? bytesFrom(heat.likely, 1) : 0), 0),
+        ...lukewarm(sources.flatMap(({ node: { heat } }) => heat ?? [])),
         limitBytes: Math.min(demotionLimit(node, policy), promotionLimit(node, policy)),
         policy,
       });
@@ -211,6 +213,18 @@ function toward<SomeOrder extends Order>({ nodeId, why }: Target, order: SomeOrd
 
 function merge(orders: Map<number, NodeOrders>, orders1: NodeOrders): void {
   orders.set(orders1.nodeId, { ...orders.get(orders1.nodeId), ...orders1 });
+}
+
+/** What was touched, and the share of the accesses to it that went to what is not plainly hot. */
+function lukewarm(heats: readonly HeatHistogram[]): { touchedBytes: number; lukewarmShare: number } {
+  let [touchedBytes, heatBytes, hotHeatBytes] = [0, 0, 0];
+  for (const heat of heats) {
+    const hotClass = heatClass(1 - (1 - LEAST_EXCHANGE_SHARE) ** (heat.samplingIntervalMs / FIRST_SAMPLING_MS));
+    touchedBytes += bytesFrom(heat.likely, 1);
+    heatBytes += heatOf(heat);
+    hotHeatBytes += heatOf(heat, hotClass);
+  }
+  return { touchedBytes, lukewarmShare: heatBytes === 0 ? 0 : 1 - hotHeatBytes / heatBytes };
 }
 
 /** For the choice of intervals; nothing while a heat is unknown. */
