@@ -2,6 +2,17 @@ import type { NodeMemory } from './meminfo.ts';
 import type { Zone } from './zoneinfo.ts';
 
 /**
+ * What virtual addresses are counted in beyond one process's page map: the smallest page of any kernel, so that every page begins at a whole number, and
+ * small enough a number to fit a double where a byte address may not.
+ */
+export const ADDRESS_UNIT_BYTES = 4096;
+
+/** Size of a transparent huge page, and what it is aligned to: a page of page table entries of 8 bytes each. */
+export function hugePageBytes(pageBytes: number): number {
+  return (pageBytes / 8) * pageBytes;
+}
+
+/**
  * The kernel's page size in bytes. No text file states it: a node's MemTotal is the pages its zones manage, so the two give
  * it. 4096 where there is nothing to compare.
  */

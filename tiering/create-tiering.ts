@@ -126,7 +126,13 @@ export async function createTiering(options: TieringOptions): Promise<TieringRun
     discovery,
     makeEngine,
     nowMs,
-    migrations: new MigrationJobs({ sysfs, logger, tell, loadMovePages: hostMovePages }),
+    migrations: new MigrationJobs({
+      sysfs,
+      logger,
+      tell,
+      loadMovePages: hostMovePages,
+      maxCpuShare: () => loop.state.policy.movePages.maxCpuShare,
+    }),
     interleave: new Interleave(sysfs, () => loop.state.topology),
     surveys: new Surveys({
       sysfs,

@@ -108,10 +108,13 @@ const MovePagesSchema = Type.Object(
       maximum: 1,
       default: 1,
       description:
-        'Most processor time that tierd may take while it finds and moves pages, as a share of one core; half of it goes to that at least, however much watching and answers take.',
+        'Most processor time that tierd may take while it finds and moves pages, migrations by order included, as a share of one core; half of it goes to that at least, however much watching and answers take.',
     }),
   },
-  { ...closed, description: 'How the move_pages engine works; the damos engine does not use it.' },
+  {
+    ...closed,
+    description: 'How the move_pages engine works; with the damos engine only migrations by order keep to it.',
+  },
 );
 
 /** The shape alone: the API's rules refuse, in words of their own, what no cgroup can be called. */

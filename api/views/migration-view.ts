@@ -28,7 +28,7 @@ export const MigrationSchema = Type.Object({
     seen: Type.Integer(),
     gone: Type.Integer({ description: 'Exited before all of their memory was dealt with.' }),
   }),
-  scannedBytes: Type.Number({ description: 'Virtual memory looked at.' }),
+  scannedBytes: Type.Number({ description: 'Virtual memory looked at, without what is known to be empty.' }),
   totalBytes: Type.Number({
     description:
       'On the nodes in from when each process was first seen: an estimate, shared memory counts more than once.',

@@ -32,6 +32,11 @@ export class PageFile {
     }
   }
 
+  /** For system calls, until it is closed. */
+  get fd(): number {
+    return this.#handle.fd;
+  }
+
   /**
    * Reads up to READ_PAGES entries. `words` holds them as 32-bit halves, low one first, until READS_AHEAD + 1 more reads have been
    * started; `pages` are fewer than asked for at the end of the file, and none when the process is gone. Throws SysFsError.

@@ -1,5 +1,6 @@
 import { writeFile } from 'node:fs/promises';
 import { readPageSize } from '../node-memory.ts';
+import { ADDRESS_UNIT_BYTES } from '../page-size.ts';
 import { stayOnCpus } from '../syscalls/affinity.ts';
 import type { MappedMemory } from '../syscalls/mapped-memory.ts';
 import { mapMemory } from '../syscalls/mapped-memory.ts';
@@ -18,8 +19,6 @@ const BANDWIDTH_BUDGET_MS = 300;
 const LINKS_A_ROUND = 50_000;
 const WARM_UP_LINKS = 200_000;
 const MIB = 2 ** 20;
-/** What move_pages() counts addresses in. */
-const ADDRESS_UNIT_BYTES = 4096;
 const NS_PER_SECOND = 1e9;
 /** Not zero: some processors write zeros two to three times as fast. */
 const WRITTEN = 0x55;

@@ -4,6 +4,7 @@ import { SyscallError, SyscallsUnavailableError } from './errors.ts';
 const NUMBERS = {
   x64: {
     mmap: 9,
+    ioctl: 16,
     madvise: 28,
     flock: 73,
     sched_setaffinity: 203,
@@ -13,6 +14,7 @@ const NUMBERS = {
     move_pages: 279,
   },
   arm64: {
+    ioctl: 29,
     flock: 32,
     sched_setaffinity: 122,
     mmap: 222,

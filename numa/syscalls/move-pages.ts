@@ -1,10 +1,11 @@
 import { constants } from 'node:os';
+import { ADDRESS_UNIT_BYTES } from '../page-size.ts';
 import { loadSyscalls } from './library.ts';
 
 /** Page numbers, as they fit a double where byte addresses may not. */
 export interface MovePagesRequest {
   readonly pid: number;
-  /** Virtual page numbers, of 4 KiB. */
+  /** Where pages begin, in ADDRESS_UNIT_BYTES. */
   readonly pages: Float64Array;
   /** Node to move them to; undefined: only tell where they are. */
   readonly targetNodeId?: number | undefined;
@@ -22,11 +23,11 @@ export type MovePages = (request: MovePagesRequest) => Promise<Int32Array>;
 
 const MPOL_MF_MOVE = 2;
 const MPOL_MF_MOVE_ALL = 4;
-/** 16 MiB: tens of milliseconds. Larger calls gain nothing, and hold up what waits. */
+/** 16 MiB of the smallest pages: tens of milliseconds. Larger calls gain nothing, and hold up what waits. */
 const MAX_PAGES = 4096;
 const NOT_REACHED = -constants.errno.EAGAIN;
-const PAGES_PER_4_GIB = 2 ** 20;
-const PAGE_SHIFT = 12;
+const PAGES_PER_4_GIB = 2 ** 32 / ADDRESS_UNIT_BYTES;
+const PAGE_SHIFT = Math.log2(ADDRESS_UNIT_BYTES);
 
 let loading: Promise<MovePages> | undefined;
 

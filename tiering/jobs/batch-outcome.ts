@@ -41,7 +41,7 @@ export function batchOutcome(
   return {
     movedPages,
     gonePages,
-    stayed: { pages: Float64Array.from(stayed), pageBytes: batch.pageBytes },
+    stayed: { ...batch, pages: Float64Array.from(stayed) },
     stayedErrnos,
   };
 }
@@ -49,5 +49,5 @@ export function batchOutcome(
 /** The pages of a batch that are on one of the nodes, by the statuses of a query. */
 export function pagesOn(nodes: ReadonlySet<number>, batch: PageBatch, placement: Int32Array): PageBatch {
   const pages = batch.pages.filter((_, index) => nodes.has(placement[index] ?? -1));
-  return { pages, pageBytes: batch.pageBytes };
+  return { ...batch, pages };
 }

@@ -32,7 +32,7 @@ export interface MigrationJob extends MigrationOrder {
   readonly endedAt?: string;
   /** `gone`: those that exited before all of their memory was looked at. */
   readonly processes: { readonly seen: number; readonly gone: number };
-  /** Virtual memory looked at. */
+  /** Virtual memory looked at, without what is known to be empty. */
   readonly scannedBytes: number;
   /** On `from` when each process was first seen; an estimate, since processes share memory, map and unmap. */
   readonly totalBytes: number;
@@ -51,7 +51,7 @@ export interface MigrationJob extends MigrationOrder {
 /** One-shot migrations, as the REST API sees them. */
 export interface MigrationService {
   /**
-   * Puts a migration in the queue; one runs at a time. Throws MigrationTargetError when there is no such process or cgroup,
+   * Puts a migration in the queue: it begins when those before it have ended, or have run for a while. Throws MigrationTargetError when there is no such process or cgroup,
    * MigrationQueueFullError.
    */
   create(order: MigrationOrder): Promise<MigrationJob>;

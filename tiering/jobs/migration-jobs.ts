@@ -1,6 +1,8 @@
+import { readPageSize } from '../../numa/node-memory.ts';
 import type { UserProcess } from '../../numa/page-maps/processes.ts';
 import type { MovePages } from '../../numa/syscalls/move-pages.ts';
 import type { SysFs } from '../../numa/sysfs.ts';
+import { CpuAllowance } from '../cpu-allowance.ts';
 import type { Tell } from '../events/event.ts';
 import type { Logger } from '../logger.ts';
 import { Serial } from '../serial.ts';
@@ -11,7 +13,11 @@ import type { MigrationEnd } from './job-record.ts';
 import { JobRecord } from './job-record.ts';
 import type { MigrationJob, MigrationOrder, MigrationService } from './migration-job.ts';
 import { runMigration } from './migration-run.ts';
+import type { MigrationEffects } from './process-mover.ts';
+import type { FindResident } from './resident-runs.ts';
+import { hostResident } from './resident-runs.ts';
 import { requireTarget } from './target-processes.ts';
+import { Turns } from './turns.ts';
 
 export interface MigrationJobsOptions {
   readonly sysfs: SysFs;
@@ -19,11 +25,20 @@ export interface MigrationJobsOptions {
   readonly tell: Tell;
   /** Loads the system call; not before the first migration runs. */
   readonly loadMovePages: () => Promise<MovePages>;
+  /** Finds what is in memory, for a page size. */
+  readonly findResident?: (sysfs: SysFs, pageBytes: number) => FindResident;
+  /** Share of one core that migrations may take, as it is at the moment. */
+  readonly maxCpuShare: () => number;
   readonly clock?: JobClock;
+  /** A migration has so much time before the next one begins beside it. */
+  readonly aloneMs?: number;
 }
 
 const MAX_WAITING = 100;
 const MAX_ENDED = 100;
+/** Each holds up to some MiB of what it must try again. */
+const MAX_RUNNING = 16;
+const ALONE_MS = 10_000;
 
 interface Entry {
   readonly record: JobRecord;
@@ -32,11 +47,16 @@ interface Entry {
   readonly ended: Promise<void>;
 }
 
-/** The one-shot migrations: runs one at a time, in the order they were asked for, and remembers those that ended lately. */
+/**
+ * The one-shot migrations: begins one after another, in the order they were asked for, those that take long beside the next ones, and remembers those that
+ * ended lately. All together keep to a share of a core.
+ */
 export class MigrationJobs implements MigrationService {
   readonly #options: MigrationJobsOptions;
   readonly #clock: JobClock;
-  readonly #queue = new Serial();
+  readonly #turns: Turns;
+  readonly #steps = new Serial();
+  readonly #allowance: CpuAllowance;
   /** By id, ascending. */
   readonly #entries = new Map<number, Entry>();
   #lastId = 0;
@@ -44,7 +64,14 @@ export class MigrationJobs implements MigrationService {
 
   constructor(options: MigrationJobsOptions) {
     this.#options = options;
-    this.#clock = options.clock ?? HOST_CLOCK;
+    const clock = options.clock ?? HOST_CLOCK;
+    this.#clock = clock;
+    this.#turns = new Turns({ aloneMs: options.aloneMs ?? ALONE_MS, mostAtOnce: MAX_RUNNING });
+    this.#allowance = new CpuAllowance({
+      nowMs: () => clock.now().monotonicMs,
+      cpuMs: () => clock.cpuMs(),
+      sleep: (ms, signal) => clock.sleep(ms, signal),
+    });
   }
 
   async create(order: MigrationOrder): Promise<MigrationJob> {
@@ -55,7 +82,7 @@ export class MigrationJobs implements MigrationService {
     const abort = new AbortController();
     // Asked for while the daemon ends.
     if (this.#isStopped) abort.abort();
-    const ended = this.#queue.run(() => this.#run(record, abort.signal, only));
+    const ended = this.#turns.run(() => this.#run(record, abort.signal, only));
     this.#entries.set(record.id, { record, abort, ended });
     return record.view(this.#clock.now());
   }
@@ -93,16 +120,33 @@ export class MigrationJobs implements MigrationService {
 
   async #run(record: JobRecord, signal: AbortSignal, only: UserProcess | undefined): Promise<void> {
     if (record.hasEnded) return;
-    const { sysfs, logger, loadMovePages } = this.#options;
+    const { logger, maxCpuShare } = this.#options;
     record.start(this.#clock.now());
     this.#tell(record, `migration ${record.id} starts: ${describeOrder(record.order)}`);
     try {
-      const effects = { sysfs, movePages: await loadMovePages(), clock: this.#clock };
-      this.#end(record, await runMigration(record, effects, signal, only));
+      const effects = await this.#effects();
+      this.#end(record, await this.#allowance.during(maxCpuShare(), () => runMigration(record, effects, signal, only)));
     } catch (error) {
       logger.error({ err: error }, `migration ${record.id} failed`);
       this.#end(record, { state: 'failed', message: error instanceof Error ? error.message : String(error) });
     }
+  }
+
+  async #effects(): Promise<MigrationEffects> {
+    const { sysfs, loadMovePages, findResident = hostResident, maxCpuShare } = this.#options;
+    const [movePages, pageBytes] = await Promise.all([loadMovePages(), readPageSize(sysfs)]);
+    return {
+      sysfs,
+      movePages,
+      pageBytes,
+      clock: this.#clock,
+      findResident: findResident(sysfs, pageBytes),
+      pause: (signal) => {
+        this.#allowance.limitTo(maxCpuShare());
+        return this.#allowance.pause(signal);
+      },
+      steps: this.#steps,
+    };
   }
 
   #end(record: JobRecord, end: MigrationEnd): void {

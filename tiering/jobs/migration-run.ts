@@ -40,7 +40,7 @@ export async function runMigration(
 /** Processes not seen before, and their bytes on the nodes to leave. */
 async function findNewcomers(
   record: JobRecord,
-  { sysfs }: MigrationEffects,
+  { sysfs, pageBytes }: MigrationEffects,
   signal: AbortSignal,
   seen: Set<string>,
   only: UserProcess | undefined,
@@ -54,7 +54,7 @@ async function findNewcomers(
     if (seen.has(key) || (only !== undefined && only.startTime !== process.startTime)) continue;
     seen.add(key);
     try {
-      const { bytes } = await readProcessMemory(sysfs, process.pid, from);
+      const { bytes } = await readProcessMemory(sysfs, process.pid, from, pageBytes);
       record.processSeen(bytes);
       newcomers.set(process, bytes);
     } catch (error) {

@@ -6,6 +6,7 @@ import type { MovePages } from '../../numa/syscalls/move-pages.ts';
 import { tryMove } from '../../numa/syscalls/try-move.ts';
 import type { SysFs } from '../../numa/sysfs.ts';
 import { SysFsError } from '../../numa/sysfs.ts';
+import type { Serial } from '../serial.ts';
 import { batchOutcome, pagesOn } from './batch-outcome.ts';
 import type { JobClock } from './job-clock.ts';
 import type { JobRecord } from './job-record.ts';
@@ -13,6 +14,8 @@ import { MIN_BATCH_BYTES, Pace } from './pace.ts';
 import type { PageBatch, PageRun } from './page-batches.ts';
 import { fittingPages, pageBatches, runBytes, toRuns } from './page-batches.ts';
 import { readProcessMemory } from './process-memory.ts';
+import type { FindResident } from './resident-runs.ts';
+import { residentRuns } from './resident-runs.ts';
 import { TargetRoom } from './target-room.ts';
 
 /** What a migration does its work with. */
@@ -20,6 +23,13 @@ export interface MigrationEffects {
   readonly sysfs: SysFs;
   readonly movePages: MovePages;
   readonly clock: JobClock;
+  /** The kernel's page size. */
+  readonly pageBytes: number;
+  readonly findResident: FindResident;
+  /** Waits until the processor may be used again, or the signal comes. */
+  readonly pause: (signal: AbortSignal) => Promise<void>;
+  /** One step at a time, of all migrations: each must know how much room those before it have left. */
+  readonly steps: Serial;
 }
 
 /** How a process's part ended. `refused`: nothing more of this process can move; `stopped`: the migration was cancelled; `full`: the node to go to takes no more. */
@@ -33,6 +43,11 @@ const MAX_TRIES = 3;
 
 /** Kept for the second try, at most; each run stands for at least one page. */
 const MAX_BUSY_RUNS = 65_536;
+
+interface FoundRuns {
+  readonly runs: Iterable<PageRun> | AsyncIterable<PageRun>;
+  readonly isEmpty: boolean;
+}
 
 interface BusyMemory {
   readonly process: UserProcess;
@@ -62,7 +77,11 @@ export class ProcessMover {
   /** Moves what a process has on the nodes to leave, `expectedBytes` when it was seen first. Busy pages are kept for retry(). */
   async move(process: UserProcess, expectedBytes: number): Promise<PartEnd> {
     const busy: PageRun[] = [];
-    const read = async () => (await readProcessMemory(this.#effects.sysfs, process.pid, this.#from)).runs;
+    const { sysfs, pageBytes, findResident } = this.#effects;
+    const read = async () => {
+      const { runs } = await readProcessMemory(sysfs, process.pid, this.#from, pageBytes);
+      return { runs: residentRuns(process.pid, runs, findResident, () => this.#mayGoOn()), isEmpty: runs.length === 0 };
+    };
     const end = await this.#moveRuns(process, read, expectedBytes, busy);
     if (end !== 'exited' && end !== 'refused' && busy.length > 0) this.#busy.push({ process, runs: busy });
     return end;
@@ -71,7 +90,7 @@ export class ProcessMover {
   /** Tries once more what was busy; what still is counts as failed. */
   async retry(): Promise<PartEnd> {
     for (const { process, runs } of this.#busy) {
-      const end = await this.#moveRuns(process, async () => runs, runBytes(runs), undefined);
+      const end = await this.#moveRuns(process, async () => ({ runs, isEmpty: false }), runBytes(runs), undefined);
       if (end === 'stopped' || end === 'full') return end;
     }
     return 'finished';
@@ -80,21 +99,22 @@ export class ProcessMover {
   /** @param busy takes what may move later; undefined: now is the last time */
   async #moveRuns(
     process: UserProcess,
-    readRuns: () => Promise<readonly PageRun[]>,
+    readRuns: () => Promise<FoundRuns>,
     expectedBytes: number,
     busy: PageRun[] | undefined,
   ): Promise<PartEnd> {
     const handledBefore = this.#record.handledBytes;
     try {
-      const runs = await readRuns();
-      for (const batch of pageBatches(runs, SCAN_PAGES)) {
-        if (this.#signal.aborted) return 'stopped';
+      const { runs, isEmpty } = await readRuns();
+      for await (const batch of pageBatches(runs, SCAN_PAGES)) {
+        if (!(await this.#mayGoOn())) return 'stopped';
         const end = this.#isAlive(process) ? await this.#moveBatch(process.pid, batch, busy) : 'exited';
         if (end === 'exited') return this.#exited(process, expectedBytes, handledBefore);
         if (end !== 'finished') return end;
       }
+      if (this.#signal.aborted) return 'stopped';
       // Gone, or another program, before all was looked at: its pages were no longer there to be found.
-      const isAllDone = runs.length > 0 && this.#record.handledBytes - handledBefore >= expectedBytes;
+      const isAllDone = !isEmpty && this.#record.handledBytes - handledBefore >= expectedBytes;
       return isAllDone || this.#isAlive(process) ? 'finished' : this.#exited(process, expectedBytes, handledBefore);
     } catch (error) {
       if (this.#exitExplains(error, process)) return this.#exited(process, expectedBytes, handledBefore);
@@ -103,6 +123,12 @@ export class ProcessMover {
       this.#record.processFailed(process.pid, errno, expectedBytes - (this.#record.handledBytes - handledBefore));
       return 'refused';
     }
+  }
+
+  /** Waits for the processor; false: stopped. */
+  async #mayGoOn(): Promise<boolean> {
+    await this.#effects.pause(this.#signal);
+    return !this.#signal.aborted;
   }
 
   /** What was not dealt with yet went with the process. */
@@ -132,18 +158,28 @@ export class ProcessMover {
     this.#record.scanned(batch.pages.length * batch.pageBytes);
     for (let left = found; left.pages.length > 0; ) {
       await this.#waitForTurn();
-      if (this.#signal.aborted) return 'stopped';
-      // Less than a huge page is no room: the last pages above the watermark belong to whoever allocates next.
-      const room = fittingPages(left, await this.#room.bytes(), false);
-      if (room === 0) return 'full';
-      // At last in small steps, for a page that stays can keep the kernel from those after it.
-      const stepBytes = busy === undefined ? MIN_BATCH_BYTES : this.#pace.batchBytes;
-      const count = Math.min(room, fittingPages(left, stepBytes, true));
-      const end = await this.#moveStep(pid, firstPages(left, count), busy);
+      if (!(await this.#mayGoOn())) return 'stopped';
+      const before = left;
+      const { end, count } = await this.#effects.steps.run(() => this.#moveFirst(pid, before, busy));
       if (end !== 'finished') return end;
-      left = { pages: left.pages.subarray(count), pageBytes: left.pageBytes };
+      left = { ...left, pages: left.pages.subarray(count) };
     }
     return 'finished';
+  }
+
+  /** Moves as many of the batch's first pages as a step takes and there is room for. */
+  async #moveFirst(
+    pid: number,
+    batch: PageBatch,
+    busy: PageRun[] | undefined,
+  ): Promise<{ readonly end: PartEnd; readonly count: number }> {
+    // Less than a huge page is no room: the last pages above the watermark belong to whoever allocates next.
+    const room = fittingPages(batch, await this.#room.bytes(), false);
+    if (room === 0) return { end: 'full', count: 0 };
+    // At last in small steps, for a page that stays can keep the kernel from those after it.
+    const stepBytes = busy === undefined ? MIN_BATCH_BYTES : this.#pace.batchBytes;
+    const count = Math.min(room, fittingPages(batch, stepBytes, true));
+    return { end: await this.#moveStep(pid, firstPages(batch, count), busy), count };
   }
 
   async #waitForTurn(): Promise<void> {
@@ -184,7 +220,7 @@ export class ProcessMover {
 
   #keepOrCount(left: PageBatch, errnos: readonly string[], busy: PageRun[] | undefined): void {
     const mayMoveLater = (errno: string | undefined) => errno === 'EAGAIN' || errno === 'EBUSY' || errno === 'ENOMEM';
-    const later = { pages: left.pages.filter((_, index) => mayMoveLater(errnos[index])), pageBytes: left.pageBytes };
+    const later = { ...left, pages: left.pages.filter((_, index) => mayMoveLater(errnos[index])) };
     const runs = busy === undefined ? [] : toRuns(later);
     const isKept = runs.length > 0 && this.#busyRuns + runs.length <= MAX_BUSY_RUNS;
     if (isKept) {
@@ -203,6 +239,6 @@ export function refusalOfProcess(error: unknown): string | undefined {
   return error instanceof KernelFormatError ? 'EBADMSG' : undefined;
 }
 
-function firstPages({ pages, pageBytes }: PageBatch, count: number): PageBatch {
-  return { pages: pages.subarray(0, count), pageBytes };
+function firstPages(batch: PageBatch, count: number): PageBatch {
+  return { ...batch, pages: batch.pages.subarray(0, count) };
 }

@@ -4,6 +4,7 @@ import { PageMaps } from '../../numa/page-maps/page-maps.ts';
 import { readBlocks } from '../../numa/page-maps/read-blocks.ts';
 import { hostMovePages } from '../../numa/syscalls/move-pages.ts';
 import type { SysFs } from '../../numa/sysfs.ts';
+import { processCpuMs } from '../cpu-allowance.ts';
 import { DamonUnsupportedError } from '../damon/errors.ts';
 import type { Engine, PageAccounts } from '../engine.ts';
 import type { Flow, FlowLedger } from '../flow-ledger.ts';
@@ -205,9 +206,4 @@ function flowsOf(parts: Run['parts']): ReadonlyMap<number, Flow> {
     );
   }
   return flows;
-}
-
-function processCpuMs(): number {
-  const { user, system } = process.cpuUsage();
-  return (user + system) / 1000;
 }

@@ -3,9 +3,9 @@ import { samplePages } from '../../numa/page-maps/page-sample.ts';
 import { decodeRuns, RunBuffer } from '../../numa/page-maps/pagemap-runs.ts';
 import type { UserProcess } from '../../numa/page-maps/processes.ts';
 import { isExited, isOfOneProcess, userProcesses } from '../../numa/page-maps/processes.ts';
+import { ADDRESS_UNIT_BYTES } from '../../numa/page-size.ts';
 import type { SysFs } from '../../numa/sysfs.ts';
 import type { PageRun } from '../jobs/page-batches.ts';
-import { PAGE_BYTES } from '../jobs/page-batches.ts';
 import { readProcessMemory } from '../jobs/process-memory.ts';
 import type { FrameCounts, SlowFrames } from './slow-frames.ts';
 import type { ProcessPlacement, ProcessSurvey } from './survey.ts';
@@ -56,11 +56,11 @@ export async function surveyProcesses(options: ProcessSurveyOptions): Promise<Pr
 
 async function placementOf(
   { pid }: UserProcess,
-  { sysfs, slow }: ProcessSurveyOptions,
+  { sysfs, slow, pageBytes }: ProcessSurveyOptions,
 ): Promise<ProcessPlacement | 'gone' | 'unreadable'> {
   try {
     const [{ runs, bytesByNode }, name, cgroups] = await Promise.all([
-      readProcessMemory(sysfs, pid, new Set(slow?.hasHot === true ? slow.nodeIds : [])),
+      readProcessMemory(sysfs, pid, new Set(slow?.hasHot === true ? slow.nodeIds : []), pageBytes),
       sysfs.readIfPresent(`/proc/${pid}/comm`),
       sysfs.readIfPresent(`/proc/${pid}/cgroup`),
     ]);
@@ -70,7 +70,7 @@ async function placementOf(
       ?.split('\n')
       .find((line) => line.startsWith('0::'))
       ?.slice('0::'.length);
-    const hotByNode = slow && (await hotBytesByNode(pid, runs, bytesByNode, slow, sysfs));
+    const hotByNode = slow && (await hotBytesByNode(pid, runs, bytesByNode, slow, { sysfs, pageBytes }));
     return { pid, name, ...(cgroup !== undefined && { cgroup }), ...placement(bytesByNode, hotByNode) };
   } catch (error) {
     if (isExited(error)) return 'gone';
@@ -89,15 +89,16 @@ async function hotBytesByNode(
   runs: readonly PageRun[],
   bytesByNode: ReadonlyMap<number, number>,
   slow: SlowFrames,
-  sysfs: SysFs,
+  kernel: Pick<ProcessSurveyOptions, 'sysfs' | 'pageBytes'>,
 ): Promise<ReadonlyMap<number, number> | undefined> {
+  const { pageBytes } = kernel;
   const counts = new Map<number, FrameCounts>();
-  if (runs.length > 0 && (await countFrames(pid, runs, slow, sysfs, counts)).isHidden) return undefined;
+  if (runs.length > 0 && (await countFrames(pid, runs, slow, kernel, counts)).isHidden) return undefined;
   return new Map(
     slow.nodeIds.map((nodeId) => {
       const { frames, hotFrames } = counts.get(nodeId) ?? { frames: 0, hotFrames: 0 };
       const share = frames === 0 ? 0 : hotFrames / frames;
-      return [nodeId, Math.round(((bytesByNode.get(nodeId) ?? 0) * share) / PAGE_BYTES) * PAGE_BYTES];
+      return [nodeId, Math.round(((bytesByNode.get(nodeId) ?? 0) * share) / pageBytes) * pageBytes];
     }),
   );
 }
@@ -106,10 +107,12 @@ async function countFrames(
   pid: number,
   areas: readonly PageRun[],
   slow: SlowFrames,
-  sysfs: SysFs,
+  { sysfs, pageBytes }: Pick<ProcessSurveyOptions, 'sysfs' | 'pageBytes'>,
   counts: Map<number, FrameCounts>,
 ): Promise<{ readonly isHidden: boolean }> {
-  const spans = areas.map(({ startPage, endPage }) => ({ start: startPage, end: endPage }));
+  // A page map counts in pages of the kernel.
+  const units = pageBytes / ADDRESS_UNIT_BYTES;
+  const spans = areas.map(({ startPage, endPage }) => ({ start: startPage / units, end: endPage / units }));
   const sample = samplePages(spans, MOST_PAGES_READ);
   const pagemap = await PageFile.open(sysfs.root, `/proc/${pid}/pagemap`);
   try {

@@ -1,7 +1,6 @@
 import { readPageSize } from '../../numa/node-memory.ts';
 import type { SysFs } from '../../numa/sysfs.ts';
 import type { Topology } from '../../numa/topology.ts';
-import { PAGE_BYTES } from '../jobs/page-batches.ts';
 import type { Policy } from '../policy.ts';
 import type { NodeSnapshot } from '../snapshot.ts';
 import { surveyCgroups } from './cgroup-survey.ts';
@@ -36,9 +35,13 @@ export class Surveys {
       nowMs,
       take: async () => {
         const pageBytes = await readPageSize(sysfs);
-        // Page maps are read as those of 4 KiB pages.
-        const slow = pageBytes === PAGE_BYTES ? this.#slowFrames(pageBytes) : undefined;
-        return surveyProcesses({ sysfs, pageBytes, nowMs, slow, signal: this.#abort.signal });
+        return surveyProcesses({
+          sysfs,
+          pageBytes,
+          nowMs,
+          slow: this.#slowFrames(pageBytes),
+          signal: this.#abort.signal,
+        });
       },
     });
     this.#cgroups = new Newest({

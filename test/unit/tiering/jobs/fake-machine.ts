@@ -5,6 +5,9 @@ import type { SysFs } from '../../../../numa/sysfs.ts';
 import { SysFsError } from '../../../../numa/sysfs.ts';
 import type { JobClock } from '../../../../tiering/jobs/job-clock.ts';
 import type { Moment } from '../../../../tiering/jobs/job-record.ts';
+import type { PageRun } from '../../../../tiering/jobs/page-batches.ts';
+import type { FindResident } from '../../../../tiering/jobs/resident-runs.ts';
+import { Serial } from '../../../../tiering/serial.ts';
 
 export const MIB = 1024 * 1024;
 const PAGES_PER_MIB = 256;
@@ -136,7 +139,16 @@ export class FakeMachine {
     this.processes.delete(pid);
   }
 
+  readonly pageBytes = 4096;
+  readonly steps = new Serial();
+  readonly pause = async () => undefined;
+  /** Address space that was searched for pages in memory, in pages. */
+  searchedPages = 0;
+
+  readonly findResident: FindResident = (pid, areas) => this.#findResident(pid, areas);
+
   readonly clock: JobClock = {
+    cpuMs: () => 0,
     now: (): Moment => ({ date: new Date(this.nowMs), monotonicMs: this.nowMs }),
     sleep: async (ms, signal) => {
       if (!signal.aborted) this.nowMs += ms;
@@ -162,6 +174,16 @@ export class FakeMachine {
     this.afterMove(this.moves.length);
     return statuses;
   };
+
+  async *#findResident(pid: number, areas: readonly PageRun[]): AsyncGenerator<readonly PageRun[]> {
+    const pages = [...(this.processes.get(pid)?.nodeOf.keys() ?? [])];
+    for (const area of areas) {
+      this.searchedPages += area.endPage - area.startPage;
+      yield pages
+        .filter((page) => page >= area.startPage && page < area.endPage)
+        .map((page) => ({ ...area, startPage: page, endPage: page + 1 }));
+    }
+  }
 
   /**
    * Like the kernel's do_pages_move(): pages are gathered until one cannot be, then moved together; when one of them stays, the

@@ -2,7 +2,9 @@ import { constants } from 'node:os';
 import { describe, expect, test } from 'vitest';
 import { SyscallError } from '../../../../numa/syscalls/errors.ts';
 import type { TieringEvent } from '../../../../tiering/events/event.ts';
+import type { JobClock } from '../../../../tiering/jobs/job-clock.ts';
 import type { MigrationOrder } from '../../../../tiering/jobs/migration-job.ts';
+import type { MigrationJobsOptions } from '../../../../tiering/jobs/migration-jobs.ts';
 import { MigrationJobs } from '../../../../tiering/jobs/migration-jobs.ts';
 import { FakeMachine, MIB } from './fake-machine.ts';
 
@@ -13,7 +15,7 @@ interface Bench {
   readonly events: TieringEvent[];
 }
 
-function bench(): Bench {
+function bench(options: Partial<MigrationJobsOptions> = {}): Bench {
   const machine = new FakeMachine();
   const log: string[] = [];
   const events: TieringEvent[] = [];
@@ -21,7 +23,16 @@ function bench(): Bench {
   const note = (_fields: object, message: string) => void log.push(message);
   const logger = { debug: note, info: note, warn: note, error: note };
   const { sysfs, clock } = machine;
-  const jobs = new MigrationJobs({ sysfs, clock, logger, tell, loadMovePages: async () => machine.movePages });
+  const jobs = new MigrationJobs({
+    sysfs,
+    clock,
+    logger,
+    tell,
+    loadMovePages: async () => machine.movePages,
+    findResident: () => machine.findResident,
+    maxCpuShare: () => 1,
+    ...options,
+  });
   return { machine, jobs, log, events };
 }
 
@@ -56,6 +67,42 @@ describe('one-shot migrations', () => {
       { ...of1, state: 'running', movedBytes: 0, message: 'migration 1 starts: process 7, from node 1 to node 0' },
       { ...of1, state: 'done', movedBytes: 32 * MIB, message: `migration 1 done: ${32 * MIB} bytes moved, 0 failed` },
     ]);
+  });
+
+  test('that take long let the next ones begin beside them', async () => {
+    // Who waits for its pace waits until it is stopped.
+    const waits = new FakeMachine();
+    const clock: JobClock = {
+      ...waits.clock,
+      sleep: (_ms, signal) => new Promise((resolve) => signal.addEventListener('abort', () => resolve())),
+    };
+    const parts = bench({ clock, aloneMs: 1 });
+    const { machine, jobs } = parts;
+    for (const pid of [7, 8]) machine.add(pid).map(512 * 8, 2, 1);
+    machine.processes.get(7)?.map(512 * 16, 32, 1);
+    await jobs.create(order(7, MIB));
+    await jobs.create(order(8));
+    await ended(parts, 2);
+    expect(jobs.list()).toMatchObject([
+      { state: 'running', movedBytes: 2 * MIB },
+      { state: 'done', movedBytes: 2 * MIB },
+    ]);
+    await jobs.stop();
+    expect(jobs.get(1)).toMatchObject({ state: 'cancelled' });
+  });
+
+  test('all together wait for the processor once they have used their share', async () => {
+    const machine = new FakeMachine();
+    let cpuMs = 0;
+    // Every look at the clock costs a millisecond, and the share is a hundredth.
+    const clock: JobClock = { ...machine.clock, cpuMs: () => cpuMs++ };
+    const parts = bench({ clock, maxCpuShare: () => 0.01 });
+    for (const pid of [7, 8]) parts.machine.add(pid).map(512 * 8, 32, 1);
+    await parts.jobs.create(order(7));
+    await parts.jobs.create(order(8));
+    await ended(parts, 2);
+    expect(parts.jobs.list()).toMatchObject([{ movedBytes: 32 * MIB }, { movedBytes: 32 * MIB }]);
+    expect(machine.nowMs).toBeGreaterThan(cpuMs / 0.01 / 2);
   });
 
   test('show how far they are', async () => {

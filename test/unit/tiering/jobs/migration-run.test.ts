@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { JobRecord } from '../../../../tiering/jobs/job-record.ts';
 import type { MigrationJob, MigrationOrder } from '../../../../tiering/jobs/migration-job.ts';
 import { runMigration } from '../../../../tiering/jobs/migration-run.ts';
+import type { FindResident } from '../../../../tiering/jobs/resident-runs.ts';
 import { requireTarget } from '../../../../tiering/jobs/target-processes.ts';
 import type { FakeProcess } from './fake-machine.ts';
 import { FakeMachine, MIB } from './fake-machine.ts';
@@ -50,6 +51,34 @@ describe('a migration of a process', () => {
     const job = await migrate(machine, { target: { pid: 7 } });
     expect(job).toMatchObject({ movedBytes: 4 * MIB, scannedBytes: 4 * MIB });
     expect(machine.queries[0]?.pages).toHaveLength(1024);
+  });
+
+  test('names only what is in memory where most of an area is empty', async () => {
+    const machine = new FakeMachine();
+    const process = machine.add(7).map(0x1000, 4, 1).map(0x100000, 64, 1);
+    for (let page = 0x100000 + 10; page < 0x100000 + 16_384; page++) process.nodeOf.delete(page);
+    const job = await migrate(machine, { target: { pid: 7 } });
+    expect(job).toMatchObject({ state: 'done', movedBytes: 4 * MIB + 10 * 4096, failedBytes: 0 });
+    // The area that is full was not searched, the pages of the other one not asked for.
+    expect(machine.searchedPages).toBe(16_384);
+    const asked = machine.queries.reduce((sum, { pages }) => sum + pages.length, 0);
+    expect(asked).toBeLessThan(4 * (1024 + 10));
+  });
+
+  test('can be stopped while it searches what is empty', async () => {
+    const machine = new FakeMachine();
+    const process = machine.add(7).map(0x100000, 64, 1);
+    for (let page = 0x100000 + 10; page < 0x100000 + 16_384; page++) process.nodeOf.delete(page);
+    const abort = new AbortController();
+    const searching: FindResident = async function* nothing() {
+      for (let steps = 0; steps < 1000; steps++) {
+        if (steps === 3) abort.abort();
+        if (steps > 3) throw new Error('searches on');
+        yield [];
+      }
+    };
+    const patched = Object.assign(machine, { findResident: searching });
+    expect(await migrate(patched, { target: { pid: 7 } }, abort)).toMatchObject({ state: 'cancelled', movedBytes: 0 });
   });
 
   test('leaves several nodes at once', async () => {

@@ -2,9 +2,11 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { KernelFormatError } from '../../../../numa/errors.ts';
 import { parseNumaMaps } from '../../../../numa/page-maps/numa-maps.ts';
+import { ADDRESS_UNIT_BYTES, hugePageBytes } from '../../../../numa/page-size.ts';
 import { batchOutcome } from '../../../../tiering/jobs/batch-outcome.ts';
 import { failureReason } from '../../../../tiering/jobs/failure-reason.ts';
 import { Pace } from '../../../../tiering/jobs/pace.ts';
+import type { PageBatch, PageRun } from '../../../../tiering/jobs/page-batches.ts';
 import { fittingPages, pageBatches, runBytes, toRuns } from '../../../../tiering/jobs/page-batches.ts';
 import { MIB } from './fake-machine.ts';
 
@@ -17,7 +19,7 @@ describe('/proc/PID/numa_maps', () => {
       '7ffd00000000 default stack',
       '',
     ].join('\n');
-    expect(parseNumaMaps(text, '/proc/1/numa_maps')).toEqual([
+    expect(parseNumaMaps(text, 4096, '/proc/1/numa_maps')).toEqual([
       { startPage: 0x55c7c3874, pageBytes: 4096, pagesByNode: new Map([[0, 2]]) },
       {
         startPage: 0x7f0000000,
@@ -33,36 +35,47 @@ describe('/proc/PID/numa_maps', () => {
   });
 
   test('with a line of another kind is an error that names the file', () => {
-    expect(() => parseNumaMaps('Name: x\n', '/proc/1/numa_maps')).toThrow(KernelFormatError);
-    expect(() => parseNumaMaps('Name: x\n', '/proc/1/numa_maps')).toThrow('/proc/1/numa_maps');
+    expect(() => parseNumaMaps('Name: x\n', 4096, '/proc/1/numa_maps')).toThrow(KernelFormatError);
+    expect(() => parseNumaMaps('Name: x\n', 4096, '/proc/1/numa_maps')).toThrow('/proc/1/numa_maps');
   });
 });
 
-describe('batches of pages', () => {
+/** Kernels with pages of 4, 16 and 64 KiB. */
+describe.each([4096, 16_384, 65_536])('batches of pages of %i bytes', (pageBytes) => {
+  const units = pageBytes / ADDRESS_UNIT_BYTES;
+  const sizes = { pageBytes, blockBytes: hugePageBytes(pageBytes) };
+  const pagesABlock = sizes.blockBytes / pageBytes;
+  const gib = { pageBytes: 1024 * MIB, blockBytes: 1024 * MIB };
   const runs = fc
     .array(fc.tuple(fc.integer({ min: 1, max: 2000 }), fc.integer({ min: 1, max: 6000 })), { maxLength: 6 })
     .map((parts) => {
       let page = 0;
       return parts.map(([gap, pages]) => {
-        const startPage = page + gap;
-        page = startPage + pages;
-        return { startPage, endPage: page, pageBytes: 4096 };
+        const startPage = page + gap * units;
+        page = startPage + pages * units;
+        return { startPage, endPage: page, ...sizes };
       });
     });
+  const batchesOf = async (given: readonly PageRun[], maxPages = 4096) => {
+    const batches: PageBatch[] = [];
+    for await (const batch of pageBatches(given, maxPages)) batches.push(batch);
+    return batches;
+  };
+  const pagesOf = async (given: readonly PageRun[]) => (await batchesOf(given)).flatMap(({ pages }) => [...pages]);
 
-  test('have every page once, in order, within the limit, and no 2 MiB block of a run in two of them', () => {
-    fc.assert(
-      fc.property(runs, fc.integer({ min: 512, max: 4096 }), (given, maxPages) => {
-        const batches = [...pageBatches(given, maxPages)];
+  test('have every page once, in order, within the limit, and no huge page of a run in two of them', async () => {
+    await fc.assert(
+      fc.asyncProperty(runs, fc.integer({ min: 512, max: 4096 }), async (given, maxPages) => {
+        const batches = await batchesOf(given, maxPages);
         const expected = given.flatMap(({ startPage, endPage }) =>
-          Array.from({ length: endPage - startPage }, (_, index) => startPage + index),
+          Array.from({ length: (endPage - startPage) / units }, (_, index) => startPage + index * units),
         );
         expect(batches.flatMap(({ pages }) => [...pages])).toEqual(expected);
         for (const [index, { pages }] of batches.entries()) {
-          expect(pages.length).toBeLessThanOrEqual(maxPages);
+          expect(pages.length).toBeLessThanOrEqual(Math.max(maxPages, pagesABlock));
           const [last, next] = [pages.at(-1), batches[index + 1]?.pages[0]];
-          if (last !== undefined && next === last + 1 && given.every((run) => run.startPage !== next)) {
-            expect(next % 512).toBe(0);
+          if (last !== undefined && next === last + units && given.every((run) => run.startPage !== next)) {
+            expect((next * ADDRESS_UNIT_BYTES) % sizes.blockBytes).toBe(0);
           }
         }
       }),
@@ -70,51 +83,55 @@ describe('batches of pages', () => {
     );
   });
 
-  test('become runs and batches again without loss', () => {
-    fc.assert(
-      fc.property(runs, (given) => {
-        const again = [...pageBatches(given, 4096)].flatMap(toRuns);
+  test('become runs and batches again without loss', async () => {
+    await fc.assert(
+      fc.asyncProperty(runs, async (given) => {
+        const again = (await batchesOf(given)).flatMap(toRuns);
         expect(runBytes(again)).toBe(runBytes(given));
-        expect([...pageBatches(again, 4096)].flatMap(({ pages }) => [...pages])).toEqual(
-          [...pageBatches(given, 4096)].flatMap(({ pages }) => [...pages]),
-        );
+        expect(await pagesOf(again)).toEqual(await pagesOf(given));
       }),
       { numRuns: 50 },
     );
   });
 
-  test('never mix sizes of pages', () => {
+  test('never mix sizes of pages', async () => {
+    const gibPages = 2 ** 18;
     const mixed = [
-      { startPage: 0, endPage: 10, pageBytes: 4096 },
-      { startPage: 512, endPage: 1536, pageBytes: 2 * MIB },
-      { startPage: 2048, endPage: 2049, pageBytes: 4096 },
+      { startPage: 0, endPage: 10 * units, ...sizes },
+      { startPage: gibPages, endPage: 3 * gibPages, ...gib },
+      { startPage: 4 * gibPages, endPage: 4 * gibPages + units, ...sizes },
     ];
-    const batches = [...pageBatches(mixed, 4096)];
+    const batches = await batchesOf(mixed);
     expect(batches.map(({ pages, pageBytes }) => [pages.length, pageBytes])).toEqual([
-      [10, 4096],
-      [2, 2 * MIB],
-      [1, 4096],
+      [10, pageBytes],
+      [2, 1024 * MIB],
+      [1, pageBytes],
     ]);
-    expect(batches[1]?.pages).toEqual(Float64Array.of(512, 1024));
+    expect(batches[1]?.pages).toEqual(Float64Array.of(gibPages, 2 * gibPages));
   });
 
-  test('are cut at a border of 2 MiB to fit', () => {
-    const pages = Float64Array.from({ length: 1024 }, (_, index) => 256 + index);
-    expect(fittingPages({ pages, pageBytes: 4096 }, 4 * MIB, false)).toBe(1024);
-    expect(fittingPages({ pages, pageBytes: 4096 }, 3.5 * MIB, false)).toBe(768);
-    expect(fittingPages({ pages, pageBytes: 4096 }, 1 * MIB, false)).toBe(256);
-    expect(fittingPages({ pages, pageBytes: 4096 }, 0.5 * MIB, false)).toBe(0);
+  test('are cut at the border of a huge page to fit', () => {
+    const half = pagesABlock / 2;
+    const pages = Float64Array.from({ length: 2 * pagesABlock }, (_, index) => (half + index) * units);
+    const batch = { pages, ...sizes };
+    const { blockBytes } = sizes;
+    expect(fittingPages(batch, 2 * blockBytes, false)).toBe(2 * pagesABlock);
+    expect(fittingPages(batch, 1.75 * blockBytes, false)).toBe(1.5 * pagesABlock);
+    expect(fittingPages(batch, 0.5 * blockBytes, false)).toBe(half);
+    expect(fittingPages(batch, 0.25 * blockBytes, false)).toBe(0);
+    expect(fittingPages(batch, 0.25 * blockBytes, true)).toBe(half);
   });
 
   test('of pages larger than a step have one page when nothing forbids it', () => {
-    const batch = { pages: Float64Array.of(0, 262_144), pageBytes: 1024 * MIB };
+    const batch = { pages: Float64Array.of(0, 262_144), ...gib };
     expect(fittingPages(batch, 16 * MIB, true)).toBe(1);
     expect(fittingPages(batch, 16 * MIB, false)).toBe(0);
   });
 });
 
 describe('what became of a batch', () => {
-  const batch = { pages: Float64Array.of(10, 11, 12, 13, 14), pageBytes: 4096 };
+  const sizes = { pageBytes: 4096, blockBytes: 2 * MIB };
+  const batch = { pages: Float64Array.of(10, 11, 12, 13, 14), ...sizes };
   const nodes = { from: new Set([1]), to: 0 };
 
   test('is where its pages are, whatever the statuses said', () => {
@@ -122,7 +139,7 @@ describe('what became of a batch', () => {
     expect(outcome).toEqual({
       movedPages: 2,
       gonePages: 0,
-      stayed: { pages: Float64Array.of(12, 13, 14), pageBytes: 4096 },
+      stayed: { pages: Float64Array.of(12, 13, 14), ...sizes },
       stayedErrnos: ['EBUSY', 'EAGAIN', 'EACCES'],
     });
   });

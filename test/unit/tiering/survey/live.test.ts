@@ -57,7 +57,7 @@ describe.runIf(seesFrames)('a survey of this machine', () => {
 
   test.runIf(ownCgroup !== undefined)('finds our own frames charged to our own cgroup', async () => {
     const memory = Buffer.alloc(16 * MIB, 1);
-    const { runs } = await readProcessMemory(sysfs, process.pid, new Set([0]));
+    const { runs } = await readProcessMemory(sysfs, process.pid, new Set([0]), 4096);
     const pagemap = await PageFile.open('/', '/proc/self/pagemap');
     const cgroups = await FrameCgroups.open('/');
     try {

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { CpuAllowance } from '../../../../tiering/move-pages/cpu-allowance.ts';
+import { CpuAllowance } from '../../../tiering/cpu-allowance.ts';
 
 const never = new AbortController().signal;
 

@@ -5,6 +5,12 @@ const CREDIT_MS = 50;
 /** What else the process used is forgotten where it comes to more than is paid back in so long. */
 const REMEMBERED_MS = 3_000;
 
+/** Processor time of this process so far, in milliseconds. */
+export function processCpuMs(): number {
+  const { user, system } = process.cpuUsage();
+  return (user + system) / 1000;
+}
+
 export interface CpuAllowanceOptions {
   /** CLOCK_MONOTONIC in milliseconds. */
   readonly nowMs: () => number;
@@ -33,11 +39,16 @@ export class CpuAllowance {
     this.#countedCpuMs = options.cpuMs();
   }
 
-  /** Counts what the process uses during the work as the work's, except in pauses; several works at a time count once. `maxShare`: of one core, from now on. */
-  async during<T>(maxShare: number, work: () => Promise<T>): Promise<T> {
+  /** From now on, also for work that goes on already. `maxShare`: of one core. */
+  limitTo(maxShare: number): void {
     this.#count();
     this.#share = maxShare;
     this.#bound();
+  }
+
+  /** Counts what the process uses during the work as the work's, except in pauses; several works at a time count once. `maxShare`: of one core, from now on. */
+  async during<T>(maxShare: number, work: () => Promise<T>): Promise<T> {
+    this.limitTo(maxShare);
     this.#working += 1;
     try {
       return await work();
