@@ -7,6 +7,9 @@ import type { Zone } from './zoneinfo.ts';
  */
 export const ADDRESS_UNIT_BYTES = 4096;
 
+/** What is cut at multiples of this is cut between pages on every kernel. */
+export const LARGEST_PAGE_BYTES = 65_536;
+
 /** Size of a transparent huge page, and what it is aligned to: a page of page table entries of 8 bytes each. */
 export function hugePageBytes(pageBytes: number): number {
   return (pageBytes / 8) * pageBytes;
@@ -14,7 +17,7 @@ export function hugePageBytes(pageBytes: number): number {
 
 /**
  * The kernel's page size in bytes. No text file states it: a node's MemTotal is the pages its zones manage, so the two give
- * it. 4096 where there is nothing to compare.
+ * it. The smallest where there is nothing to compare.
  */
 export function pageSizeFrom(memory: ReadonlyMap<number, NodeMemory>, zones: readonly Zone[]): number {
   for (const [nodeId, { totalBytes }] of memory) {
@@ -24,5 +27,5 @@ export function pageSizeFrom(memory: ReadonlyMap<number, NodeMemory>, zones: rea
     // The nearest power of two: hot-plug between the two readings must not matter.
     if (totalBytes > 0 && pages > 0) return 2 ** Math.round(Math.log2(totalBytes / pages));
   }
-  return 4096;
+  return ADDRESS_UNIT_BYTES;
 }

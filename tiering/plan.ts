@@ -1,3 +1,4 @@
+import { ADDRESS_UNIT_BYTES } from '../numa/page-size.ts';
 import type { AddressRange, MigrationPath, Topology } from '../numa/topology.ts';
 import { withinFilterLimit } from './filter-limit.ts';
 import { hotShareLimit, limitHotShare } from './hot-share-limit.ts';
@@ -17,7 +18,6 @@ import type { Intervals } from './tuner/intervals.ts';
 import { firstIntervals } from './tuner/intervals.ts';
 import type { DemotionOrder, Directed, NodeOrders, Order } from './tuner/order.ts';
 
-const PAGE_BYTES = 4096;
 const MIB = 1024 * 1024;
 /** Unbounded; the driver writes the largest value the kernel takes. */
 const UNBOUNDED = Number.POSITIVE_INFINITY;
@@ -34,7 +34,7 @@ const WATCHING: DesiredScheme = {
   name: 'watch',
   action: 'stat',
   pattern: {
-    sizeBytes: { min: PAGE_BYTES, max: UNBOUNDED },
+    sizeBytes: { min: ADDRESS_UNIT_BYTES, max: UNBOUNDED },
     nrAccesses: { min: 0, max: UNBOUNDED },
     age: { min: 0, max: UNBOUNDED },
   },
@@ -185,7 +185,7 @@ function youngFilters({ features }: PlanInput, order: Order | undefined, rejects
 function patternOf(order: Order | undefined, maxNrAccesses: number): AccessPattern {
   const isOn = order !== undefined && order.budgetBytes > 0;
   return {
-    sizeBytes: { min: PAGE_BYTES, max: UNBOUNDED },
+    sizeBytes: { min: ADDRESS_UNIT_BYTES, max: UNBOUNDED },
     nrAccesses: { min: order?.bounds.minNrAccesses ?? 0, max: maxNrAccesses },
     age: { min: isOn ? order.bounds.minAge : OFF_AGE, max: UNBOUNDED },
   };

@@ -120,6 +120,23 @@ export class AddressSpace {
     }
   }
 
+  /** Stretches of giant areas of which no window is known, from where the last search stopped. */
+  *unknownSpans(): Generator<PageSpan> {
+    const known = Float64Array.from(this.#windows.keys()).sort();
+    let next = 0;
+    for (const area of this.#areas) {
+      if (!isGiant(area)) continue;
+      let startPage = Math.max(area.startPage, this.#searchAt * WINDOW_PAGES);
+      for (; next < known.length; next++) {
+        const windowPage = (known[next] ?? 0) * WINDOW_PAGES;
+        if (windowPage >= area.endPage) break;
+        if (windowPage > startPage) yield { startPage, endPage: windowPage };
+        startPage = Math.max(startPage, windowPage + WINDOW_PAGES);
+      }
+      if (startPage < area.endPage) yield { startPage, endPage: area.endPage };
+    }
+  }
+
   /** The search of giant areas goes on here. */
   searchFrom(number: number): void {
     this.#searchAt = number;

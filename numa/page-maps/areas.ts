@@ -1,4 +1,5 @@
 import { KernelFormatError } from '../errors.ts';
+import { ADDRESS_UNIT_BYTES } from '../page-size.ts';
 
 /** Virtual pages of a process: `endPage` is the first one after them. Page numbers fit a double where byte addresses may not. */
 export interface PageSpan {
@@ -95,10 +96,10 @@ function mayMove(name: string): boolean {
   return !(name.startsWith('anon_inode:') || name.startsWith('/dmabuf:') || name.startsWith('socket:['));
 }
 
-/** Without the last three digits (4 KiB) an address of 57 bits fits a double. */
+/** Without the last three digits (ADDRESS_UNIT_BYTES) an address of 57 bits fits a double. */
 function pageNumber(hex: string, pageBytes: number): number {
-  const in4KiB = hex.length <= 3 ? 0 : Number.parseInt(hex.slice(0, -3), 16);
-  return Math.floor(in4KiB / (pageBytes / 4096));
+  const units = hex.length <= 3 ? 0 : Number.parseInt(hex.slice(0, -3), 16);
+  return Math.floor(units / (pageBytes / ADDRESS_UNIT_BYTES));
 }
 
 /** FNV-1a. */

@@ -16,8 +16,7 @@ export type { PageRun } from './extent-store.ts';
 
 export interface PageMapsOptions {
   readonly sysfs: SysFs;
-  /** Default 4096. */
-  readonly pageBytes?: number;
+  readonly pageBytes: number;
   /** Memory for what is known, in bytes (ExtentStore says how much that is); default 64 MiB. One read (512 KiB) may exceed it. */
   readonly maxBytes?: number;
 }
@@ -90,7 +89,7 @@ export class PageMaps {
 
   constructor(options: PageMapsOptions) {
     this.#sysfs = options.sysfs;
-    this.#pageBytes = options.pageBytes ?? 4096;
+    this.#pageBytes = options.pageBytes;
     this.#maxBytes = options.maxBytes ?? DEFAULT_MAX_BYTES;
     this.#reader = new ProcessReader(this.#sysfs, this.#store, this.#pageBytes);
   }

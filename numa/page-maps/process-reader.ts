@@ -1,3 +1,4 @@
+import { hugePageBytes } from '../page-size.ts';
 import type { SysFs } from '../sysfs.ts';
 import { parseInSlices } from '../text-slices.ts';
 import type { AddressSpace, WindowTask } from './address-space.ts';
@@ -10,6 +11,7 @@ import { HugePages } from './huge-pages.ts';
 import { PageFile, READ_PAGES, READS_AHEAD } from './page-files.ts';
 import { BLOCK_PAGES, decodeRuns, RunBuffer } from './pagemap-runs.ts';
 import { userProcess } from './processes.ts';
+import { ResidentPages } from './resident-pages.ts';
 
 /** How reading a process ended. `stopped`: the caller said so; `gone`: it ended, or runs another program now. */
 export type ReadEnd = 'done' | 'stopped' | 'gone';
@@ -23,7 +25,10 @@ export interface ReadOptions {
 
 /** Windows that share a read of pagemap. */
 const WINDOWS_A_READ = READ_PAGES / WINDOW_PAGES;
-/** What the search for pages in giant areas reads in vain at most, a process and refresh: 32 GiB of address space in 64 MiB of entries. */
+/**
+ * What the search for pages in giant areas reads in vain at most, a process and refresh, where the kernel cannot step over what is empty: 32 GiB of address
+ * space in 64 MiB of entries.
+ */
 const SEARCHED_PAGES = 2 ** 23;
 /** And when no page is missing. */
 const IDLE_SEARCHED_PAGES = SEARCHED_PAGES / 16;
@@ -70,6 +75,7 @@ export class ProcessReader {
   readonly #sysfs: SysFs;
   readonly #store: ExtentStore;
   readonly #pageBytes: number;
+  readonly #resident: ResidentPages;
   readonly #runs = new RunBuffer();
   #hugePages: HugePages | undefined;
   /** Pages scanned since the reader was made. */
@@ -79,6 +85,7 @@ export class ProcessReader {
     this.#sysfs = sysfs;
     this.#store = store;
     this.#pageBytes = pageBytes;
+    this.#resident = new ResidentPages({ root: sysfs.root, pageBytes });
   }
 
   /**
@@ -129,11 +136,32 @@ export class ProcessReader {
     if (end !== 'done') return end;
     const complete = space.pages >= residentPages * KNOWN_SHARE;
     if (!space.isSearchDue(nowMs - maxAgeMs * (complete ? SEARCH_AGES : 1))) return 'done';
+    if (await this.#resident.canScan(pagemap)) return this.#scanUnknown(pagemap, space, options);
     return this.#readTasks(pagemap, space, space.searchTasks(), options, {
       mostInVain: complete ? IDLE_SEARCHED_PAGES : SEARCHED_PAGES,
       onRead: (next) => space.searchFrom(next),
       onEnd: () => space.searchEnded(nowMs),
     });
+  }
+
+  /** Reads those unknown windows of giant areas in which something is, as the kernel tells. */
+  async #scanUnknown(pagemap: PageFile, space: AddressSpace, options: ReadOptions): Promise<ReadEnd> {
+    for (const span of space.unknownSpans()) {
+      for await (const { spans, nextPage } of this.#resident.find(pagemap, span)) {
+        if (!(await options.mayGoOn(Promise.resolve()))) return 'stopped';
+        const tasks = windowsOf(spans)
+          .filter((number) => space.window(number) === undefined)
+          .map((number) => ({ number, blocks: ALL_BLOCKS }));
+        const end = await this.#readTasks(pagemap, space, tasks, options, {
+          mostInVain: Number.POSITIVE_INFINITY,
+          onRead: (next) => space.searchFrom(next),
+          onEnd: () => space.searchFrom(Math.floor(nextPage / WINDOW_PAGES)),
+        });
+        if (end !== 'done') return end;
+      }
+    }
+    space.searchEnded(options.nowMs);
+    return 'done';
   }
 
   async #readTasks(
@@ -250,7 +278,7 @@ export class ProcessReader {
 
   /** Puts the blocks into the store; false when it has no room. */
   async #keep(space: AddressSpace, changed: readonly FoundBlock[]): Promise<boolean> {
-    if (changed.length > 0 && this.#pageBytes === 4096) {
+    if (changed.length > 0 && hugePageBytes(this.#pageBytes) === BLOCK_PAGES * this.#pageBytes) {
       this.#hugePages ??= await HugePages.open(this.#sysfs.root);
       this.#hugePages.mark(this.#runs);
     }
@@ -275,6 +303,16 @@ export class ProcessReader {
     if (task.blocks === ALL_BLOCKS) window.readMs = nowMs;
     space.closeIfEmpty(window);
   }
+}
+
+/** Numbers of the windows that hold a part of the spans, ascending, each once. */
+function windowsOf(spans: readonly PageSpan[]): readonly number[] {
+  const numbers: number[] = [];
+  for (const { startPage, endPage } of spans) {
+    const first = Math.max(Math.floor(startPage / WINDOW_PAGES), (numbers.at(-1) ?? -1) + 1);
+    for (let number = first; number * WINDOW_PAGES < endPage; number++) numbers.push(number);
+  }
+  return numbers;
 }
 
 /** Tasks whose windows follow one another, as many together as one read covers. */

@@ -15,7 +15,7 @@ export interface ResidentPagesOptions {
 /** Address space that one scan covers where pages were just found: what is dense takes milliseconds ... */
 const FIRST_BYTES = 2 ** 30;
 /** ... and at most where nothing is: the scan holds the lock of the address space, and may come to something dense. */
-const MOST_BYTES = 2 ** 36;
+const MOST_BYTES = 2 ** 35;
 /** What a kernel says that cannot scan, or a sandbox that does not let us. */
 const CANNOT_SCAN = new Set(['ENOTTY', 'ENOSYS', 'EINVAL', 'EPERM']);
 

@@ -1,3 +1,4 @@
+import { LARGEST_PAGE_BYTES } from '../../numa/page-size.ts';
 import type { AddressRange } from '../../numa/topology.ts';
 import type { Bounds, DamonFeatures, DesiredKdamond, DesiredScheme, SchemeFilter } from '../scheme.ts';
 import { DamonUnsupportedError } from './errors.ts';
@@ -181,7 +182,6 @@ export function watchedRanges({ ranges, comparedRanges = [] }: DesiredKdamond): 
   return [...ranges, ...comparedRanges].toSorted((a, b) => a.start - b.start);
 }
 
-const PAGE_BYTES = 4096;
 const HUGE_PAGE_BYTES = 2 * 1024 * 1024;
 /** Each is a folder and two writes; from here doubling each aggregation is soon enough. */
 const MOST_INITIAL_REGIONS = 200;
@@ -195,7 +195,7 @@ export function initialRegions(ranges: readonly AddressRange[], minRegions: numb
   const totalBytes = ranges.reduce((total, range) => total + range.end - range.start, 0);
   const wantedBytes = Math.floor(totalBytes / Math.min(MOST_INITIAL_REGIONS, Math.max(1, minRegions)));
   // Huge pages move whole.
-  const unitBytes = wantedBytes >= HUGE_PAGE_BYTES ? HUGE_PAGE_BYTES : PAGE_BYTES;
+  const unitBytes = wantedBytes >= HUGE_PAGE_BYTES ? HUGE_PAGE_BYTES : LARGEST_PAGE_BYTES;
   const pieceBytes = Math.max(unitBytes, Math.round(wantedBytes / unitBytes) * unitBytes);
   return ranges.flatMap((range) => {
     const pieces: AddressRange[] = [];

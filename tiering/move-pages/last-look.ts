@@ -2,8 +2,7 @@ import type { PageRun } from '../../numa/page-maps/page-maps.ts';
 import type { NodeSnapshot } from '../snapshot.ts';
 import { firstAbove } from './ascending.ts';
 import { withinBlocks } from './mixed-regions.ts';
-
-const PAGE_BYTES = 4096;
+import { PAGE_BYTES } from './page-bytes.ts';
 
 /** The newest snapshot of a node that there is to have at this moment, without a long wait. */
 export type NewestSnapshot = (nodeId: number) => Promise<NodeSnapshot | undefined>;

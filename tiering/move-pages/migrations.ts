@@ -1,10 +1,9 @@
 import type { PlanInput } from '../plan.ts';
 import type { NodeSnapshot } from '../snapshot.ts';
+import { PAGE_BYTES } from './page-bytes.ts';
 import type { Migration } from './page-mover.ts';
 import { RegionRates } from './region-rates.ts';
 import { coldestRanges, hottestRanges } from './selection.ts';
-
-const PAGE_BYTES = 4096;
 
 /** The migrations that orders mean, in the order in which to carry them out: demotions first, as they make the room. Pure. */
 export function migrationsFor(

@@ -17,6 +17,7 @@ import { firstIntervals } from '../tuner/intervals.ts';
 import { describe } from './describe.ts';
 import { FreshSnapshots } from './fresh-snapshots.ts';
 import { migrationsFor } from './migrations.ts';
+import { PAGE_BYTES } from './page-bytes.ts';
 import { PageLedger } from './page-ledger.ts';
 import type { MoveLimits, Part } from './page-mover.ts';
 import { PageMover } from './page-mover.ts';
@@ -67,7 +68,7 @@ export class MovePagesEngine implements Engine {
 
   constructor(options: MovePagesEngineOptions) {
     this.#options = options;
-    this.#pageMaps = new PageMaps({ sysfs: options.sysfs });
+    this.#pageMaps = new PageMaps({ sysfs: options.sysfs, pageBytes: PAGE_BYTES });
     this.#newest = new FreshSnapshots(options);
   }
 
@@ -78,9 +79,9 @@ export class MovePagesEngine implements Engine {
   async prepare(): Promise<void> {
     const { nowMs, sysfs, maxCpuShare } = this.#options;
     const pageBytes = await readPageSize(sysfs);
-    if (pageBytes !== 4096) {
+    if (pageBytes !== PAGE_BYTES) {
       throw new DamonUnsupportedError(
-        `engine move_pages knows pages of 4 KiB only, and this kernel's have ${pageBytes / 1024} KiB; use engine damos`,
+        `engine move_pages knows pages of ${PAGE_BYTES / 1024} KiB only, and this kernel's have ${pageBytes / 1024} KiB; use engine damos`,
       );
     }
     const mover = new PageMover({

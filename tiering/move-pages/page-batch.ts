@@ -1,6 +1,5 @@
+import { PAGE_BYTES } from './page-bytes.ts';
 import type { PageSpan } from './page-memory.ts';
-
-const PAGE_BYTES = 4096;
 
 /** Pages of one process, to be moved by one call. */
 export interface PageBatch {

@@ -1,10 +1,10 @@
 import type { MayMove } from './page-batches.ts';
+import { PAGE_BYTES } from './page-bytes.ts';
 import type { PageSpan } from './page-memory.ts';
 import { PageMemory } from './page-memory.ts';
 
 type Direction = 'promotion' | 'demotion';
 
-const PAGE_BYTES = 4096;
 /** A page that comes back within so many settle times is ping-pong all the same. */
 const PING_PONG_SPANS = 5;
 /** Pages that could not move (pinned, under I/O) are left alone for so long. */

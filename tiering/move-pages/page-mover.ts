@@ -12,6 +12,7 @@ import { LastLook } from './last-look.ts';
 import type { PageBatch } from './page-batch.ts';
 import { bytesOf, NO_PAGES, onNode, spans } from './page-batch.ts';
 import { batchPagesWithin, pageBatches } from './page-batches.ts';
+import { PAGE_BYTES } from './page-bytes.ts';
 import type { PageLedger } from './page-ledger.ts';
 import type { RegionRates } from './region-rates.ts';
 import { Searches } from './searches.ts';
@@ -92,7 +93,6 @@ interface Round {
   readonly signal: AbortSignal;
 }
 
-const PAGE_BYTES = 4096;
 /** What is known of a process's pages is read again after so long. */
 const MAPS_MAX_AGE_MS = 5_000;
 /** Reading page maps may take so long at a time: what is found by then is moved first ... */

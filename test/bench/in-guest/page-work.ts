@@ -58,9 +58,9 @@ async function scan(pid: number, rounds: number, again: boolean): Promise<readon
   const sysfs = new HostSysFs();
   const options = { wanted: [], pids: new Set([pid]), maxAgeMs: 0, budgetMs: Number.POSITIVE_INFINITY };
   const times: Round[] = [];
-  let pageMaps = new PageMaps({ sysfs });
+  let pageMaps = new PageMaps({ sysfs, pageBytes: 4096 });
   for (let round = 0; round < rounds; round++) {
-    if (!again) pageMaps = new PageMaps({ sysfs });
+    if (!again) pageMaps = new PageMaps({ sysfs, pageBytes: 4096 });
     else if (round === 0) await pageMaps.refresh({ ...options, nowMs: -1 });
     const time = await timed(round, async () => {
       const { skipped, pagesScanned } = await pageMaps.refresh({ ...options, nowMs: round });

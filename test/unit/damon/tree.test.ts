@@ -245,7 +245,10 @@ describe('initial regions', () => {
     expect(initialRegions([{ start: 0, end: 2 ** 40 }], 1000).length).toBeLessThan(300);
   });
 
-  test('are never smaller than a page', () => {
-    expect(initialRegions([{ start: 0, end: 8192 }], 100)).toHaveLength(2);
+  test('are cut between pages, however large those are', () => {
+    const regions = initialRegions([{ start: 0x9f000, end: 64 * MIB }], 200);
+    expect(regions.length).toBeGreaterThan(100);
+    expect(regions.slice(1).every((region) => region.start % 65_536 === 0)).toBe(true);
+    expect(initialRegions([{ start: 0, end: 131_072 }], 100)).toHaveLength(2);
   });
 });

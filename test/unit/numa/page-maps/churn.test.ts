@@ -62,7 +62,7 @@ test.runIf(seesFrames)(
     const becomer = start('sh', ['again.sh'], folder);
     const groups = new Set([mapper.pid, becomer.pid]);
 
-    const pageMaps = new PageMaps({ sysfs: new HostSysFs() });
+    const pageMaps = new PageMaps({ sysfs: new HostSysFs(), pageBytes: 4096 });
     const refresh = async (): Promise<RefreshReport> =>
       pageMaps.refresh({
         wanted: everywhere,

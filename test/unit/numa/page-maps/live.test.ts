@@ -2,8 +2,11 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { open, readFile } from 'node:fs/promises';
 import { describe, expect, onTestFinished, test } from 'vitest';
+import { PageFile } from '../../../../numa/page-maps/page-files.ts';
 import { PageMaps } from '../../../../numa/page-maps/page-maps.ts';
+import { ResidentPages } from '../../../../numa/page-maps/resident-pages.ts';
 import { HostSysFs } from '../../../../numa/sysfs.ts';
+import { startSparseProcess } from '../sparse-process.ts';
 
 const MiB = 2 ** 20;
 const PAGE = 4096;
@@ -12,6 +15,17 @@ const everywhere = [{ start: 0, end: 2 ** 46 }];
 /** CAP_SYS_ADMIN (bit 21) shows page frames. */
 const capabilities = /^CapEff:\s*([0-9a-f]+)$/m.exec(await readFile('/proc/self/status', 'utf8'))?.[1] ?? '0';
 const seesFrames = (Number.parseInt(capabilities.slice(-8), 16) & (1 << 21)) !== 0;
+
+/** Whether the kernel has PAGEMAP_SCAN. */
+async function canScan(): Promise<boolean> {
+  const pagemap = await PageFile.open('/', '/proc/self/pagemap');
+  try {
+    return await new ResidentPages({ root: '/', pageBytes: PAGE }).canScan(pagemap);
+  } finally {
+    await pagemap.close();
+  }
+}
+const scans = await canScan();
 
 /** A process with so much memory, all of it touched. */
 async function startProcess(bytes: number) {
@@ -24,7 +38,7 @@ async function startProcess(bytes: number) {
 }
 
 describe.runIf(seesFrames)('page maps of this machine', () => {
-  const maps = () => new PageMaps({ sysfs: new HostSysFs() });
+  const maps = () => new PageMaps({ sysfs: new HostSysFs(), pageBytes: PAGE });
 
   test('hold the memory of a process, each page in the frame the kernel says', async () => {
     const { pid } = await startProcess(64 * MiB);
@@ -54,6 +68,25 @@ describe.runIf(seesFrames)('page maps of this machine', () => {
     } finally {
       await pagemap.close();
     }
+  });
+
+  test.runIf(scans)('hold the pages that lie far apart in 16 TiB of empty address space, at once', async () => {
+    const tib = 2 ** 40;
+    const offsets = [0, 5 * tib, 16 * tib - PAGE];
+    const { pid, startPage } = await startSparseProcess(16 * tib, offsets);
+    const pageMaps = maps();
+    const report = await pageMaps.refresh({
+      wanted: everywhere,
+      pids: new Set([pid]),
+      nowMs: 0,
+      maxAgeMs: 1000,
+      budgetMs: 10_000,
+    });
+    expect(report).toMatchObject({ processesRead: 1, skipped: [], isComplete: true });
+    // The program itself takes some GiB of address space in smaller areas.
+    expect(report.pagesScanned).toBeLessThan((64 * 2 ** 30) / PAGE);
+    const pages = [...pageMaps.find(everywhere, { maxBytes: 2 ** 40 })].map((run) => run?.startPage);
+    expect(pages).toEqual(expect.arrayContaining(offsets.map((offset) => startPage + offset / PAGE)));
   });
 
   test('take a process that was killed for gone', async () => {

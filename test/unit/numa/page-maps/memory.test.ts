@@ -39,7 +39,7 @@ async function writeMapped(tree: Tree, gib: number, frameOf: (page: number) => n
 async function bytesToKnow(
   tree: Tree,
 ): Promise<{ readonly isWhole: boolean; readonly read: number; readonly searched: number }> {
-  const maps = new PageMaps({ sysfs: tree.sysfs });
+  const maps = new PageMaps({ sysfs: tree.sysfs, pageBytes: 4096 });
   const { skipped } = await maps.refresh({ wanted: everywhere, nowMs: 0, maxAgeMs: 1000, budgetMs: 60_000 });
   const read = maps.bytesHeld;
   for (const _ of maps.find(everywhere, { maxBytes: Number.POSITIVE_INFINITY }));

@@ -16,7 +16,7 @@ class Maps {
   readonly maps: PageMaps;
 
   constructor(tree: Tree, options: Partial<PageMapsOptions> = {}) {
-    this.maps = new PageMaps({ sysfs: tree.sysfs, ...options });
+    this.maps = new PageMaps({ sysfs: tree.sysfs, pageBytes: PAGE, ...options });
   }
 
   refresh(nowMs: number, options: Partial<RefreshOptions> = {}) {

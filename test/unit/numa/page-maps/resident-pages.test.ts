@@ -62,7 +62,7 @@ describe.runIf(await kernelScans())('pages in memory, on a kernel with PAGEMAP_S
     const { found, steps } = await find(pid, startPage, (16_384 * GIB) / PAGE);
     const { user, system } = process.cpuUsage(startedAt);
     expect(found).toEqual(offsets.map((offset) => offset / PAGE));
-    expect(steps).toBeLessThan(300);
+    expect(steps).toBeLessThan(1000);
     // Reading its page map takes most of a minute.
     expect((user + system) / 1000).toBeLessThan(1000);
   });

@@ -48,15 +48,19 @@ export class FakeProcess {
   /** Still in the process table, but without memory. */
   isZombie = false;
 
-  constructor(pid: number) {
+  /** Of a page, in the units that addresses are counted in. */
+  readonly #units: number;
+
+  constructor(pid: number, pageBytes: number) {
     this.pid = pid;
+    this.#units = pageBytes / 4096;
   }
 
   /** Maps memory that lies on one node. */
   map(startPage: number, mib: number, nodeId: number, kind: PageKind = 'small'): this {
     const pages = mib * PAGES_PER_MIB;
     this.areas.push({ startPage, pages, kind });
-    for (let page = startPage; page < startPage + pages; page++) this.nodeOf.set(page, nodeId);
+    for (let page = startPage; page < startPage + pages; page += this.#units) this.nodeOf.set(page, nodeId);
     return this;
   }
 
@@ -67,7 +71,7 @@ export class FakeProcess {
   }
 
   bytesOn(nodeId: number): number {
-    return [...this.nodeOf.values()].filter((node) => node === nodeId).length * 4096;
+    return [...this.nodeOf.values()].filter((node) => node === nodeId).length * this.#units * 4096;
   }
 
   /** True for a part of a huge page. */
@@ -90,7 +94,7 @@ export class FakeProcess {
     return this.areas
       .map((area) => {
         const counts = new Map<number, number>();
-        const step = area.kind === 'hugetlb' ? HUGE_PAGES : 1;
+        const step = area.kind === 'hugetlb' ? HUGE_PAGES : this.#units;
         for (let page = area.startPage; page < area.startPage + area.pages; page += step) {
           const node = this.nodeOf.get(page);
           if (node !== undefined) counts.set(node, (counts.get(node) ?? 0) + 1);
@@ -126,8 +130,12 @@ export class FakeMachine {
   /** Out of memory as a whole, with nothing moved, from this moving call on. */
   outOfMemoryFrom = Number.POSITIVE_INFINITY;
 
+  constructor(pageBytes = 4096) {
+    this.pageBytes = pageBytes;
+  }
+
   add(pid: number, cgroup = '/'): FakeProcess {
-    const process = new FakeProcess(pid);
+    const process = new FakeProcess(pid, this.pageBytes);
     process.cgroup = cgroup;
     this.cgroups.add(cgroup);
     this.processes.set(pid, process);
@@ -139,7 +147,7 @@ export class FakeMachine {
     this.processes.delete(pid);
   }
 
-  readonly pageBytes = 4096;
+  readonly pageBytes: number;
   readonly steps = new Serial();
   readonly pause = async () => undefined;
   /** Address space that was searched for pages in memory, in pages. */
@@ -181,7 +189,7 @@ export class FakeMachine {
       this.searchedPages += area.endPage - area.startPage;
       yield pages
         .filter((page) => page >= area.startPage && page < area.endPage)
-        .map((page) => ({ ...area, startPage: page, endPage: page + 1 }));
+        .map((page) => ({ ...area, startPage: page, endPage: page + this.pageBytes / 4096 }));
     }
   }
 
@@ -239,8 +247,8 @@ export class FakeMachine {
     const from = process.nodeOf.get(page);
     if (from === undefined) return;
     process.nodeOf.set(page, to);
-    this.freeBytes.set(from, (this.freeBytes.get(from) ?? 0) + 4096);
-    this.freeBytes.set(to, (this.freeBytes.get(to) ?? 0) - 4096);
+    this.freeBytes.set(from, (this.freeBytes.get(from) ?? 0) + this.pageBytes);
+    this.freeBytes.set(to, (this.freeBytes.get(to) ?? 0) - this.pageBytes);
   }
 
   readonly sysfs: SysFs = {
@@ -309,9 +317,9 @@ export class FakeMachine {
     const zone = (nodeId: number): string =>
       [
         `Node ${nodeId}, zone   Normal`,
-        `        high     ${this.highWatermarkBytes / 4096}`,
-        '        spanned  524288',
-        '        managed  524288',
+        `        high     ${this.highWatermarkBytes / this.pageBytes}`,
+        `        spanned  ${2 ** 31 / this.pageBytes}`,
+        `        managed  ${2 ** 31 / this.pageBytes}`,
         '  start_pfn:           0',
       ].join('\n');
     return [...this.freeBytes.keys()].map(zone).join('\n');

@@ -62,7 +62,7 @@ test.skipIf(refused.length > 0 || !seesFrames)(
         await sleep((request.pages.length * 4096) / COPIED_BYTES_PER_MS);
         return statuses.map((status) => (status === 0 ? 1 : status));
       },
-      pageMaps: new PageMaps({ sysfs }),
+      pageMaps: new PageMaps({ sysfs, pageBytes: 4096 }),
       readBlocks: (pid, blocks, visit) => readBlocks(sysfs, pid, blocks, visit),
       ledger,
       newestSnapshot: async () => undefined,
