@@ -33,4 +33,6 @@ export interface PageAccounts {
   readonly pingPongBytes: number;
   /** Memory that knowing the processes' page maps takes. */
   readonly pageMapBytes: number;
+  /** Processes of which nothing moves, as when their memory is pinned: they are left alone, for longer each time. Some of them where they are many. */
+  readonly stuckPids: readonly number[];
 }

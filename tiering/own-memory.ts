@@ -23,7 +23,7 @@ export interface OwnMemoryParts {
  * what it starts inherits it; and on each area of memory that there is, for whichever thread uses it, with what already lies
  * there moved. Not covered: memory that threads which run already (the garbage collector's helpers, the file system's) map for
  * themselves later, and pages of program files, which other processes share. systemd's NUMAPolicy= covers those threads as well.
- * Hot pages are promoted again like anybody's, unless the policy excludes the daemon's cgroup.
+ * The engine damos promotes hot pages again like anybody's, unless the policy excludes the daemon's cgroup.
  * Never fails: what could not be done is logged.
  */
 export async function keepOffFastTier(

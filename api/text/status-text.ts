@@ -45,12 +45,13 @@ function moved(bytes: number, bytesPerSecond: number): string {
   return `${formatBytes(bytes)}, now ${formatBytes(Math.round(bytesPerSecond))}/s`;
 }
 
-function pages({ failedBytes, heldBackBytes, pingPongBytes }: NonNullable<StatusBody['pages']>): string {
+function pages({ failedBytes, heldBackBytes, pingPongBytes, stuckPids }: NonNullable<StatusBody['pages']>): string {
   const failed = Object.entries(failedBytes).map(([reason, bytes]) => `${formatBytes(bytes)} ${reason}`);
   return [
     `pages    not moved ${failed.length === 0 ? formatBytes(0) : failed.join(' and ')}`,
     `held back ${formatBytes(heldBackBytes)}`,
     `came back soon ${formatBytes(pingPongBytes)}`,
+    ...(stuckPids.length === 0 ? [] : [`nothing moves of process ${stuckPids.join(', ')}`]),
   ].join(', ');
 }
 

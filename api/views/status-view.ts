@@ -82,6 +82,12 @@ export const StatusSchema = Type.Object({
         heldBackBytes: Type.Number({ description: 'Not moved back because they had been moved shortly before.' }),
         pingPongBytes: Type.Number({ description: 'Moved back later than that, yet soon.' }),
         pageMapBytes: Type.Number({ description: "Memory that knowing the processes' page maps takes." }),
+        stuckPids: Type.Immutable(
+          Type.Array(Type.Number(), {
+            description:
+              'Processes of which nothing moves, as when their memory is pinned: left alone, for longer each time.',
+          }),
+        ),
       },
       { description: 'What became of single pages since start; only the move_pages engine knows.' },
     ),

@@ -125,6 +125,11 @@ export class PageMaps {
     return this.#store.find(wanted, this.#pageBytes, options.maxBytes / this.#pageBytes, options.pids);
   }
 
+  /** When a process began that is known, in clock ticks since boot; undefined: it is not known. */
+  startTimeOf(pid: number): number | undefined {
+    return this.#spaces.get(pid)?.startTime;
+  }
+
   /** These virtual pages have moved: what is known around them (2 MiB) is void until the next refresh, which reads it again. */
   moved(pid: number, startPage: number, pages: number): void {
     this.#spaces.get(pid)?.moved(startPage, pages);

@@ -41,6 +41,9 @@ const SCAN_PAGES = 4096;
 /** One page that cannot move ends the kernel's work on a batch: what it did not reach is named again. */
 const MAX_TRIES = 3;
 
+/** Of a process of which so much in a row stays busy on the second try, the rest is pinned. */
+const HOPELESS_BYTES = 64 * 1024 * 1024;
+
 /** Kept for the second try, at most; each run stands for at least one page. */
 const MAX_BUSY_RUNS = 65_536;
 
@@ -87,7 +90,7 @@ export class ProcessMover {
     return end;
   }
 
-  /** Tries once more what was busy; what still is counts as failed. */
+  /** Tries once more what was busy; what still is counts as failed, as does the rest of a process of which nothing moves. */
   async retry(): Promise<PartEnd> {
     for (const { process, runs } of this.#busy) {
       const end = await this.#moveRuns(process, async () => ({ runs, isEmpty: false }), runBytes(runs), undefined);
@@ -104,13 +107,20 @@ export class ProcessMover {
     busy: PageRun[] | undefined,
   ): Promise<PartEnd> {
     const handledBefore = this.#record.handledBytes;
+    let inVainBytes = 0;
     try {
       const { runs, isEmpty } = await readRuns();
       for await (const batch of pageBatches(runs, SCAN_PAGES)) {
         if (!(await this.#mayGoOn())) return 'stopped';
+        const movedBefore = this.#record.movedBytes;
         const end = this.#isAlive(process) ? await this.#moveBatch(process.pid, batch, busy) : 'exited';
         if (end === 'exited') return this.#exited(process, expectedBytes, handledBefore);
         if (end !== 'finished') return end;
+        inVainBytes = this.#record.movedBytes > movedBefore ? 0 : inVainBytes + batch.pages.length * batch.pageBytes;
+        if (busy === undefined && inVainBytes >= HOPELESS_BYTES) {
+          this.#record.failed('EBUSY', expectedBytes - (this.#record.handledBytes - handledBefore));
+          return 'finished';
+        }
       }
       if (this.#signal.aborted) return 'stopped';
       // Gone, or another program, before all was looked at: its pages were no longer there to be found.

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { readPageSize } from '../../numa/node-memory.ts';
 import { PageMaps } from '../../numa/page-maps/page-maps.ts';
+import { isOfOneProcess, userProcess } from '../../numa/page-maps/processes.ts';
 import { readBlocks } from '../../numa/page-maps/read-blocks.ts';
 import { hostMovePages } from '../../numa/syscalls/move-pages.ts';
 import type { SysFs } from '../../numa/sysfs.ts';
@@ -41,6 +42,7 @@ export interface MovePagesEngineOptions {
 const GRACE_AGGREGATIONS = 4;
 /** Page maps are read while DAMON takes its first look. */
 const FIRST_READ_MS = 2_000;
+const STUCK_SHOWN = 20;
 
 interface Run {
   readonly abort: AbortController;
@@ -89,6 +91,7 @@ export class MovePagesEngine implements Engine {
       pageMaps: this.#pageMaps,
       readBlocks: (pid, blocks, visit) => readBlocks(sysfs, pid, blocks, visit),
       ledger: this.#ledger,
+      startTimeNow: (pid) => startTimeNow(sysfs, pid),
       newestSnapshot: (nodeId) => this.#newest.of(nodeId),
       nowMs,
       cpuMs: processCpuMs,
@@ -117,6 +120,7 @@ export class MovePagesEngine implements Engine {
       throw failure;
     }
     for (const part of run.parts) this.#options.logger.debug({}, describe(part, run.cutBy));
+    this.#tellStuck(nowMs);
     const flows = flowsOf(run.parts);
     for (const flow of flows.values()) this.#options.flows.add(flow, nowMs);
     return flows;
@@ -160,7 +164,24 @@ export class MovePagesEngine implements Engine {
 
   accounts(): PageAccounts {
     const { movedBytes, failedBytes, heldBackBytes, pingPongBytes } = this.#ledger;
-    return { movedBytes, failedBytes, heldBackBytes, pingPongBytes, pageMapBytes: this.#pageMaps.bytesHeld };
+    const stuck = this.#ledger.stuckProcesses(this.#options.nowMs());
+    return {
+      stuckPids: stuck.slice(0, STUCK_SHOWN).map(({ pid }) => pid),
+      movedBytes,
+      failedBytes,
+      heldBackBytes,
+      pingPongBytes,
+      pageMapBytes: this.#pageMaps.bytesHeld,
+    };
+  }
+
+  #tellStuck(nowMs: number): void {
+    for (const { pid, reason, failedBytes, pauseMs } of this.#ledger.newStuckProcesses(nowMs)) {
+      this.#options.logger.warn(
+        { pid, reason, failedBytes },
+        `memory of process ${pid} does not move (${reason}), as when VFIO or RDMA has pinned it: it is left alone for ${pauseMs / 1000} s, longer each time that it fails again`,
+      );
+    }
   }
 
   async stop(): Promise<void> {
@@ -177,6 +198,15 @@ export class MovePagesEngine implements Engine {
     );
     const failed = ends.find((end) => end.status === 'rejected');
     if (failed !== undefined) throw failed.reason;
+  }
+}
+
+function startTimeNow(sysfs: SysFs, pid: number): number | undefined {
+  try {
+    return userProcess(sysfs, pid)?.startTime;
+  } catch (error) {
+    if (isOfOneProcess(error)) return undefined;
+    throw error;
   }
 }
 

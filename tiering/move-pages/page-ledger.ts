@@ -2,27 +2,39 @@ import type { MayMove } from './page-batches.ts';
 import { PAGE_BYTES } from './page-bytes.ts';
 import type { PageSpan } from './page-memory.ts';
 import { PageMemory } from './page-memory.ts';
+import type { ProcessId, StuckProcess } from './stuck-memory.ts';
+import { StuckMemory } from './stuck-memory.ts';
 
 type Direction = 'promotion' | 'demotion';
 
 /** A page that comes back within so many settle times is ping-pong all the same. */
 const PING_PONG_SPANS = 5;
-/** Pages that could not move (pinned, under I/O) are left alone for so long. */
-const STUCK_MS = 10_000;
 /** Says nothing of a page: the node to go to was full. */
 const NO_ROOM = 'ENOMEM';
 /** Bounds each memory of pages to about 10 MB. */
 const MAX_CHUNKS = 65_536;
 
+/** When a process began, by its pid; undefined: not known. */
+export type StartTimeOf = (pid: number) => number | undefined;
+
 export interface MayMoveOptions {
   readonly nowMs: number;
   readonly settleMs: number;
+  readonly startTimeOf: StartTimeOf;
 }
 
 export interface MovedOptions {
   readonly nowMs: number;
   /** It left for the sake of the policy rather than for what it is: another policy may have it back at once. */
   readonly isLoose: boolean;
+}
+
+export interface Failure {
+  /** errno name. */
+  readonly reason: string;
+  readonly nowMs: number;
+  /** The kernel refused the process as such. */
+  readonly isWhole: boolean;
 }
 
 /** Pages that went in one direction lately. */
@@ -39,7 +51,7 @@ export class PageLedger {
   #relaxedAtMs = Number.NEGATIVE_INFINITY;
   readonly #moved: Record<Direction, Moved>;
   #heldBack: PageMemory;
-  readonly #stuck = new PageMemory({ spanMs: STUCK_MS, maxChunks: MAX_CHUNKS });
+  readonly #stuck = new StuckMemory(PAGE_BYTES);
   readonly #failedBytes = new Map<string, number>();
   movedBytes = 0;
   heldBackBytes = 0;
@@ -58,18 +70,17 @@ export class PageLedger {
 
   /**
    * The test for pages to move in a direction: not those that came from there less than `settleMs` ago, but for loose ones that came before the policy
-   * changed; nor those that have just failed.
+   * changed; nor what has failed and is left alone.
    */
-  mayMove(direction: Direction, { nowMs, settleMs }: MayMoveOptions): MayMove {
+  mayMove(direction: Direction, { nowMs, settleMs, startTimeOf }: MayMoveOptions): MayMove {
     this.#remember(settleMs);
     const { loose, firm } = this.#moved[oppositeOf(direction)];
     const looseMs = Math.min(settleMs, nowMs - this.#relaxedAtMs);
-    const stuck = this.#stuck;
     const isLooseGuarded = looseMs > 0 && !loose.isEmpty(nowMs);
     const isFirmGuarded = settleMs > 0 && !firm.isEmpty(nowMs);
-    const isStuck = !stuck.isEmpty(nowMs);
+    const isAnyStuck = this.#stuck.hasAny(nowMs);
     return (pid, page) => {
-      if (isStuck && stuck.has(pid, page, nowMs)) return false;
+      if (isAnyStuck && this.isStuck({ pid, startTime: startTimeOf(pid) ?? 0 }, page, nowMs)) return false;
       const isHeldBack =
         (isFirmGuarded && firm.has(pid, page, nowMs, settleMs)) ||
         (isLooseGuarded && loose.has(pid, page, nowMs, looseMs));
@@ -80,6 +91,7 @@ export class PageLedger {
 
   moved(direction: Direction, pid: number, span: PageSpan, { nowMs, isLoose }: MovedOptions): void {
     this.movedBytes += span.pages * PAGE_BYTES;
+    this.#stuck.moved(pid);
     const sinceRelaxedMs = nowMs - this.#relaxedAtMs;
     const opposite = Object.values(this.#moved[oppositeOf(direction)]).filter((memory) => !memory.isEmpty(nowMs));
     if (opposite.length > 0) {
@@ -90,15 +102,25 @@ export class PageLedger {
     this.#moved[direction][isLoose ? 'loose' : 'firm'].add(pid, span, nowMs);
   }
 
-  /** Whether a page could not move a moment ago. */
-  isStuck(pid: number, page: number, nowMs: number): boolean {
-    return this.#stuck.has(pid, page, nowMs);
+  /** Whether a page could not move and is left alone. */
+  isStuck(process: ProcessId, page: number, nowMs: number): boolean {
+    return this.#stuck.isLeftAlone(process, page, nowMs);
   }
 
-  /** `reason`: an errno name. */
-  failed(pid: number, span: PageSpan, reason: string, nowMs: number): void {
+  /** Processes of which nothing moves. */
+  stuckProcesses(nowMs: number): readonly StuckProcess[] {
+    return this.#stuck.processes(nowMs);
+  }
+
+  /** Of those the ones that were not given before. */
+  newStuckProcesses(nowMs: number): readonly StuckProcess[] {
+    return this.#stuck.takeNew(nowMs);
+  }
+
+  failed(process: ProcessId, span: PageSpan, failure: Failure): void {
+    const { reason } = failure;
     this.#failedBytes.set(reason, (this.#failedBytes.get(reason) ?? 0) + span.pages * PAGE_BYTES);
-    if (reason !== NO_ROOM) this.#stuck.add(pid, span, nowMs);
+    if (reason !== NO_ROOM) this.#stuck.failed(process, span, failure);
   }
 
   /**

@@ -13,9 +13,10 @@ import type { PageBatch } from './page-batch.ts';
 import { bytesOf, NO_PAGES, onNode, spans } from './page-batch.ts';
 import { batchPagesWithin, pageBatches } from './page-batches.ts';
 import { PAGE_BYTES } from './page-bytes.ts';
-import type { PageLedger } from './page-ledger.ts';
+import type { PageLedger, StartTimeOf } from './page-ledger.ts';
 import type { RegionRates } from './region-rates.ts';
 import { Searches } from './searches.ts';
+import type { ProcessId } from './stuck-memory.ts';
 
 /** One node's promotion or demotion until the next decision. */
 export interface Migration {
@@ -72,7 +73,9 @@ export interface Part {
 
 export interface PageMoverOptions {
   readonly movePages: MovePages;
-  readonly pageMaps: Pick<PageMaps, 'refresh' | 'find' | 'moved'>;
+  readonly pageMaps: Pick<PageMaps, 'refresh' | 'find' | 'moved' | 'startTimeOf'>;
+  /** When the process began that has a pid now; undefined: there is none. */
+  readonly startTimeNow: StartTimeOf;
   readonly readBlocks: ReadBlocks;
   readonly ledger: PageLedger;
   readonly newestSnapshot: NewestSnapshot;
@@ -223,7 +226,7 @@ export class PageMover {
     if (bystanders === undefined || !(await this.#mayGoOn(signal))) return;
     const lookedAtMs = nowMs();
     const there = pageMaps.find(migration.ranges, { maxBytes: Number.POSITIVE_INFINITY });
-    await bystanders.look(there, (pid, page) => ledger.isStuck(pid, page, lookedAtMs));
+    await bystanders.look(there, (pid, page) => ledger.isStuck(this.#processOf(pid), page, lookedAtMs));
     result.lookMs = (result.lookMs ?? 0) + nowMs() - lookedAtMs;
   }
 
@@ -296,7 +299,11 @@ export class PageMover {
         maxBytes: Number.POSITIVE_INFINITY,
         ...(limits.pids && { pids: limits.pids }),
       });
-      const mayMove = ledger.mayMove(direction, { nowMs: nowMs(), settleMs: limits.settleMs });
+      const mayMove = ledger.mayMove(direction, {
+        nowMs: nowMs(),
+        settleMs: limits.settleMs,
+        startTimeOf: (pid) => pageMaps.startTimeOf(pid),
+      });
       const wished = bystanders?.without(runs) ?? lastLook?.cool(runs) ?? runs;
       const batches = pageBatches(wished, leftPages(migration, result), mayMove, options);
       for await (const batch of batches) yield { batch, isLoose };
@@ -307,6 +314,9 @@ export class PageMover {
   async #move(batch: PageBatch, isLoose: boolean, { migration, result }: Round): Promise<boolean> {
     const { movePages } = this.#options;
     const { pid } = batch;
+    const process = this.#processOf(pid);
+    // Another one that has the pid now has other memory at these addresses.
+    if (!this.#isThere(process)) return false;
     try {
       const placement = await movePages({ pid, pages: batch.pages });
       let left = onNode(batch, placement, migration.fromNodeId);
@@ -319,17 +329,21 @@ export class PageMover {
           targetNodeId: migration.toNodeId,
           moveAll: true,
         });
+        if (!this.#isThere(process)) {
+          this.#fail(process, left, { reasonOf: () => 'ESRCH', isWhole: false });
+          return false;
+        }
         const stayed = await this.#account(left, isLoose, statuses, migration, result);
         if (stayed.pages.length === left.pages.length) break;
         left = stayed;
       }
       const reasonOf = (index: number) => stayedErrno(statuses[index]);
-      this.#fail(left, reasonOf);
+      this.#fail(process, left, { reasonOf, isWhole: false });
       return left.pages.length > 0 && reasonOf(0) === NO_ROOM;
     } catch (error) {
       if (!(error instanceof SyscallError)) throw error;
       // One process that refuses does not hold up the others; of one that has exited there is nothing to account for.
-      if (!GONE.has(error.errno)) this.#fail(batch, () => error.errno);
+      if (!GONE.has(error.errno)) this.#fail(process, batch, { reasonOf: () => error.errno, isWhole: true });
       return false;
     }
   }
@@ -354,11 +368,26 @@ export class PageMover {
     return isComplete ? NO_PAGES : onNode(batch, placement, fromNodeId);
   }
 
-  #fail({ pid, pages, weights }: PageBatch, reason: (index: number) => string): void {
-    const { ledger, nowMs } = this.#options;
+  #fail(
+    process: ProcessId,
+    { pages, weights }: PageBatch,
+    { reasonOf, isWhole }: { readonly reasonOf: (index: number) => string; readonly isWhole: boolean },
+  ): void {
+    const { ledger } = this.#options;
+    const nowMs = this.#options.nowMs();
     for (const [index, startPage] of pages.entries()) {
-      ledger.failed(pid, { startPage, pages: weights[index] ?? 1 }, reason(index), nowMs());
+      const failure = { reason: reasonOf(index), nowMs, isWhole };
+      ledger.failed(process, { startPage, pages: weights[index] ?? 1 }, failure);
     }
+  }
+
+  /** The process whose page maps are known under a pid. */
+  #processOf(pid: number): ProcessId {
+    return { pid, startTime: this.#options.pageMaps.startTimeOf(pid) ?? 0 };
+  }
+
+  #isThere({ pid, startTime }: ProcessId): boolean {
+    return this.#options.startTimeNow(pid) === startTime;
   }
 }
 

@@ -3,7 +3,7 @@ import type { SysFs } from '../../numa/sysfs.ts';
 import type { CgroupScope } from '../scheme.ts';
 import { movesNothing } from '../scheme.ts';
 
-/** The processes whose memory may be moved; undefined: all. Memory goes with the process that maps it, not with the cgroup that it is charged to. */
+/** The processes whose memory may be moved, never this one; undefined: all others. Memory goes with the process that maps it, not with the cgroup that it is charged to. */
 export async function processesInScope(sysfs: SysFs, scope: CgroupScope): Promise<ReadonlySet<number> | undefined> {
   if (scope.include === 'all' && scope.exclude.length === 0) return undefined;
   if (movesNothing(scope)) return new Set();
@@ -12,5 +12,5 @@ export async function processesInScope(sysfs: SysFs, scope: CgroupScope): Promis
     scope.include === 'all'
       ? new Set((await userProcesses(sysfs)).map(({ pid }) => pid))
       : await cgroupProcesses(sysfs, scope.include);
-  return new Set([...included].filter((pid) => !excluded.has(pid)));
+  return new Set([...included].filter((pid) => pid !== process.pid && !excluded.has(pid)));
 }

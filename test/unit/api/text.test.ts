@@ -82,13 +82,14 @@ describe('text', () => {
       heldBackBytes: 2 ** 20,
       pingPongBytes: 0,
       pageMapBytes: 0,
+      stuckPids: [4711, 4712],
     };
     const status = { ...service.status(), engine: 'move_pages', pages } as const;
     service.status = () => status;
     const { body } = await api.inject('/v1/status?format=text');
     expect(body).toContain('moving, engine move_pages, up 75.5 s\n');
     expect(body).toContain(
-      'pages    not moved 8.0 KiB EBUSY and 4.0 KiB EAGAIN, held back 1.0 MiB, came back soon 0 B\n',
+      'pages    not moved 8.0 KiB EBUSY and 4.0 KiB EAGAIN, held back 1.0 MiB, came back soon 0 B, nothing\nmoves of process 4711, 4712\n',
     );
   });
 

@@ -56,6 +56,12 @@ test('a scope holds all cgroups below those named, however many, each once', asy
   expect(describeUnmatched(scope)).toBeUndefined();
 });
 
+test('this process is in no scope of the engine that moves pages, though its cgroup is', async () => {
+  const { resolve, tree } = await host('/a');
+  await tree.write('/sys/fs/cgroup/a/cgroup.procs', `7\n${process.pid}`);
+  expect(await processesInScope(tree.sysfs, await resolve({ include: ['/a'] }))).toEqual(new Set([7]));
+});
+
 test('no include list means all memory, and one that matches nothing means none, for both engines', async () => {
   const { resolve, tree } = await host('/a');
   const [all, none] = [await resolve({}), await resolve({ include: ['/hmsdk'] })];

@@ -148,6 +148,18 @@ describe('pages that do not move', () => {
     });
   });
 
+  test('are given up when nothing of so much moves, as when they are pinned', async () => {
+    const machine = new FakeMachine();
+    const process = machine.add(7).map(0x1000, 256, 1);
+    for (const page of process.nodeOf.keys()) process.busyTimes.set(page, Number.POSITIVE_INFINITY);
+    const other = machine.add(8).map(0x1000, 4, 1);
+    for (const page of other.nodeOf.keys()) other.busyTimes.set(page, 1);
+    const job = await migrate(machine, { target: { cgroup: '/' } });
+    expect(job).toMatchObject({ state: 'done', movedBytes: 4 * MIB, failedBytes: 256 * MIB });
+    // Once in steps of 16 MiB, and 64 MiB of it again in steps of 2 MiB.
+    expect(machine.moves.filter(({ pid }) => pid === 7).length).toBeLessThanOrEqual(16 + 32);
+  });
+
   test('are counted as busy when they stay so', async () => {
     const machine = new FakeMachine();
     const process = machine.add(7).map(0x1000, 32, 1);

@@ -5,6 +5,7 @@ import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, onTestFinished, test } from 'vitest';
 import { PageMaps } from '../../../../numa/page-maps/page-maps.ts';
+import { userProcess } from '../../../../numa/page-maps/processes.ts';
 import { readBlocks } from '../../../../numa/page-maps/read-blocks.ts';
 import { hostMovePages } from '../../../../numa/syscalls/move-pages.ts';
 import { HostSysFs } from '../../../../numa/sysfs.ts';
@@ -63,6 +64,7 @@ test.skipIf(refused.length > 0 || !seesFrames)(
         return statuses.map((status) => (status === 0 ? 1 : status));
       },
       pageMaps: new PageMaps({ sysfs, pageBytes: 4096 }),
+      startTimeNow: (pid) => userProcess(sysfs, pid)?.startTime,
       readBlocks: (pid, blocks, visit) => readBlocks(sysfs, pid, blocks, visit),
       ledger,
       newestSnapshot: async () => undefined,

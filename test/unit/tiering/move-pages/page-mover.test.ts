@@ -14,6 +14,8 @@ import type { NodeSnapshot } from '../../../../tiering/snapshot.ts';
 const PAGE = 4096;
 const ENOENT = -constants.errno.ENOENT;
 const EAGAIN = -constants.errno.EAGAIN;
+/** When every process was started. */
+const STARTED = 4711;
 const FRESH: RefreshReport = {
   processesRead: 0,
   processesFresh: 0,
@@ -34,6 +36,8 @@ class Machine {
   /** By pid: how every call fails. */
   readonly errors = new Map<number, Error>();
   readonly moves: number[] = [];
+  /** Of those processes that are not the ones that were seen. */
+  readonly startTimes = new Map<number, number>();
   readonly voided: string[] = [];
   /** What the next looks at page maps report; then all is complete. */
   readonly refreshes: RefreshReport[] = [];
@@ -63,6 +67,7 @@ class Machine {
           return this.refreshes.shift() ?? FRESH;
         },
         find,
+        startTimeOf: () => STARTED,
         moved: (pid, startPage, pages) => this.voided.push(`${pid}: ${startPage}+${pages}`),
       },
       // A page lies in the frame of the same number.
@@ -75,6 +80,7 @@ class Machine {
           visit(block, found);
         }
       },
+      startTimeNow: (pid) => this.startTimes.get(pid) ?? STARTED,
       ledger: this.ledger,
       newestSnapshot: async () => this.snapshot,
       nowMs: () => this.nowMs,
@@ -186,6 +192,39 @@ describe('moving pages', () => {
     expect(machine.pagesOn(0)).toBe(99);
     expect(machine.ledger.movedBytes).toBe(99 * PAGE);
     expect(machine.ledger.failedBytes).toEqual({ EAGAIN: PAGE });
+  });
+
+  test('leaves a process alone that has the pid of the one that was seen', async () => {
+    const machine = new Machine([run(7, 0, 100), run(8, 1000, 100)]);
+    machine.startTimes.set(7, STARTED + 1);
+    expect(await machine.promote(200)).toMatchObject({ movedPages: 100 });
+    expect(machine.nodeOf.get(0)).toBe(1);
+    expect(machine.ledger.failedBytes).toEqual({});
+  });
+
+  test('takes no account of pages of a process that ended while they moved', async () => {
+    const machine = new Machine([run(7, 0, 100)]);
+    machine.onMove = () => machine.startTimes.set(7, STARTED + 1);
+    expect(await machine.promote(100)).toMatchObject({ movedPages: 0 });
+    expect(machine.ledger.movedBytes).toBe(0);
+    expect(machine.ledger.failedBytes).toEqual({ ESRCH: 100 * PAGE });
+  });
+
+  test('tries pinned memory for a while, then next to never, and says of which process it is', async () => {
+    const pages = 40_000;
+    const machine = new Machine([run(7, 0, pages), run(8, 100_000, 100)]);
+    for (let page = 0; page < pages; page += 1) machine.refuses.add(page);
+    let triedPages = 0;
+    for (let round = 0; round < 300; round += 1) {
+      triedPages += (await machine.promote(4096)).triedPages;
+      machine.nowMs += 10_000;
+    }
+    expect(machine.pagesOn(0)).toBe(100);
+    // In 50 minutes that was 64 MiB, and a budget more after each pause. Without them it would be a million pages.
+    expect(triedPages).toBeLessThan(100_000);
+    expect(machine.ledger.stuckProcesses(machine.nowMs)).toMatchObject([{ pid: 7, reason: 'EAGAIN' }]);
+    expect(machine.ledger.newStuckProcesses(machine.nowMs)).toHaveLength(1);
+    expect(machine.ledger.newStuckProcesses(machine.nowMs)).toEqual([]);
   });
 
   test('does not try a page again soon that could not move', async () => {
@@ -349,7 +388,11 @@ test('a demotion tells what leaves though hot from what leaves for being cold', 
   ];
   await machine.mover.carryOut({ ...demotion, ranges, looseFrom: 1 }, limits, result, new AbortController().signal);
   machine.ledger.relax(machine.nowMs);
-  const mayReturn = machine.ledger.mayMove('promotion', { nowMs: machine.nowMs, settleMs: 10_000 });
+  const mayReturn = machine.ledger.mayMove('promotion', {
+    nowMs: machine.nowMs,
+    settleMs: 10_000,
+    startTimeOf: () => STARTED,
+  });
   expect([mayReturn(7, 0), mayReturn(8, 1000)]).toEqual([false, true]);
 });
 
