@@ -24,8 +24,11 @@ export class UsageError extends Error {
 export class StateDirectoryInUseError extends Error {
   readonly code = 'TIERD_ALREADY_RUNNING';
 
-  constructor(directory: string) {
-    super(`another tierd keeps its state in ${directory}; stop it, or choose another directory with --state-directory`);
+  constructor(directory: string, pid?: number) {
+    const who = pid === undefined ? '' : ` (pid ${pid})`;
+    super(
+      `another tierd${who} keeps its state in ${directory}; stop it, or choose another directory with --state-directory`,
+    );
     this.name = 'StateDirectoryInUseError';
   }
 }

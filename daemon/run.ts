@@ -4,6 +4,7 @@ import { measureInChild } from '../numa/probe/measure-in-child.ts';
 import { HostSysFs } from '../numa/sysfs.ts';
 import { createTiering } from '../tiering/create-tiering.ts';
 import { withWarningEvents } from '../tiering/events/warnings.ts';
+import { claimState } from './claim-state.ts';
 import type { RunOptions } from './commands/command.ts';
 import { loadConfig } from './config.ts';
 import type { Config } from './config-schema.ts';
@@ -17,7 +18,6 @@ import { probeFile } from './probe-file.ts';
 import { Reload } from './reload.ts';
 import { restoreSettings } from './restore-settings.ts';
 import { settingsFile } from './settings-file.ts';
-import { lockStateDirectory, openStateDirectory, receiptFile } from './state-file.ts';
 import { readToken } from './token-file.ts';
 import { VERSION } from './version.ts';
 
@@ -29,9 +29,9 @@ export async function run(options: RunOptions, watch: EndingWatch): Promise<numb
   logger.info({ version: VERSION, pid: process.pid }, 'tierd starts');
   let lock: FileHandle | undefined;
   try {
-    await openStateDirectory(config.stateDirectory);
-    lock = await lockStateDirectory(config.stateDirectory, logger);
-    const receipt = receiptFile(config.stateDirectory, logger);
+    const sysfs = new HostSysFs();
+    const state = await claimState(config.stateDirectory, sysfs, logger);
+    lock = state.lock;
     const saved = settingsFile(config.stateDirectory, logger);
     const commandLine = options.dryRun === undefined ? {} : { dryRun: options.dryRun };
     const { layers, policy, pausedSince, pauseReason, mustSave } = await restoreSettings(
@@ -41,7 +41,7 @@ export async function run(options: RunOptions, watch: EndingWatch): Promise<numb
     );
     const probes = probeFile(config.stateDirectory, logger);
     const runtime = await createTiering({
-      sysfs: new HostSysFs(),
+      sysfs,
       policy,
       ...(pausedSince && { pausedSince }),
       engine: config.engine,
@@ -49,8 +49,8 @@ export async function run(options: RunOptions, watch: EndingWatch): Promise<numb
       waitForDamon: config.waitForDamon,
       switchOffDamonStat: config.switchOffDamonStat,
       logger,
-      loadReceipt: () => receipt.load(),
-      saveReceipt: (value) => receipt.save(value),
+      loadReceipt: state.loadReceipt,
+      saveReceipt: state.saveReceipt,
       probing: {
         measure: measureInChild(measureCommand(process)),
         load: () => probes.load(),

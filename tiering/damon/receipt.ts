@@ -21,6 +21,12 @@ export interface ReceiptKdamond {
   readonly desired: DesiredKdamond;
 }
 
+/** A daemon, for good: pids are used again, and start times (clock ticks since boot) mean nothing after a reboot. */
+export interface ReceiptOwner {
+  readonly pid: number;
+  readonly startTime: number;
+}
+
 /**
  * What tierd changed in DAMON and how it was before. Saved before the first change, so that after a crash the next start knows
  * its own kdamonds from others' and can put everything back. Plain JSON.
@@ -29,6 +35,8 @@ export interface Receipt {
   readonly version: 1;
   /** Kdamonds and their pids mean nothing after a reboot. */
   readonly bootId: string;
+  /** Who wrote it; absent in those of older versions. */
+  readonly owner?: ReceiptOwner;
   /** Kdamond directories made (spares included); 0 before the first start. */
   readonly directories: number;
   readonly kdamonds: readonly ReceiptKdamond[];
@@ -62,15 +70,22 @@ export function validateReceipt(value: unknown): Receipt {
   if (fields.number('version') !== 1) throw new ReceiptError(`version ${fields.number('version')} is not known`);
   const features = fields.optional('features', readFeatures);
   const originalDamonStat = fields.optional('originalDamonStat', asText);
+  const owner = fields.optional('owner', readOwner);
   return {
     version: 1,
     bootId: fields.text('bootId'),
+    ...(owner === undefined ? {} : { owner }),
     directories: fields.number('directories'),
     kdamonds: fields.list('kdamonds', readKdamond),
     originalTree: fields.required('originalTree', readTree),
     ...(originalDamonStat === undefined ? {} : { originalDamonStat }),
     ...(features === undefined ? {} : { features }),
   };
+}
+
+function readOwner(value: unknown, where: string): ReceiptOwner {
+  const fields = new Fields(value, where);
+  return { pid: fields.number('pid'), startTime: fields.number('startTime') };
 }
 
 function readKdamond(value: unknown, where: string): ReceiptKdamond {

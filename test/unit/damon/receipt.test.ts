@@ -15,6 +15,7 @@ async function receipt(): Promise<Receipt> {
   return {
     version: 1,
     bootId: 'boot-one',
+    owner: { pid: 4711, startTime: 123_456 },
     directories: 3,
     kdamonds: [
       { index: 0, pid: 100, desired: kdamond(0, { comparedRanges: [{ start: 0, end: 4096 }], schemes: [limited] }) },
@@ -32,8 +33,8 @@ describe('a receipt', () => {
     expect(parseReceipt(serializeReceipt(written))).toEqual(written);
   });
 
-  test('needs neither features nor DAMON_STAT', async () => {
-    const { features: _, originalDamonStat: __, ...early } = await receipt();
+  test('needs neither features nor DAMON_STAT nor an owner, of whom older ones say nothing', async () => {
+    const { features: _, originalDamonStat: __, owner: ___, ...early } = await receipt();
     expect(parseReceipt(serializeReceipt(early))).toEqual(early);
   });
 
