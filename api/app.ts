@@ -25,6 +25,7 @@ import type { Api, ApiContext } from './routes/context.ts';
 import { diagnosisRoute } from './routes/diagnosis.ts';
 import { eventsRoute } from './routes/events.ts';
 import { historyRoute } from './routes/history.ts';
+import { indexRoute } from './routes/index.ts';
 import { interleaveRoutes } from './routes/interleave.ts';
 import { metricsRoute } from './routes/metrics.ts';
 import { migrationRoutes } from './routes/migrations.ts';
@@ -53,6 +54,7 @@ export interface AppOptions {
 }
 
 const ROUTES = [
+  indexRoute,
   statusRoute,
   topologyRoute,
   policyRoutes,
@@ -188,7 +190,7 @@ function answerWithProblems(app: Api): void {
     methodsByPath.set(url, [...(methodsByPath.get(url) ?? []), ...[method].flat()]);
   });
   const refuse = (request: FastifyRequest): Error => {
-    const path = request.url.replace(/[?#].*$/s, '');
+    const path = request.url.replace(/[?#].*$/s, '').replace(/(?<=.)\/$/, '');
     const pattern = [...methodsByPath.keys()].find((candidate) => matches(candidate, path));
     const methods = pattern === undefined ? undefined : methodsByPath.get(pattern);
     return methods === undefined ? new NotFoundError(path) : new MethodNotAllowedError(request.method, path, methods);

@@ -33,6 +33,18 @@ export class ChangedMeanwhileError extends Error {
   }
 }
 
+/** If-None-Match names the state of the policy that is in force; nothing was changed. */
+export class UnchangedError extends Error {
+  readonly code = 'TIERD_POLICY_UNCHANGED';
+
+  constructor() {
+    super(
+      'the policy has an ETag that If-None-Match excludes ("*" excludes every one): leave the header out, or send If-Match',
+    );
+    this.name = 'UnchangedError';
+  }
+}
+
 /** A request over TCP without the token, or with another. */
 export class UnauthorizedError extends Error {
   readonly code = 'TIERD_UNAUTHORIZED';
@@ -207,6 +219,7 @@ const HTTP_FAILURES: ReadonlyMap<string, HttpFailure> = new Map([
   ['TIERD_DAMON_EXCLUSIVE', { status: 409, title: 'Something else runs DAMON' }],
   ['TIERD_POLICY_OVERRULED', { status: 409, title: 'Set on the command line' }],
   ['TIERD_POLICY_CHANGED', { status: 412, title: 'Changed meanwhile' }],
+  ['TIERD_POLICY_UNCHANGED', { status: 412, title: 'Not changed since' }],
   ['TIERD_BODY_TOO_LARGE', { status: 413, title: 'Body too large' }],
   ['TIERD_MEDIA_TYPE', { status: 415, title: 'Unsupported media type' }],
   ['TIERD_HOST_NOT_ALLOWED', { status: 421, title: 'Not a loopback name' }],

@@ -32,6 +32,7 @@ const POLICY_RULES_TEXT = `Beside the schema: ${rulesText(POLICY_RULES)}.`;
 
 /** By method and path, as the routes are declared; a test holds the two to each other. */
 export const OPERATIONS: ReadonlyMap<string, Operation> = new Map<string, Operation>([
+  ['GET /', { operationId: 'getIndex', tag: 'state', summary: 'What answers here', hasText: true }],
   [
     'GET /v1/status',
     { operationId: 'getStatus', tag: 'state', summary: 'What the daemon does, and why', hasText: true },

@@ -3,7 +3,7 @@ import type { Logger } from '../../tiering/logger.ts';
 import type { Policy } from '../../tiering/policy.ts';
 import { Serial } from '../../tiering/serial.ts';
 import type { TieringService } from '../../tiering/service.ts';
-import { ChangedMeanwhileError, InvalidPolicyError, OverruledError } from '../errors.ts';
+import { ChangedMeanwhileError, InvalidPolicyError, OverruledError, UnchangedError } from '../errors.ts';
 import { checkPolicy, policyPatchViolations } from '../policy-check.ts';
 import type { JsonObject } from '../schema/json-schema.ts';
 import { isJsonObject } from '../schema/json-schema.ts';
@@ -13,6 +13,8 @@ import type { PolicyLayers, PolicySource } from './layers.ts';
 import { overruledKeys, policyOfLayers, sourcesOf } from './layers.ts';
 import type { PlanChange } from './plan-changes.ts';
 import { planChanges } from './plan-changes.ts';
+import type { Preconditions } from './preconditions.ts';
+import { failedPrecondition } from './preconditions.ts';
 
 /** What the operator has set over REST, and what must survive a restart of the daemon. */
 export interface SavedSettings {
@@ -32,11 +34,6 @@ export interface OperatorSettingsOptions {
   /** Why it is paused from the start, when no operator asked for it. */
   readonly pauseReason?: string | undefined;
   readonly logger: Logger;
-}
-
-export interface EditOptions {
-  /** Only if the policy still has this ETag. */
-  readonly ifMatch?: string | undefined;
 }
 
 /** The policy has two levels of objects and lists in it; what is nested deeper is wrong wherever it is. */
@@ -97,25 +94,25 @@ export class OperatorSettings {
 
   /**
    * Applies a JSON merge patch (RFC 7396) and resolves with the policy then in force; null takes back what was set over REST, so that the file or the default
-   * counts again. Throws InvalidPolicyError, OverruledError or ChangedMeanwhileError with nothing applied.
+   * counts again. Throws InvalidPolicyError, OverruledError, ChangedMeanwhileError or UnchangedError with nothing applied.
    */
-  patch(patch: unknown, options: EditOptions = {}): Promise<Policy> {
-    return this.#edit(patched(patch), options);
+  patch(patch: unknown, preconditions: Preconditions = {}): Promise<Policy> {
+    return this.#edit(patched(patch), preconditions);
   }
 
   /** Replaces all that was set over REST. Throws as patch() does. */
-  put(policy: unknown, options: EditOptions = {}): Promise<Policy> {
-    return this.#edit(replaced(policy), options);
+  put(policy: unknown, preconditions: Preconditions = {}): Promise<Policy> {
+    return this.#edit(replaced(policy), preconditions);
   }
 
   /** What patch() would change in the kernel. Applies nothing; throws as patch() does. */
-  previewPatch(patch: unknown, options: EditOptions = {}): Promise<PolicyPreview> {
-    return this.#preview(patched(patch), options);
+  previewPatch(patch: unknown, preconditions: Preconditions = {}): Promise<PolicyPreview> {
+    return this.#preview(patched(patch), preconditions);
   }
 
   /** What put() would change in the kernel. Applies nothing; throws as put() does. */
-  previewPut(policy: unknown, options: EditOptions = {}): Promise<PolicyPreview> {
-    return this.#preview(replaced(policy), options);
+  previewPut(policy: unknown, preconditions: Preconditions = {}): Promise<PolicyPreview> {
+    return this.#preview(replaced(policy), preconditions);
   }
 
   /** The file says something else now. Throws InvalidPolicyError with nothing applied. */
@@ -155,18 +152,18 @@ export class OperatorSettings {
     clearTimeout(this.#saveAgain);
   }
 
-  #edit(edit: Edit, { ifMatch }: EditOptions): Promise<Policy> {
+  #edit(edit: Edit, preconditions: Preconditions): Promise<Policy> {
     return this.#edits.run(async () => {
-      this.#checkTag(ifMatch);
+      this.#checkTag(preconditions);
       await this.#apply(this.#edited(edit), edit.asked);
       await this.#save();
       return this.policy();
     });
   }
 
-  #preview(edit: Edit, { ifMatch }: EditOptions): Promise<PolicyPreview> {
+  #preview(edit: Edit, preconditions: Preconditions): Promise<PolicyPreview> {
     return this.#edits.run(async () => {
-      this.#checkTag(ifMatch);
+      this.#checkTag(preconditions);
       const policy = this.#checked(this.#edited(edit), edit.asked);
       const { before, after, scopeProblem } = await this.#options.service.preview(policy);
       return { policy, changes: planChanges(before, after), ...(scopeProblem !== undefined && { scopeProblem }) };
@@ -191,10 +188,10 @@ export class OperatorSettings {
     this.#layers = layers;
   }
 
-  #checkTag(ifMatch: string | undefined): void {
-    if (ifMatch === undefined || ifMatch.trim() === '*') return;
-    const tags = ifMatch.split(',').map((tag) => tag.trim());
-    if (!tags.includes(this.etag())) throw new ChangedMeanwhileError();
+  #checkTag(preconditions: Preconditions): void {
+    const failed = failedPrecondition(preconditions, this.etag());
+    if (failed === 'ifMatch') throw new ChangedMeanwhileError();
+    if (failed === 'ifNoneMatch') throw new UnchangedError();
   }
 
   async #save(): Promise<void> {

@@ -1,10 +1,13 @@
 import type { FastifyReply } from 'fastify';
+import type { Static } from 'typebox';
 import Type from 'typebox';
 import { PolicySchema } from '../../tiering/policy.ts';
 import { chooseRepresentation } from '../content.ts';
 import { POLICY_SOURCES } from '../policy/layers.ts';
 import type { OperatorSettings, PolicyPreview } from '../policy/operator-settings.ts';
 import { PlanChangeSchema } from '../policy/plan-changes.ts';
+import type { Preconditions } from '../policy/preconditions.ts';
+import { namesWeakly } from '../policy/preconditions.ts';
 import { policyText } from '../text/policy-text.ts';
 import { warnOfChange } from '../warning-header.ts';
 import type { Api, ApiContext } from './context.ts';
@@ -30,6 +33,7 @@ const GetHeadersSchema = Type.Object({
 
 const ChangeHeadersSchema = Type.Object({
   'if-match': Type.Optional(Type.String({ description: 'ETags: 412 when the policy has none of them any more.' })),
+  'if-none-match': Type.Optional(Type.String({ description: 'ETags: 412 when the policy has one of them.' })),
 });
 
 const WithSourcesSchema = Type.Object({
@@ -57,10 +61,11 @@ export function policyRoutes(api: Api, { settings, service }: ApiContext): void 
   api.get('/v1/policy', { schema: get }, (request, reply) => {
     const { format, sources } = request.query;
     const [policy, where] = [settings.policy(), settings.sources()];
-    const wanted = chooseRepresentation(format, request.headers.accept);
+    const { accept, 'if-none-match': known } = request.headers;
+    const wanted = chooseRepresentation(format, accept);
     tag(reply, settings);
     // fastify knows that this status has no body.
-    if (wanted === 'json' && sameTag(request.headers['if-none-match'], settings.etag())) sendText(reply.code(304), '');
+    if (wanted === 'json' && known !== undefined && namesWeakly(known, settings.etag())) sendText(reply.code(304), '');
     else if (wanted === 'text') sendText(reply, policyText(policy, where, columnsOf(request.query)));
     else reply.send(sources === 'true' ? { policy, sources: where } : policy);
   });
@@ -71,17 +76,19 @@ export function policyRoutes(api: Api, { settings, service }: ApiContext): void 
     response: responses(Type.Union([PolicySchema, PreviewSchema])),
   };
   api.patch('/v1/policy', { schema: change }, async (request, reply) => {
-    const options = { ifMatch: request.headers['if-match'] };
-    if (request.query.dryRun === 'true') return previewed(reply, await settings.previewPatch(request.body, options));
-    const policy = await settings.patch(request.body, options);
+    const preconditions = preconditionsOf(request.headers);
+    if (request.query.dryRun === 'true')
+      return previewed(reply, await settings.previewPatch(request.body, preconditions));
+    const policy = await settings.patch(request.body, preconditions);
     tag(reply, settings);
     warnOfChange(reply, settings, service.status().scopeProblem);
     return policy;
   });
   api.put('/v1/policy', { schema: change }, async (request, reply) => {
-    const options = { ifMatch: request.headers['if-match'] };
-    if (request.query.dryRun === 'true') return previewed(reply, await settings.previewPut(request.body, options));
-    const policy = await settings.put(request.body, options);
+    const preconditions = preconditionsOf(request.headers);
+    if (request.query.dryRun === 'true')
+      return previewed(reply, await settings.previewPut(request.body, preconditions));
+    const policy = await settings.put(request.body, preconditions);
     tag(reply, settings);
     warnOfChange(reply, settings, service.status().scopeProblem);
     return policy;
@@ -100,8 +107,6 @@ function tag(reply: FastifyReply, settings: OperatorSettings): void {
   reply.header('etag', settings.etag());
 }
 
-/** If-None-Match compares weakly (RFC 9110, 13.1.2). */
-function sameTag(header: string | undefined, etag: string): boolean {
-  const tags = header?.split(',').map((text) => text.trim().replace(/^W\//, '')) ?? [];
-  return tags.includes('*') || tags.includes(etag);
+function preconditionsOf(headers: Static<typeof ChangeHeadersSchema>): Preconditions {
+  return { ifMatch: headers['if-match'], ifNoneMatch: headers['if-none-match'] };
 }

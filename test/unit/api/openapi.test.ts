@@ -105,7 +105,7 @@ describe('headers and queries', () => {
 
   test.each(['patch', 'put'])('of %s /v1/policy', async (method) => {
     const { parameters, responses } = await operation(method, '/v1/policy');
-    expect(named(parameters, 'header')).toEqual(['if-match']);
+    expect(named(parameters, 'header')).toEqual(['if-match', 'if-none-match']);
     expect(named(parameters, 'query')).toEqual(['dryRun']);
     expect(Object.keys(responses['200'].headers)).toEqual(['etag', 'tierd-warning']);
     expect(responses['200'].headers.etag.description).toContain('If-Match');

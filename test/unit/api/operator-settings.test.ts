@@ -123,6 +123,35 @@ describe('ETag', () => {
     expect((await put(api, { fastUtilization: 0.5 }, { 'if-match': '*' })).statusCode).toBe(200);
   });
 
+  test('nor with If-None-Match that names what is in force, weakly or by a star', async () => {
+    const { api, service } = harness();
+    const { etag } = (await api.inject('/v1/policy')).headers;
+    for (const tags of ['*', String(etag), `W/${etag}`, `"other", ${etag}`]) {
+      const refused = await put(api, { fastUtilization: 0.7 }, { 'if-none-match': tags });
+      expect(refused.json()).toMatchObject({ status: 412, code: 'TIERD_POLICY_UNCHANGED' });
+      const preview = await api.inject({
+        method: 'PATCH',
+        url: '/v1/policy?dryRun=true',
+        payload: { fastUtilization: 0.7 },
+        headers: { 'if-none-match': tags },
+      });
+      expect(preview.statusCode).toBe(412);
+    }
+    expect(service.applied).toEqual([]);
+    expect((await put(api, { fastUtilization: 0.7 }, { 'if-none-match': '"other"' })).statusCode).toBe(200);
+    // It has changed since: the tag that was read is another's now.
+    expect((await put(api, { fastUtilization: 0.6 }, { 'if-none-match': String(etag) })).statusCode).toBe(200);
+  });
+
+  test('If-Match compares strongly, and goes before If-None-Match', async () => {
+    const { api } = harness();
+    const { etag } = (await api.inject('/v1/policy')).headers;
+    const weak = await put(api, { fastUtilization: 0.7 }, { 'if-match': `W/${etag}` });
+    expect(weak.json()).toMatchObject({ status: 412, code: 'TIERD_POLICY_CHANGED' });
+    const both = await put(api, { fastUtilization: 0.7 }, { 'if-match': '"old"', 'if-none-match': String(etag) });
+    expect(both.json()).toMatchObject({ code: 'TIERD_POLICY_CHANGED' });
+  });
+
   test('what has not changed is not sent again', async () => {
     const { api } = harness();
     const { etag } = (await api.inject('/v1/policy')).headers;

@@ -164,13 +164,27 @@ describe('problems', () => {
 
   test.each([
     ['unknown path', { url: '/v1/nothing' }, 404, 'TIERD_NOT_FOUND', 'there is nothing at /v1/nothing'],
-    ['unknown path with a query', { url: '/?a=b' }, 404, 'TIERD_NOT_FOUND', 'there is nothing at /'],
+    ['unknown path with a query', { url: '/v1?a=b' }, 404, 'TIERD_NOT_FOUND', 'there is nothing at /v1'],
     [
       'method',
       { method: 'POST', url: '/v1/status', payload: 'x' },
       405,
       'TIERD_METHOD_NOT_ALLOWED',
       'POST is not possible on /v1/status: use GET, HEAD',
+    ],
+    [
+      'method, with a trailing slash',
+      { method: 'POST', url: '/v1/status/' },
+      405,
+      'TIERD_METHOD_NOT_ALLOWED',
+      'POST is not possible on /v1/status: use GET, HEAD',
+    ],
+    [
+      'method of the index',
+      { method: 'DELETE', url: '/' },
+      405,
+      'TIERD_METHOD_NOT_ALLOWED',
+      'DELETE is not possible on /: use GET, HEAD',
     ],
     [
       'method of policy',
