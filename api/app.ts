@@ -15,9 +15,10 @@ import {
   NotFoundError,
   TooManyWritesError,
 } from './errors.ts';
-import { requireToken } from './guard.ts';
+import { allowReadsOnly, requireToken } from './guard.ts';
 import type { Host } from './host.ts';
 import { readHost } from './host.ts';
+import { Exposition } from './metrics/exposition.ts';
 import { documentOptions } from './openapi/document.ts';
 import type { OperatorSettings } from './policy/operator-settings.ts';
 import { PROBLEM_MEDIA_TYPE, problemOf } from './problem.ts';
@@ -50,6 +51,10 @@ export interface AppOptions {
   readonly nowMs?: () => number;
   /** Asked for in every request; without one the socket's mode decides who may ask. */
   readonly token?: string;
+  /** Answers GET and HEAD, and refuses all else with 403. */
+  readonly isReadOnly?: boolean;
+  /** What counts the requests; one for all ways into a daemon. */
+  readonly exposition?: Exposition;
   readonly maxWritesPerMinute?: number;
 }
 
@@ -102,6 +107,8 @@ export function buildApp({
   host = readHost(),
   nowMs = monotonicMs,
   token,
+  isReadOnly = false,
+  exposition = new Exposition(),
   maxWritesPerMinute = MAX_WRITES_PER_MINUTE,
 }: AppOptions): Api {
   const app: Api = fastify({
@@ -121,6 +128,7 @@ export function buildApp({
     clientErrorHandler: (_error, socket) => refuseConnection(socket),
   });
 
+  if (isReadOnly) allowReadsOnly(app);
   readJsonOnly(app);
   checkWithoutChanging(app);
   answerWithProblems(app);
@@ -130,7 +138,7 @@ export function buildApp({
 
   app.server.maxConnections = token === undefined ? MAX_SOCKET_CONNECTIONS : MAX_TCP_CONNECTIONS;
 
-  const context: ApiContext = { service, settings, version, host, nowMs };
+  const context: ApiContext = { service, settings, version, host, nowMs, exposition };
   if (token !== undefined) requireToken(app, token);
   app.register(rateLimit, {
     max: maxWritesPerMinute,

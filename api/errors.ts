@@ -67,6 +67,16 @@ export class HostNotAllowedError extends Error {
   }
 }
 
+/** A change, asked for where the API only lets read. */
+export class ReadOnlyError extends Error {
+  readonly code = 'TIERD_READ_ONLY';
+
+  constructor(method: string) {
+    super(`this socket answers GET and HEAD only, not ${method}: changes go over api.socket, for root and its group`);
+    this.name = 'ReadOnlyError';
+  }
+}
+
 /** More changes a minute than anybody can mean. */
 export class TooManyWritesError extends Error {
   readonly code = 'TIERD_TOO_MANY_WRITES';
@@ -194,7 +204,9 @@ export class AlreadyRunningError extends Error {
   readonly code = 'TIERD_ALREADY_RUNNING';
 
   constructor(path: string) {
-    super(`another process answers on ${path}; stop it, or choose another socket with --socket`);
+    super(
+      `another process answers on ${path}; stop it, or choose another socket (--socket; api.readSocket for readers)`,
+    );
     this.name = 'AlreadyRunningError';
   }
 }
@@ -210,6 +222,7 @@ const INTERNAL: HttpFailure = { status: 500, title: 'Internal error' };
 const HTTP_FAILURES: ReadonlyMap<string, HttpFailure> = new Map([
   ['TIERD_BAD_REQUEST', { status: 400, title: 'Bad request' }],
   ['TIERD_UNAUTHORIZED', { status: 401, title: 'Token needed' }],
+  ['TIERD_READ_ONLY', { status: 403, title: 'Reading only' }],
   ['TIERD_NOT_FOUND', { status: 404, title: 'Not found' }],
   ['TIERD_INTERLEAVE_UNAVAILABLE', { status: 404, title: 'The kernel has no weighted interleaving' }],
   ['TIERD_METHOD_NOT_ALLOWED', { status: 405, title: 'Method not allowed' }],

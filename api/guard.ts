@@ -1,5 +1,5 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
-import { HostNotAllowedError, UnauthorizedError } from './errors.ts';
+import { HostNotAllowedError, ReadOnlyError, UnauthorizedError } from './errors.ts';
 import type { Api } from './routes/context.ts';
 
 /** Names by which a loopback address is asked; a page of a browser that was made to resolve its own name to it uses another (DNS rebinding). */
@@ -19,6 +19,13 @@ export function requireToken(app: Api, token: string): void {
     if (given !== undefined && timingSafeEqual(digest(given), wanted)) return;
     reply.header('www-authenticate', 'Bearer realm="tierd"');
     throw new UnauthorizedError(given !== undefined);
+  });
+}
+
+/** Lets in only GET and HEAD, for the socket of readers. Previews of changes (`?dryRun`) are asked for as changes, and refused as these. */
+export function allowReadsOnly(app: Api): void {
+  app.addHook('onRequest', async ({ method }) => {
+    if (method !== 'GET' && method !== 'HEAD') throw new ReadOnlyError(method);
   });
 }
 

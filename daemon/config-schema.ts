@@ -65,6 +65,11 @@ export const ConfigSchema = Type.Object(
           default: '/run/tierd/tierd.sock',
           description: 'Unix socket of the REST API, for its owner and group only (0660).',
         }),
+        readSocket: Type.Union([Type.Literal('off'), Type.String({ ...absolutePath, maxLength: 107 })], {
+          default: '/run/tierd-read/tierd.sock',
+          description:
+            'Unix socket on which the API answers GET and HEAD only, for its owner and the group of its directory (0660).',
+        }),
         tcpPort: Type.Union([Type.Literal('off'), Type.Integer({ minimum: 1, maximum: 65_535 })], {
           default: 'off',
           description: 'TCP port of 127.0.0.1 on which the API answers too, to requests with the token.',

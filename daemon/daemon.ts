@@ -1,7 +1,9 @@
 import { setTimeout } from 'node:timers/promises';
 import type { FastifyBaseLogger } from 'fastify';
 import { buildApp } from '../api/app.ts';
+import { Exposition } from '../api/metrics/exposition.ts';
 import type { OperatorSettings } from '../api/policy/operator-settings.ts';
+import type { Api } from '../api/routes/context.ts';
 import { listenOnLoopback, listenOnSocket } from '../api/socket.ts';
 import type { TieringRuntime } from '../tiering/controller.ts';
 import { monotonicMs } from '../tiering/monotonic.ts';
@@ -24,6 +26,8 @@ export interface DaemonParts {
   readonly logger: FastifyBaseLogger;
   readonly notifier: Notifier;
   readonly socket: string;
+  /** Where the API answers too, to requests that only read. */
+  readonly readSocket?: string;
   /** Where the API answers too, to requests with this token. */
   readonly tcp?: { readonly port: number; readonly token: string };
   readonly version: string;
@@ -38,20 +42,23 @@ export interface DaemonParts {
  * rejects when the daemon cannot start.
  */
 export async function runDaemon(parts: DaemonParts): Promise<number> {
-  const { runtime, settings, logger, notifier, socket, tcp, version, watch } = parts;
-  const api = buildApp({ service: runtime, settings, logger, version });
-  const tcpApi = tcp && buildApp({ service: runtime, settings, logger, version, token: tcp.token });
+  const { runtime, settings, logger, notifier, socket, readSocket, tcp, version, watch } = parts;
+  const common = { service: runtime, settings, logger, version, exposition: new Exposition() };
+  const api = buildApp(common);
+  const readApi = buildApp({ ...common, isReadOnly: true });
+  const tcpApi = tcp && buildApp({ ...common, token: tcp.token });
   watch.onFurther((ending) => endAtOnce(parts, ending));
   try {
     // The socket first: it tells whether another tierd runs, before DAMON is touched, and answers while the engine waits.
     await listenOnSocket(api, socket);
+    if (readSocket !== undefined) await listenForReaders(readApi, readSocket, logger);
     if (tcp !== undefined && tcpApi !== undefined) await listenOnLoopback(tcpApi, tcp.port);
     const ending = await Promise.race([watch.first, startUp(parts)]);
     logEnding(logger, ending);
     void notifier.stopping('putting DAMON back as it was');
     return ending.reason === 'signal' ? EXIT_OK : EXIT_UNEXPECTED;
   } finally {
-    for (const app of [api, tcpApi]) {
+    for (const app of [api, readApi, tcpApi]) {
       await app?.close().catch((error: unknown) => logger.error({ err: error }, 'the API did not close'));
     }
     // A disk that hangs must not keep DAMON on.
@@ -60,6 +67,16 @@ export async function runDaemon(parts: DaemonParts): Promise<number> {
     await Promise.race([saved, setTimeout(LAST_SAVE_MS, undefined, { ref: false })]);
     watch.release();
     logger.info({}, 'stopped');
+  }
+}
+
+/** Memory is managed whether or not a dashboard can look on. */
+async function listenForReaders(api: Api, socket: string, logger: FastifyBaseLogger): Promise<void> {
+  try {
+    await listenOnSocket(api, socket);
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    logger.error({ reason }, 'api.readSocket cannot be opened: who may only read gets no answer');
   }
 }
 

@@ -16,6 +16,7 @@ import { monotonicMs } from '../tiering/monotonic.ts';
 import { recall } from '../tiering/probing.ts';
 import { describeUnmatched } from '../tiering/resolved-scope.ts';
 import { ask } from './client/ask.ts';
+import { chooseSocket } from './client/choose-socket.ts';
 import { configured } from './client/client.ts';
 import type { DoctorOptions } from './commands/command.ts';
 import type { Config } from './config-schema.ts';
@@ -31,7 +32,8 @@ export async function doctor(
 ): Promise<number> {
   const config = await configured();
   const directory = stateDirectory ?? config.stateDirectory;
-  const [running, receipt] = await Promise.all([askDaemon(socket ?? config.api.socket), readReceipt(directory)]);
+  const asked = socket ?? (await chooseSocket('GET', config.api));
+  const [running, receipt] = await Promise.all([askDaemon(asked), readReceipt(directory)]);
   const { ownKdamondPids, features } = await knownFromReceipt(sysfs, receipt);
   const known = { ownKdamondPids: [...ownKdamondPids, ...running.kdamondPids], features };
   const measured = await measuredBefore(sysfs, directory);

@@ -82,7 +82,7 @@ export async function run(options: RunOptions, watch: EndingWatch): Promise<numb
       logger: telling,
       notifier,
     });
-    const { tcpPort: port, tokenFile } = config.api;
+    const { tcpPort: port, tokenFile, readSocket } = config.api;
     const tcp = port === 'off' ? undefined : { port, token: await readToken(tokenFile) };
     return await runDaemon({
       runtime,
@@ -91,6 +91,7 @@ export async function run(options: RunOptions, watch: EndingWatch): Promise<numb
       logger,
       notifier,
       socket: config.api.socket,
+      ...(readSocket !== 'off' && { readSocket }),
       ...(tcp && { tcp }),
       version: VERSION,
       watch,

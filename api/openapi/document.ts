@@ -18,7 +18,11 @@ export function documentOptions(version: string): FastifyDynamicSwaggerOptions {
         license: { name: 'Apache-2.0', identifier: 'Apache-2.0' },
       },
       servers: [
-        { url: 'http://localhost', description: 'Over the Unix socket; the host name is not looked at.' },
+        {
+          url: 'http://localhost',
+          description:
+            'Over the Unix sockets, of which that for readers answers GET and HEAD only; the host name is not looked at.',
+        },
         {
           url: 'http://127.0.0.1:{port}',
           description: 'Over TCP, to requests with the bearer token; off by default.',
@@ -30,7 +34,7 @@ export function documentOptions(version: string): FastifyDynamicSwaggerOptions {
           token: {
             type: 'http',
             scheme: 'bearer',
-            description: 'Over TCP only: the token of api.tokenFile. Who may open the Unix socket needs none.',
+            description: 'Over TCP only: the token of api.tokenFile. Who may open a Unix socket needs none.',
           },
         },
       },

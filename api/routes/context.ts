@@ -4,6 +4,7 @@ import type { FastifyBaseLogger, FastifyInstance, RawServerDefault } from 'fasti
 import Type from 'typebox';
 import type { TieringService } from '../../tiering/service.ts';
 import type { Host } from '../host.ts';
+import type { Exposition } from '../metrics/exposition.ts';
 import type { OperatorSettings } from '../policy/operator-settings.ts';
 import { ProblemSchema } from '../problem.ts';
 import { DEFAULT_COLUMNS } from '../text/columns.ts';
@@ -31,6 +32,7 @@ export interface ApiContext {
   readonly settings: OperatorSettings;
   readonly version: string;
   readonly host: Host;
+  readonly exposition: Exposition;
   /** The clock of the snapshots' `takenAtMs`. */
   nowMs(): number;
 }

@@ -1,5 +1,5 @@
 import Type from 'typebox';
-import { Exposition, processFigures } from '../metrics/exposition.ts';
+import { processFigures } from '../metrics/exposition.ts';
 import type { Api, ApiContext } from './context.ts';
 import { responses } from './context.ts';
 
@@ -7,8 +7,7 @@ import { responses } from './context.ts';
 const QuerySchema = Type.Object({ format: Type.Optional(Type.Literal('text')) }, { additionalProperties: false });
 
 /** GET /metrics: for Prometheus, in its text format. */
-export function metricsRoute(api: Api, { service, settings, version, nowMs }: ApiContext): void {
-  const exposition = new Exposition();
+export function metricsRoute(api: Api, { service, settings, version, nowMs, exposition }: ApiContext): void {
   api.addHook('onResponse', async ({ method, is404, routeOptions }, { statusCode, elapsedTime }) => {
     if (routeOptions.config.isEndless === true) return;
     const route = is404 ? 'none' : (routeOptions.url ?? 'none');

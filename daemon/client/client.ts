@@ -5,6 +5,7 @@ import { EXIT_OK } from '../exit-codes.ts';
 import { answerText } from './answer-text.ts';
 import { ask, follow } from './ask.ts';
 import { stateAtWork } from './at-work.ts';
+import { chooseSocket } from './choose-socket.ts';
 import type { ClientRequest } from './client-request.ts';
 import { DaemonUnreachableError, RequestRefusedError } from './errors.ts';
 import { EventData } from './event-data.ts';
@@ -25,7 +26,7 @@ export interface ClientIo {
 
 /** Asks the running daemon and prints its answer. Resolves with the exit code; rejects as ask() does, and with NotAtWorkError. */
 export async function askDaemon(request: ClientRequest, io: ClientIo): Promise<number> {
-  const socket = request.socket ?? (await configured()).api.socket;
+  const socket = request.socket ?? (await chooseSocket(request.method, (await configured()).api));
   if (request.watch === true) await watch(request, socket, io);
   else if (request.follow === true) await print(request, socket, io);
   else {

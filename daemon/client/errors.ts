@@ -14,7 +14,7 @@ export class DaemonForbiddenError extends Error {
 
   constructor(socket: string, options?: ErrorOptions) {
     super(
-      `${socket} is for root and the group tierd: use sudo, or join with "sudo usermod -aG tierd $USER" and log in again`,
+      `${socket} is for root and the group tierd: use sudo, or join with "sudo usermod -aG tierd $USER" (tierd-read: to read only) and log in again`,
       options,
     );
     this.name = 'DaemonForbiddenError';

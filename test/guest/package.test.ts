@@ -61,6 +61,7 @@ describe('the Debian package', () => {
     await runs(older);
     expect((await guest.check('systemctl is-enabled tierd')).trim()).toBe('enabled');
     expect((await guest.check('stat -c "%U:%G %a" /run/tierd/tierd.sock')).trim()).toBe('root:tierd 660');
+    expect((await guest.check('stat -c "%U:%G %a" /run/tierd-read/tierd.sock')).trim()).toBe('root:tierd-read 660');
     expect(await guest.check('tierd completion bash')).toContain('complete -F _tierd tierd');
   }, 300_000);
 
@@ -109,7 +110,7 @@ describe('the Debian package', () => {
     );
     expect(left.trim()).toBe('');
     expect((await guest.check('find /run -name "*tierd*"')).trim()).toBe('');
-    expect((await guest.run('getent group tierd')).exitCode).toBe(2);
+    expect((await guest.run('getent group tierd tierd-read')).stdout.trim()).toBe('');
   }, 300_000);
 });
 

@@ -85,17 +85,30 @@ export function serviceTests(stage: () => Stage): void {
     await tierd.stop();
   }, 300_000);
 
-  it('lets the group tierd in, and nobody else', async () => {
+  it('lets the group tierd in, the group tierd-read to read, and nobody else', async () => {
     const { guest } = stage();
     await guest.check('systemctl start tierd', { timeoutMs: 120_000 });
-    const asking = (groups: string) =>
-      guest.run(
-        `setpriv --reuid=65534 --regid=65534 ${groups} curl -sS --unix-socket /run/tierd/tierd.sock http://localhost/v1/status`,
-      );
-    expect(await asking('--clear-groups')).toMatchObject({ exitCode: 7 });
-    expect(await asking('--groups=$(getent group tierd | cut -d: -f3)')).toMatchObject({
+    const main = '/run/tierd/tierd.sock';
+    const read = '/run/tierd-read/tierd.sock';
+    const asNobody = (groups: string, command: string) =>
+      guest.run(`setpriv --reuid=65534 --regid=65534 ${groups} ${command}`);
+    const status = (socket: string) => `curl -sS --unix-socket ${socket} http://localhost/v1/status`;
+    const answers = { exitCode: 0, stdout: expect.stringContaining('"state"') };
+    const group = (name: string) => `--groups=$(getent group ${name} | cut -d: -f3)`;
+    for (const socket of [main, read])
+      expect(await asNobody('--clear-groups', status(socket))).toMatchObject({ exitCode: 7 });
+    expect(await asNobody(group('tierd'), status(main))).toMatchObject(answers);
+    expect(await asNobody(group('tierd-read'), status(read))).toMatchObject(answers);
+    expect(await asNobody(group('tierd-read'), status(main))).toMatchObject({ exitCode: 7 });
+    const pause = await asNobody(
+      group('tierd-read'),
+      `curl -sS -X POST --unix-socket ${read} http://localhost/v1/pause`,
+    );
+    expect(pause.stdout).toContain('TIERD_READ_ONLY');
+    // The command line finds the way that is open to it.
+    expect(await asNobody(group('tierd-read'), 'tierd status')).toMatchObject({
       exitCode: 0,
-      stdout: expect.stringContaining('"state"'),
+      stdout: expect.stringContaining('engine'),
     });
     await guest.check('systemctl stop tierd');
   }, 180_000);

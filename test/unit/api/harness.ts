@@ -24,7 +24,10 @@ export interface Harness {
 /** The API over a fake engine at a fixed time. */
 export function harness(
   layers: Partial<PolicyLayers> = {},
-  { pauseReason, ...options }: Pick<AppOptions, 'token' | 'maxWritesPerMinute'> & { readonly pauseReason?: string } = {
+  {
+    pauseReason,
+    ...options
+  }: Pick<AppOptions, 'token' | 'isReadOnly' | 'maxWritesPerMinute'> & { readonly pauseReason?: string } = {
     maxWritesPerMinute: 1_000_000,
   },
 ): Harness {

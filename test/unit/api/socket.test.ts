@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, rename, rm, stat, symlink, writeFile } from 'node:fs/promises';
+import { chmod, chown, mkdir, mkdtemp, rename, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import { request } from 'node:http';
 import { connect, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -56,6 +56,18 @@ test('makes the folder, listens with mode 0660 and answers', async () => {
   expect(JSON.parse(await get('/v1/status'))).toMatchObject({ version: '1.2.3' });
 });
 
+test('the socket has the group of a directory that hands its group on', async () => {
+  const run = join(directory, 'run');
+  await mkdir(run);
+  // Only root may give a directory to a group that it is not in.
+  const gid = process.getuid?.() === 0 ? 12_345 : (process.getgroups?.().at(-1) ?? 0);
+  await chown(run, -1, gid);
+  await chmod(run, 0o2750);
+  await listening();
+  const { gid: given, mode } = await stat(path);
+  expect([given, mode & 0o777]).toEqual([gid, 0o660]);
+});
+
 test('sends ten thousand regions whole', async () => {
   const { service } = await listening();
   service.snapshotList = [largeSnapshot(10_000)];
@@ -92,7 +104,7 @@ test('a socket that somebody answers on is left alone', async () => {
   await listening();
   await expect(listening()).rejects.toMatchObject({
     code: 'TIERD_ALREADY_RUNNING',
-    message: `another process answers on ${path}; stop it, or choose another socket with --socket`,
+    message: `another process answers on ${path}; stop it, or choose another socket (--socket; api.readSocket for readers)`,
   });
   expect(await get('/v1/policy')).toContain('fastUtilization');
 });

@@ -16,7 +16,12 @@ const DEFAULTS = {
   waitForDamon: false,
   switchOffDamonStat: true,
   logLevel: 'info',
-  api: { socket: '/run/tierd/tierd.sock', tcpPort: 'off', tokenFile: '/etc/tierd/token' },
+  api: {
+    socket: '/run/tierd/tierd.sock',
+    readSocket: '/run/tierd-read/tierd.sock',
+    tcpPort: 'off',
+    tokenFile: '/etc/tierd/token',
+  },
   stateDirectory: '/var/lib/tierd',
 };
 
@@ -60,7 +65,10 @@ describe('parseConfig', () => {
       'promotion:\n  maxAccessRate: 1',
       ['tierd.yaml:2: promotion.maxAccessRate: unknown key: did you mean "promotion.minAccessRate"?'],
     ],
-    ['api:\n  port: 80', ['tierd.yaml:2: api.port: unknown key: must be one of the keys socket, tcpPort, tokenFile']],
+    [
+      'api:\n  port: 80',
+      ['tierd.yaml:2: api.port: unknown key: must be one of the keys socket, readSocket, tcpPort, tokenFile'],
+    ],
     [
       '1: 2',
       [

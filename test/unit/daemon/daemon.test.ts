@@ -1,8 +1,10 @@
 import { EventEmitter } from 'node:events';
 import { existsSync } from 'node:fs';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { request } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
 import { setTimeout } from 'node:timers/promises';
 import { pino } from 'pino';
 import { afterEach, beforeEach, expect, test } from 'vitest';
@@ -49,6 +51,7 @@ afterEach(() => rm(directory, { recursive: true }));
 function daemon(
   adjust: (runtime: FakeRuntime, processEvents: EventEmitter) => void = () => undefined,
   hasTerminal = true,
+  readSocket = join(directory, 'read', 'tierd.sock'),
 ) {
   const events: string[] = [];
   const log: string[] = [];
@@ -78,11 +81,22 @@ function daemon(
       stopping: async () => void events.push('stopping'),
     },
     socket,
+    readSocket,
     version: '1',
     watch,
     exit: (code) => void events.push(`exit ${code}`),
   });
-  return { runtime, events, log, processEvents, socket, ended };
+  return { runtime, events, log, processEvents, socket, readSocket, ended };
+}
+
+function ask(socketPath: string, path: string, method = 'GET'): Promise<{ status?: number; body: string }> {
+  return new Promise((resolve, reject) => {
+    const asking = request({ socketPath, path, method }, async (response) => {
+      const body = await text(response);
+      resolve({ ...(response.statusCode !== undefined && { status: response.statusCode }), body });
+    });
+    asking.once('error', reject).end();
+  });
 }
 
 async function until(condition: () => boolean): Promise<void> {
@@ -134,6 +148,31 @@ test('an engine that cannot start ends it with the reason, and no socket stays',
   await expect(ended).rejects.toMatchObject({ code: 'TIERD_NO_TIERS' });
   expect(events).toEqual(['start', 'stop']);
   expect(existsSync(socket)).toBe(false);
+});
+
+test('the socket for readers answers from the start to the end, counts with the other, and lets nothing be changed', async () => {
+  const { runtime, events, processEvents, socket, readSocket, ended } = daemon();
+  await until(() => events.includes('start'));
+  expect((await ask(socket, '/v1/topology')).status).toBe(200);
+  const { status, body } = await ask(readSocket, '/metrics');
+  expect(status).toBe(200);
+  expect(body).toMatch(/^tierd_http_request_duration_seconds_count\{.*route="\/v1\/topology".*\} 1$/m);
+  expect(await ask(readSocket, '/v1/pause', 'POST')).toMatchObject({ status: 403 });
+  expect(runtime.pausedSince()).toBeUndefined();
+  expect((await ask(socket, '/v1/pause', 'POST')).status).toBe(200);
+  processEvents.emit('SIGTERM');
+  expect(await ended).toBe(0);
+  expect([existsSync(socket), existsSync(readSocket)]).toEqual([false, false]);
+});
+
+test('a socket for readers that cannot be opened is told in the log, and memory is managed', async () => {
+  await writeFile(join(directory, 'file'), '');
+  const { events, log, processEvents, socket, ended } = daemon(undefined, true, join(directory, 'file', 'tierd.sock'));
+  await until(() => events.includes('start'));
+  expect((await ask(socket, '/v1/status')).status).toBe(200);
+  expect(log.join('')).toMatch(/cannot listen on .*file.tierd\.sock.*api\.readSocket cannot be opened/);
+  processEvents.emit('SIGTERM');
+  expect(await ended).toBe(0);
 });
 
 test('a second daemon on the same socket does not touch DAMON', async () => {

@@ -97,10 +97,11 @@ test('what the daemon keeps, reads and writes is that of the host, at the paths 
     config: dirname(DEFAULT_CONFIG_FILE),
     state: config.stateDirectory,
     run: dirname(config.api.socket),
+    'run-read': dirname(config.api.readSocket),
     sys: '/sys',
   });
   expect(template.spec.hostPID).toBe(true);
-  for (const name of ['state', 'run', 'sys']) {
+  for (const name of ['state', 'run', 'run-read', 'sys']) {
     expect(template.spec.volumes.find((volume) => volume.name === name)?.hostPath?.path).toBe(paths.get(name));
   }
   expect(tierd.volumeMounts.filter(({ readOnly }) => readOnly === true).map(({ name }) => name)).toEqual(['config']);
@@ -131,5 +132,6 @@ test('the metrics, and nothing else, leave the node, where Prometheus is told to
   expect(proxy).toContain(`listen ${port};`);
   expect(OPERATIONS.has(`GET ${path}`)).toBe(true);
   expect([...proxy.matchAll(/location (.*) \{/g)].map(([, location]) => location)).toEqual([`= ${path}`, '/']);
-  expect(proxy.match(/proxy_pass .*/g)).toEqual([`proxy_pass http://unix:${config.api.socket}:${path};`]);
+  expect(proxy.match(/proxy_pass .*/g)).toEqual([`proxy_pass http://unix:${config.api.readSocket}:${path};`]);
+  expect(metrics.volumeMounts.map(({ mountPath }) => mountPath)).not.toContain(dirname(config.api.socket));
 });
