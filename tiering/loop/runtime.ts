@@ -47,6 +47,8 @@ export class LoopRuntime {
   #becomeReady: () => void = () => undefined;
   #state: LoopState;
   #engine: Engine | undefined;
+  /** Of the sleep before the next tick. */
+  #sleeping = new AbortController();
 
   constructor(state: LoopState, parts: LoopParts) {
     this.#state = state;
@@ -94,6 +96,7 @@ export class LoopRuntime {
   /** Takes an event in once the kernel has taken what follows from it; when that fails it throws and nothing has changed. */
   async change(event: Extract<LoopEvent, { readonly type: 'policyChanged' | 'paused' | 'resumed' }>): Promise<void> {
     const { nowMs, fleet } = this.#parts;
+    const { aggregationIntervalMs } = intervalsOf(this.#state);
     const { kdamonds } = step(this.#state, event, nowMs());
     // A policy is taken by all kdamonds or by none; a pause by as many as can.
     if (kdamonds !== undefined) {
@@ -101,6 +104,8 @@ export class LoopRuntime {
     }
     // Kdamonds that took the change have moved the state on meanwhile.
     const { effects } = this.#take(event, nowMs());
+    // It may sleep for as long as the interval was before: up to 100 s.
+    if (intervalsOf(this.#state).aggregationIntervalMs < aggregationIntervalMs) this.#sleeping.abort();
     for (const effect of effects) await this.#perform(effect, nowMs());
   }
 
@@ -111,6 +116,7 @@ export class LoopRuntime {
 
   /** Until the signal. Never throws: what fails in a tick is an event. */
   async run(signal: AbortSignal): Promise<void> {
+    signal.addEventListener('abort', () => this.#sleeping.abort(), { once: true });
     while (!signal.aborted) {
       const { aggregationIntervalMs } = intervalsOf(this.#state);
       const pauseMs = untilNextLookMs(
@@ -118,7 +124,8 @@ export class LoopRuntime {
         aggregationIntervalMs,
         this.#parts.nowMs(),
       );
-      await sleep(pauseMs, undefined, { signal }).catch(() => undefined);
+      this.#sleeping = new AbortController();
+      await sleep(pauseMs, undefined, { signal: this.#sleeping.signal }).catch(() => undefined);
       if (signal.aborted) return;
       const hasFailed = await this.#between.run(() => this.#tickFails());
       await this.dispatch({ type: 'ticked', hasFailed });

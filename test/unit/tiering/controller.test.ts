@@ -1,3 +1,4 @@
+import { statSync } from 'node:fs';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import type { TieringRuntime } from '../../../tiering/controller.ts';
 import { POLICY, RunningEngine } from './running-engine.ts';
@@ -50,6 +51,18 @@ test('what the engine does is told as events, and kept as history', async () => 
   expect(slow?.some((point) => point.promotedBytes > 0)).toBe(true);
   expect(slow?.every((point) => (point.temperatures?.hotBytes ?? 0) > 0)).toBe(true);
   expect(fast?.every((point) => point.promotedBytes === 0 && point.usedBytes > 0)).toBe(true);
+});
+
+test('a shorter aggregation interval counts at once, not when the longer one before it is over', async () => {
+  const aggregation = (aggregationIntervalMs: number) =>
+    runtime.setPolicy({ ...POLICY, monitoring: { ...POLICY.monitoring, aggregationIntervalMs } });
+  await aggregation(100_000);
+  // By then it sleeps until the long one should be over.
+  const traced = () => statSync(engine.kernel.tracePages).size;
+  for (const before of [traced(), 2 * traced()]) await expect.poll(traced, POLL).toBeGreaterThan(before);
+  await aggregation(250);
+  const { decisions } = runtime.heartbeat();
+  await expect.poll(() => runtime.heartbeat().decisions, POLL).toBeGreaterThan(decisions + 1);
 });
 
 test('every scheme has the quota in effect soon, also one that is off', async () => {
