@@ -39,19 +39,24 @@ export function migrationRoutes(api: Api, { service }: ApiContext): void {
 
   const read = { params: ParamsSchema, querystring: FormatQuerySchema, response: responses(MigrationSchema) };
   api.get('/v1/migrations/:id', { schema: read }, (request, reply) => {
-    const job = found(migrations.get(Number(request.params.id)), request);
+    const job = found(migrations.get(idOf(request.params)), request);
     if (wantsText(request.query.format, request)) sendText(reply, migrationText(job, columnsOf(request.query)));
     else reply.send(job);
   });
 
   const ended = { params: ParamsSchema, querystring: NoQuerySchema, response: responses(MigrationSchema) };
   api.delete('/v1/migrations/:id', { schema: ended }, async (request) =>
-    found(await migrations.cancel(Number(request.params.id)), request),
+    found(await migrations.cancel(idOf(request.params)), request),
   );
 }
 
 function wantsText(format: 'json' | 'text' | undefined, { headers }: Pick<FastifyRequest, 'headers'>): boolean {
   return chooseRepresentation(format, headers.accept) === 'text';
+}
+
+/** As the API writes it: what else JavaScript takes for the same number (`0x1`, `1e0`) names none. */
+function idOf({ id }: { readonly id: string }): number {
+  return /^[1-9]\d{0,15}$/.test(id) ? Number(id) : Number.NaN;
 }
 
 function found(job: MigrationJob | undefined, { url }: Pick<FastifyRequest, 'url'>): MigrationJob {

@@ -87,7 +87,8 @@ export class FakeKernel implements SysFs {
   async write(path: string, value: string): Promise<void> {
     this.#mayFail('write', path, value);
     if (value === UPDATE_STATS) this.#migrate(path.slice(0, path.lastIndexOf('/')));
-    await this.#of(path).write(path, value);
+    if (path.startsWith(`${WEIGHTS_FOLDER}/`)) this.#setWeight(path, value);
+    else await this.#of(path).write(path, value);
   }
 
   async makeDirectory(path: string): Promise<void> {
@@ -99,6 +100,17 @@ export class FakeKernel implements SysFs {
     const buffer = join(folder, 'per_cpu/cpu0/trace_pipe_raw');
     writeFileSync(buffer, '');
     this.traceBuffers.push(buffer);
+  }
+
+  /** mm/mempolicy.c: what is written replaces the value, a weight ends what is automatic, and that is told as a word. */
+  #setWeight(path: string, value: string): void {
+    const auto = join(this.root, WEIGHTS_FOLDER, 'auto');
+    const isAuto = /^(?:1|y|true|on)$/i.test(value);
+    if (path.endsWith('/auto')) writeFileSync(auto, `${isAuto}\n`);
+    else {
+      writeFileSync(join(this.root, path), `${Number(value) || 1}\n`);
+      writeFileSync(auto, 'false\n');
+    }
   }
 
   #mayFail(operation: 'read' | 'write', path: string, value?: string): void {

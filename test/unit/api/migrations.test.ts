@@ -174,16 +174,20 @@ describe('GET /v1/migrations', () => {
     expect(byHeader.body).toContain('running');
   });
 
-  test.each(['/v1/migrations/13', '/v1/migrations/x', '/v1/migrations/13?format=text'])(
-    '%s is not there',
-    async (url) => {
-      const { api, service } = harness();
-      service.migrations.jobs.set(12, HALF_WAY);
-      const path = url.replace('?format=text', '');
-      expect((await api.inject(url)).json()).toMatchObject({ status: 404, detail: `there is nothing at ${path}` });
-      expect((await api.inject({ method: 'DELETE', url: path })).statusCode).toBe(404);
-    },
-  );
+  test.each([
+    '/v1/migrations/13',
+    '/v1/migrations/x',
+    '/v1/migrations/13?format=text',
+    '/v1/migrations/0xc',
+    '/v1/migrations/012',
+    '/v1/migrations/1.2e1',
+  ])('%s is not there', async (url) => {
+    const { api, service } = harness();
+    service.migrations.jobs.set(12, HALF_WAY);
+    const path = url.replace('?format=text', '');
+    expect((await api.inject(url)).json()).toMatchObject({ status: 404, detail: `there is nothing at ${path}` });
+    expect((await api.inject({ method: 'DELETE', url: path })).statusCode).toBe(404);
+  });
 });
 
 describe('DELETE /v1/migrations/ID', () => {

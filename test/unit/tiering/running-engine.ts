@@ -44,8 +44,12 @@ export class RunningEngine {
   }
 
   /** Resolves when every node has been seen once. */
-  static async start(policy: Policy = POLICY, kernel = new FakeKernel()): Promise<RunningEngine> {
-    const runtime = await engineOver(kernel, { policy });
+  static async start(
+    policy: Policy = POLICY,
+    kernel = new FakeKernel(),
+    options: Partial<TieringOptions> = {},
+  ): Promise<RunningEngine> {
+    const runtime = await engineOver(kernel, { ...options, policy });
     await runtime.start();
     const engine = new RunningEngine(kernel, runtime);
     await runtime.ready;
