@@ -1,7 +1,8 @@
-import { setTimeout as sleep } from 'node:timers/promises';
-import { expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { kdamondPids, killKdamondByCommit, switchKdamond } from './damon-by-hand.ts';
+import { decidesAgain } from './decisions.ts';
 import { eventually } from './eventually.ts';
+import { ONCE } from './safety.ts';
 import { hotShareOf, mib, sampleNow, slowNode } from './scenarios.ts';
 import type { Stage } from './stage.ts';
 import type { TierdProcess } from './tierd-in-guest.ts';
@@ -12,10 +13,17 @@ const stateDirectory = '/var/lib/tierd';
 const sampleFiles = '/sys/kernel/mm/damon/admin/kdamonds/[01]/contexts/0/monitoring_attrs/intervals/sample_us';
 const hot = { name: 'fault', title: '', processes: [{ name: 'fault', hot: [{ mib: 100, node: slowNode }] }] };
 
-/** What goes wrong under a running daemon, and that it goes on. On some kernels a kdamond dies of a commit that it does not like; others refuse that. */
-export function faultTests(stage: () => Stage, { diesOfCommit }: { readonly diesOfCommit: boolean }): void {
-  const atWork = (tierd: TierdProcess) =>
-    eventually('it is at work', 90_000, async () => ['moving', 'settled'].includes((await tierd.api.status()).state));
+interface FaultOptions {
+  /** On some kernels a kdamond dies of a commit that it does not like; others refuse that. */
+  readonly diesOfCommit: boolean;
+}
+
+/** What goes wrong under a running daemon, and that it goes on. */
+export function faultTests(stage: () => Stage, options: FaultOptions): void {
+  describe('when something goes wrong', ONCE, () => testFaults(stage, options));
+}
+
+function testFaults(stage: () => Stage, { diesOfCommit }: FaultOptions): void {
   const firstIsAnother = (first = 0, second = 0) =>
     eventually('both watch again', 90_000, async () => {
       const pids = await kdamondPids(stage().guest);
@@ -43,7 +51,7 @@ export function faultTests(stage: () => Stage, { diesOfCommit }: { readonly dies
       const [first, second] = await kdamondPids(guest);
       await switchKdamond(guest, 'off');
       await firstIsAnother(first, second);
-      await atWork(tierd);
+      await decidesAgain(tierd);
       await promotes();
       expect(tierd.exited).toBe(false);
     });
@@ -61,7 +69,7 @@ export function faultTests(stage: () => Stage, { diesOfCommit }: { readonly dies
         expect(await tierd.complaints()).toContainEqual(
           expect.stringMatching(/kdamond 0 .*(is off|went off during commit)/),
         );
-        await atWork(tierd);
+        await decidesAgain(tierd);
         await promotes();
         expect(tierd.exited).toBe(false);
       });
@@ -87,7 +95,7 @@ export function faultTests(stage: () => Stage, { diesOfCommit }: { readonly dies
       await guest.check('mount -o remount,rw /sys');
     }
     await stage().explain(async () => {
-      await atWork(tierd);
+      await decidesAgain(tierd);
       await promotes();
       expect(tierd.exited).toBe(false);
     });
@@ -139,12 +147,12 @@ export function faultTests(stage: () => Stage, { diesOfCommit }: { readonly dies
         expect(settingsProblem).toContain('EROFS');
         expect(receiptProblem).toContain('EROFS');
         await promotes();
-        await atWork(tierd);
+        await decidesAgain(tierd);
         // Killed it is started again on the same disk, and knows its kdamonds by the receipt that is there.
         const pids = await kdamondPids(guest);
         await tierd.kill();
         const next = await stage().startTierd({}, '', { keepsSettings: true });
-        await atWork(next);
+        await decidesAgain(next);
         expect(await kdamondPids(guest)).toEqual(pids);
         await next.stop();
         expect(await kdamondPids(guest)).toEqual([]);
@@ -164,8 +172,13 @@ export function faultTests(stage: () => Stage, { diesOfCommit }: { readonly dies
     const tierd = await stage().startTierd({ cgroups: { include: ['/fault'] } });
     await stage().explain(async () => {
       await guest.check('rmdir /sys/fs/cgroup/fault');
-      await sleep(12_000);
-      await atWork(tierd);
+      await eventually('it says that nothing is in scope', 60_000, async () =>
+        ((await tierd.api.status()).scopeProblem ?? '').includes('/fault'),
+      );
+      await stage().place(hot);
+      await decidesAgain(tierd);
+      expect(hotShareOf(sampleNow(stage().workloads))).toBe(0);
+      await stage().clearWorkloads();
       await guest.check('mkdir /sys/fs/cgroup/fault');
       const prefix = 'sh -c \'echo $$ >/sys/fs/cgroup/fault/cgroup.procs; exec "$@"\' sh';
       const processes = [{ name: 'scoped', hot: [{ mib: 50, node: slowNode }], prefix }];
@@ -181,8 +194,7 @@ export function faultTests(stage: () => Stage, { diesOfCommit }: { readonly dies
     await stage().explain(async () => {
       const { promotedBytes } = await tierd.api.status();
       await guest.check('date -s "+1 day"');
-      await sleep(3_000);
-      await atWork(tierd);
+      await decidesAgain(tierd);
       await guest.check('date -s "-1 day"');
       await promotes();
       expect((await tierd.api.status()).promotedBytes - promotedBytes).toBeGreaterThanOrEqual(80 * mib);
@@ -215,7 +227,7 @@ export function faultTests(stage: () => Stage, { diesOfCommit }: { readonly dies
 
     const second = await stage().startTierd(config, '', { keepsSettings: true });
     await stage().explain(async () => {
-      await atWork(second);
+      await decidesAgain(second);
       expect(await kdamondPids(guest)).toEqual(pids);
       const { fastUtilization, monitoring } = await second.api.policy();
       expect(fastUtilization).toBe(0.8);
@@ -238,6 +250,7 @@ export function faultTests(stage: () => Stage, { diesOfCommit }: { readonly dies
       await guest.check(`echo 1000 >/proc/${pid}/oom_score_adj && echo f >/proc/sysrq-trigger`);
       await service.waitForSuccessor(pid);
       expect(await service.property('NRestarts')).toBe('1');
+      await decidesAgain(service);
       expect(await kdamondPids(guest)).toEqual(pids);
     });
     await service.stop();

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import type { SnapshotBody } from './api-client.ts';
 import {
   damonStatState,
@@ -11,7 +11,9 @@ import {
   switchKdamond,
   takeDamonOver,
 } from './damon-by-hand.ts';
+import { decidesAgain } from './decisions.ts';
 import { eventually } from './eventually.ts';
+import { ONCE } from './safety.ts';
 import type { Stage } from './stage.ts';
 
 /** A kernel module that holds DAMON for itself (on by default from 6.17). */
@@ -31,6 +33,10 @@ export function damonStatTests(currentStage: () => Stage, hasDamonStat: boolean)
 
 /** Whose DAMON is it: what tierd leaves alone, takes, gives back and finds again. */
 export function ownershipTests(currentStage: () => Stage, hasDamonStat: boolean): void {
+  describe('DAMON', ONCE, () => testOwnership(currentStage, hasDamonStat));
+}
+
+function testOwnership(currentStage: () => Stage, hasDamonStat: boolean): void {
   it('leaves a kdamond alone that it did not start, and says whose it is', async () => {
     const stage = currentStage();
     const { guest } = stage;
@@ -150,7 +156,7 @@ export function ownershipTests(currentStage: () => Stage, hasDamonStat: boolean)
       await removeKdamonds(guest);
       expect((await api.send('POST', '/v1/resume')).status).toBe(200);
       expect(await kdamondPids(guest)).toHaveLength(2);
-      await eventually('it is at work', 60_000, async () => ['moving', 'settled'].includes((await api.status()).state));
+      await decidesAgain({ api }, 60_000);
     });
     await stage.clear();
     await switchDamonStat(guest, hasDamonStat);

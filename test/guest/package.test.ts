@@ -7,6 +7,7 @@ import { buildDebianPackage } from '../../scripts/debian-package.ts';
 import { eventually } from './eventually.ts';
 import type { Guest } from './guest.ts';
 import { bootGuest } from './guest.ts';
+import { ONCE } from './safety.ts';
 
 const older = '0.0.9';
 const newer = '0.1.0';
@@ -90,7 +91,7 @@ describe('the Debian package', () => {
     expect(await policy()).toMatch(/^headroomMiB +77 +file$/m);
   }, 300_000);
 
-  it('is removed with DAMON as it was, and comes back with what was set', async () => {
+  it('is removed with DAMON as it was, and comes back with what was set', { ...ONCE, timeout: 300_000 }, async () => {
     await apt('remove tierd');
     expect((await guest.run('systemctl is-active tierd')).exitCode).not.toBe(0);
     expect((await guest.check('cat /sys/kernel/mm/damon/admin/kdamonds/nr_kdamonds')).trim()).toBe('0');
@@ -99,9 +100,9 @@ describe('the Debian package', () => {
     expect((await guest.check('systemctl is-enabled tierd')).trim()).toBe('enabled');
     expect(await policy()).toMatch(/^fastUtilization +0\.8 +REST$/m);
     expect(await policy()).toMatch(/^headroomMiB +77 +file$/m);
-  }, 300_000);
+  });
 
-  it('is purged without a trace', async () => {
+  it('is purged without a trace', { ...ONCE, timeout: 300_000 }, async () => {
     await apt('purge tierd');
     expect((await guest.check('cat /sys/kernel/mm/damon/admin/kdamonds/nr_kdamonds')).trim()).toBe('0');
     // /opt/tierd is the guest image's own: other tests mount their build there.
@@ -111,7 +112,7 @@ describe('the Debian package', () => {
     expect(left.trim()).toBe('');
     expect((await guest.check('find /run -name "*tierd*"')).trim()).toBe('');
     expect((await guest.run('getent group tierd tierd-read')).stdout.trim()).toBe('');
-  }, 300_000);
+  });
 });
 
 /** Gives a package another configuration file than its successor has. */

@@ -3,6 +3,7 @@ import { expect, it } from 'vitest';
 import { cpuOf } from '../bench/guest-cpu.ts';
 import { eventually } from './eventually.ts';
 import { anonymousPages, counters } from './guest-memory.ts';
+import { ONCE } from './safety.ts';
 import { fastNode, hotShareOf, mib, sampleNow, scenarios, slowNode } from './scenarios.ts';
 import type { Stage } from './stage.ts';
 import type { LogEntry } from './tierd-in-guest.ts';
@@ -147,7 +148,7 @@ export function pageTests(stage: () => Stage): void {
     });
   });
 
-  it('moves only what is in scope', async () => {
+  it('moves only what is in scope', ONCE, async () => {
     const inSlice = (name: string) => ({
       name,
       hot: slow(100),

@@ -1,12 +1,13 @@
 import { expect, it } from 'vitest';
 import { eventually } from './eventually.ts';
 import { restAtWorkTests } from './rest-at-work-tests.ts';
+import { ONCE } from './safety.ts';
 import { fastNode, slowNode } from './scenarios.ts';
 import type { Stage } from './stage.ts';
 
 /** The REST API as an operator meets it on a host. */
 export function restTests(currentStage: () => Stage): void {
-  it('serves the REST API on a Unix socket for root and its group only', async () => {
+  it('serves the REST API on a Unix socket for root and its group only', ONCE, async () => {
     const stage = currentStage();
     const { api } = await stage.startTierd();
     await stage.explain(async () => {

@@ -5,6 +5,7 @@ import { ROOT } from '../../scripts/bundle.ts';
 import { kdamondPids, makeKdamondByHand, removeKdamonds, switchKdamond } from './damon-by-hand.ts';
 import { eventually } from './eventually.ts';
 import { anonymousPages } from './guest-memory.ts';
+import { ONCE } from './safety.ts';
 import { fastNode, slowNode } from './scenarios.ts';
 import type { Stage } from './stage.ts';
 import { TierdService } from './tierd-in-guest.ts';
@@ -62,7 +63,10 @@ export function serviceLifeTests(stage: () => Stage): void {
     }
   }, 240_000);
 
-  it('when it hangs it is killed by the watchdog and started again, and goes on with its kdamonds', async () => {
+  it('when it hangs it is killed by the watchdog and started again, and goes on with its kdamonds', {
+    ...ONCE,
+    timeout: 240_000,
+  }, async () => {
     const { guest } = stage();
     const service = await TierdService.install(guest);
     await service.configure({});
@@ -93,9 +97,12 @@ export function serviceLifeTests(stage: () => Stage): void {
       await service.close();
       await service.removeDropIn('watchdog');
     }
-  }, 240_000);
+  });
 
-  it('answers on a loopback port to whoever has the token, with the drop-in of the examples', async () => {
+  it('answers on a loopback port to whoever has the token, with the drop-in of the examples', {
+    ...ONCE,
+    timeout: 180_000,
+  }, async () => {
     const { guest } = stage();
     const port = 8642;
     const token = 'b7'.repeat(20);
@@ -121,5 +128,5 @@ export function serviceLifeTests(stage: () => Stage): void {
       await service.close();
       await service.removeDropIn('tcp');
     }
-  }, 180_000);
+  });
 }

@@ -1,6 +1,7 @@
 import { expect, it } from 'vitest';
 import { eventually } from './eventually.ts';
 import { setAndGiveBackWeights } from './interleave-tests.ts';
+import { ONCE } from './safety.ts';
 import { fastNode, hotShareOf, mib, sampleNow, scenarios, slowNode } from './scenarios.ts';
 import type { Stage } from './stage.ts';
 import { TierdService } from './tierd-in-guest.ts';
@@ -85,7 +86,10 @@ export function serviceTests(stage: () => Stage): void {
     await tierd.stop();
   }, 300_000);
 
-  it('lets the group tierd in, the group tierd-read to read, and nobody else', async () => {
+  it('lets the group tierd in, the group tierd-read to read, and nobody else', {
+    ...ONCE,
+    timeout: 180_000,
+  }, async () => {
     const { guest } = stage();
     await guest.check('systemctl start tierd', { timeoutMs: 120_000 });
     const main = '/run/tierd/tierd.sock';
@@ -111,7 +115,7 @@ export function serviceTests(stage: () => Stage): void {
       stdout: expect.stringContaining('engine'),
     });
     await guest.check('systemctl stop tierd');
-  }, 180_000);
+  });
 
   it('keeps what was set, reads a changed file when told, and goes on with the old when that is wrong', async () => {
     const { guest } = stage();
