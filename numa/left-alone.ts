@@ -1,11 +1,13 @@
 import { isDeviceMemory } from './memory-kind.ts';
 import type { Topology } from './topology.ts';
 
+/** `device`: its memory is a device's; `unknown-speed`: nothing says whether it is slower or faster than others. */
+export const LEFT_ALONE_REASONS = ['device', 'unknown-speed'] as const;
+
 /** A node that is in no tier though nobody configured that. */
 export interface NodeLeftAlone {
   readonly nodeId: number;
-  /** `device`: its memory is a device's; `unknown-speed`: nothing says whether it is slower or faster than others. */
-  readonly reason: 'device' | 'unknown-speed';
+  readonly reason: (typeof LEFT_ALONE_REASONS)[number];
   /** The line of the configuration file that would take it in as the slowest memory. */
   readonly tiersLine: string;
   /** For people. */

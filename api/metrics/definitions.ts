@@ -1,3 +1,4 @@
+import { LEFT_ALONE_REASONS, nodesLeftAlone } from '../../numa/left-alone.ts';
 import { ENGINE_STATES } from '../../tiering/engine-state.ts';
 import { directionOf } from '../../tiering/scheme.ts';
 import type { Status, TieringService } from '../../tiering/service.ts';
@@ -6,7 +7,7 @@ import type { Status, TieringService } from '../../tiering/service.ts';
 export interface MetricsInput {
   readonly service: Pick<
     TieringService,
-    'status' | 'schemes' | 'snapshots' | 'heartbeat' | 'migrations' | 'pausedSince'
+    'status' | 'topology' | 'schemes' | 'snapshots' | 'heartbeat' | 'migrations' | 'pausedSince'
   >;
   readonly version: string;
   /** CLOCK_MONOTONIC in milliseconds. */
@@ -161,6 +162,19 @@ export const METRICS: readonly MetricDefinition[] = [
               value,
             })),
       ),
+  },
+  {
+    name: 'tierd_nodes_left_alone',
+    help: 'Memory nodes that nothing is moved to or from though nobody configured that, by why; the status names them.',
+    type: 'gauge',
+    labelNames: ['reason'],
+    samples: ({ service }) => {
+      const nodes = nodesLeftAlone(service.topology());
+      return LEFT_ALONE_REASONS.map((reason) => ({
+        labels: { reason },
+        value: nodes.filter((node) => node.reason === reason).length,
+      }));
+    },
   },
   gauge(
     'tierd_hot_waiting_bytes',

@@ -27,6 +27,7 @@ export function statusText(status: StatusBody, columns = DEFAULT_COLUMNS): strin
     ...(status.pauseReason === undefined ? [] : [`paused: ${status.pauseReason}`]),
     ...(status.scopeProblem === undefined ? [] : [`warning: ${status.scopeProblem}`]),
     ...(status.regionLimit === undefined ? [] : [`warning: ${status.regionLimit}`]),
+    ...status.leftAlone.map(({ message }) => `warning: ${message}`),
     ...(status.waitingFor === undefined ? [] : [`waiting for ${status.waitingFor}`]),
     ...(status.receiptProblem === undefined ? [] : [`receipt not saved: ${status.receiptProblem}`]),
     ...(status.settingsProblem === undefined ? [] : [`not saved: ${status.settingsProblem}`]),

@@ -1,10 +1,12 @@
 import type { Static } from 'typebox';
 import Type from 'typebox';
+import { nodesLeftAlone } from '../../numa/left-alone.ts';
 import { ENGINE_STATES } from '../../tiering/engine-state.ts';
 import type { TieringService } from '../../tiering/service.ts';
 import type { Host } from '../host.ts';
 import { HostSchema } from '../host.ts';
 import type { OperatorSettings } from '../policy/operator-settings.ts';
+import { LeftAloneSchema } from './left-alone-view.ts';
 import { TemperaturesSchema } from './temperatures-view.ts';
 
 const NodeStatusSchema = Type.Object({
@@ -59,6 +61,7 @@ export const StatusSchema = Type.Object({
   startedAt: Type.String({ description: 'ISO 8601.' }),
   uptimeSeconds: Type.Number(),
   nodes: Type.Immutable(Type.Array(NodeStatusSchema)),
+  leftAlone: LeftAloneSchema,
   promotedBytes: Type.Number({ description: 'Since start, over all nodes.' }),
   demotedBytes: Type.Number({ description: 'Since start, over all nodes.' }),
   promotedBytesPerSecond: Type.Number({ description: 'Over the last seconds.' }),
@@ -108,6 +111,7 @@ export function statusView(
   return {
     version,
     ...service.status(),
+    leftAlone: nodesLeftAlone(service.topology()),
     ...(pauseReason !== undefined && { pauseReason }),
     ...(saveProblem !== undefined && { settingsProblem: saveProblem }),
     host,

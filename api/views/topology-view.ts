@@ -2,6 +2,7 @@ import type { Static } from 'typebox';
 import Type from 'typebox';
 import { nodesLeftAlone } from '../../numa/left-alone.ts';
 import type { MemoryNode, Topology } from '../../numa/topology.ts';
+import { LeftAloneSchema } from './left-alone-view.ts';
 
 const RangeSchema = Type.Object({ startAddress: Type.Number(), endAddress: Type.Number(), sizeBytes: Type.Number() });
 
@@ -114,17 +115,7 @@ export const TopologySchema = Type.Object({
       description: 'memory-blocks: /proc/iomem hid its addresses, and the ranges may hold holes.',
     }),
   ),
-  leftAlone: Type.Immutable(
-    Type.Array(
-      Type.Object({
-        nodeId: Type.Integer(),
-        reason: Type.Union([Type.Literal('device'), Type.Literal('unknown-speed')]),
-        tiersLine: Type.String({ description: 'What to configure to have it used as the slowest memory.' }),
-        message: Type.String(),
-      }),
-      { description: 'Nodes that nothing is moved to or from though nobody configured that.' },
-    ),
-  ),
+  leftAlone: LeftAloneSchema,
   warnings: Type.Optional(
     Type.Immutable(
       Type.Array(Type.String(), {

@@ -118,6 +118,44 @@ describe('text', () => {
     expect((await api.inject('/metrics')).body).toContain('\ntierd_receipt_saved 0\n');
   });
 
+  test('of the status tells which nodes are left alone, and the metrics how many, by why', async () => {
+    const { api, service } = harness();
+    const { nodes } = service.topology();
+    const [dram, cxl] = nodes;
+    if (dram === undefined || cxl === undefined) throw new Error('two nodes');
+    const counts = async () =>
+      [...(await api.inject('/metrics')).body.matchAll(/^tierd_nodes_left_alone\{reason="([^"]+)"\} (\d)$/gm)].map(
+        ([, reason, count]) => [reason, count],
+      );
+    expect((await api.inject('/v1/status')).json().leftAlone).toEqual([]);
+    expect(await counts()).toEqual([
+      ['device', '0'],
+      ['unknown-speed', '0'],
+    ]);
+    service.topologyChanges = {
+      tierSource: 'derived',
+      nodes: [
+        ...nodes,
+        { ...cxl, nodeId: 2, kind: 'memory-only' },
+        { ...cxl, nodeId: 3, kind: 'memory-only', driver: 'NVIDIA' },
+        { ...cxl, nodeId: 4, kind: 'memory-only' },
+      ],
+    };
+    const { leftAlone } = (await api.inject('/v1/status')).json();
+    expect(leftAlone).toMatchObject([
+      { nodeId: 2, reason: 'unknown-speed', tiersLine: 'tiers: [[0], [1], [2]]' },
+      { nodeId: 3, reason: 'device' },
+      { nodeId: 4, reason: 'unknown-speed' },
+    ]);
+    expect((await api.inject('/v1/topology')).json().leftAlone).toEqual(leftAlone);
+    const { body } = await api.inject('/v1/status?format=text&columns=300');
+    for (const { message } of leftAlone) expect(body).toContain(`\nwarning: ${message}\n`);
+    expect(await counts()).toEqual([
+      ['device', '1'],
+      ['unknown-speed', '2'],
+    ]);
+  });
+
   test('of the status tells which cgroups of the policy are not there, as the answers to changes do', async () => {
     const { api, service } = harness();
     const [status, preview] = [service.status(), await service.preview(DEFAULT_POLICY)];

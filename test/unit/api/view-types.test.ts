@@ -29,7 +29,7 @@ test('the schemas have the keys of the types', () => {
   expectTypeOf<keyof Cxl>().toEqualTypeOf<keyof CxlBacking>();
   expectTypeOf<keyof Cxl['devices'][number]>().toEqualTypeOf<keyof CxlMemoryDevice>();
   expectTypeOf<keyof StatusBody>().toEqualTypeOf<
-    keyof Status | 'version' | 'host' | 'settingsProblem' | 'pauseReason'
+    keyof Status | 'version' | 'host' | 'leftAlone' | 'settingsProblem' | 'pauseReason'
   >();
   expectTypeOf<keyof StatusBody['nodes'][number]>().toEqualTypeOf<keyof NodeStatus>();
   expectTypeOf<keyof Kdamond>().toEqualTypeOf<keyof KdamondView>();
