@@ -80,6 +80,7 @@ function testFaults(stage: () => Stage, { diesOfCommit }: FaultOptions): void {
   it('a write that the kernel refuses is told, and it recovers by itself', async () => {
     const { guest } = stage();
     const tierd = await stage().startTierd();
+    const before = await tierd.api.policy();
     // It is busy while the daemon writes to it.
     await eventually(
       '/sys is read-only',
@@ -90,7 +91,7 @@ function testFaults(stage: () => Stage, { diesOfCommit }: FaultOptions): void {
       const refused = await tierd.api.send('PATCH', '/v1/policy', { body: { monitoring: { samplingIntervalMs: 40 } } });
       expect(refused.status).toBe(503);
       expect(refused.text).toContain('EROFS');
-      expect((await tierd.api.policy()).monitoring.samplingIntervalMs).toBe(50);
+      expect(await tierd.api.policy()).toEqual(before);
     } finally {
       await guest.check('mount -o remount,rw /sys');
     }

@@ -130,7 +130,8 @@ function testOwnership(currentStage: () => Stage, hasDamonStat: boolean): void {
       expect(await damonTree(guest)).toEqual(before);
       await switchKdamond(guest, 'off');
       await eventually('both nodes are watched', 90_000, async () => (await kdamondPids(guest)).length === 2);
-      await eventually('it is at work', 60_000, async () => (await api.status()).problem === undefined);
+      await decidesAgain({ api });
+      expect((await api.status()).problem).toBeUndefined();
     });
   }, 300_000);
 
