@@ -329,4 +329,4 @@ test(`${REQUESTS} requests to a daemon at work, valid, malformed and hostile: no
   await api.close();
   await engine.stop();
   expect(engine.kernel.damon.value('nr_kdamonds')).toBe('0');
-}, 300_000);
+}, 600_000);
