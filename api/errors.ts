@@ -250,6 +250,9 @@ const HTTP_FAILURES: ReadonlyMap<string, HttpFailure> = new Map([
   ['TIERD_DAMON_BUSY', { status: 503, title: 'DAMON is busy' }],
   ['TIERD_DAMON_NO_SPARE', { status: 503, title: 'No kdamond is left' }],
   ['TIERD_TRACE_UNAVAILABLE', { status: 503, title: 'The kernel cannot be watched' }],
+  ['TIERD_KDAMOND_SILENT', { status: 503, title: 'A kdamond does not answer' }],
+  ['TIERD_DAMON_RELEASED', { status: 503, title: 'tierd is stopping' }],
+  ['TIERD_STOPPING', { status: 503, title: 'tierd is stopping' }],
   ['TIERD_KDAMOND_DIED', { status: 503, title: 'A kdamond went off' }],
   ['TIERD_STATE_DIRECTORY', { status: 503, title: 'The state cannot be saved' }],
 ]);

@@ -1,7 +1,7 @@
 import { Argument, CommanderError, Command as Program } from 'commander';
 import { parseMeasureArguments } from '../numa/probe/measure-protocol.ts';
 import { addClientCommands, GROUP_NOUNS } from './commands/client-commands.ts';
-import type { Choose, Command, DoctorOptions, ProbeOptions, Shell } from './commands/command.ts';
+import type { Choose, Command, DoctorOptions, ProbeOptions, Shell, StandDownOptions } from './commands/command.ts';
 import { SHELLS } from './commands/command.ts';
 import { addRunCommand } from './commands/run-command.ts';
 import { UsageError } from './errors.ts';
@@ -70,6 +70,17 @@ export function programOf(choose: Choose = () => undefined): Program {
       'where the daemon remembers what it did, to know its kdamonds (default: what the configuration file says)',
     )
     .action((options: DoctorOptions) => choose({ name: 'doctor', options }));
+  program
+    .command('stand-down')
+    .summary('switch off what a daemon that was killed left moving')
+    .description(
+      'Switch off what a daemon that was killed left moving in DAMON; the next start goes on with it. The unit runs it after every end. Needs root and no daemon.',
+    )
+    .option(
+      '--state-directory <dir>',
+      'where the daemon remembered what it did (default: what the configuration file says)',
+    )
+    .action((options: StandDownOptions) => choose({ name: 'stand-down', options }));
   program
     .command('about')
     .summary('print what a bug report needs to know of this machine, as JSON')

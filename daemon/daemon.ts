@@ -1,4 +1,3 @@
-import { setTimeout } from 'node:timers/promises';
 import type { FastifyBaseLogger } from 'fastify';
 import { buildApp } from '../api/app.ts';
 import { Exposition } from '../api/metrics/exposition.ts';
@@ -6,10 +5,11 @@ import type { OperatorSettings } from '../api/policy/operator-settings.ts';
 import type { Api } from '../api/routes/context.ts';
 import { listenOnLoopback, listenOnSocket } from '../api/socket.ts';
 import type { TieringRuntime } from '../tiering/controller.ts';
+import { inTime } from '../tiering/in-time.ts';
 import { monotonicMs } from '../tiering/monotonic.ts';
 import { Serial } from '../tiering/serial.ts';
 import type { Ending, EndingWatch } from './ending.ts';
-import { EXIT_OK, EXIT_UNEXPECTED } from './exit-codes.ts';
+import { EXIT_LEFT_ON, EXIT_OK, EXIT_UNEXPECTED } from './exit-codes.ts';
 import { giveBackMemory } from './give-back-memory.ts';
 import type { Notifier } from './notify.ts';
 import { tellStartStatus } from './start-status.ts';
@@ -17,6 +17,7 @@ import { startWatchdog, watchdogEveryMs } from './watchdog.ts';
 
 /** How long the end waits for a last try to save what could not be saved before. */
 const LAST_SAVE_MS = 2_000;
+const CLOSE_MS = 2_000;
 
 export interface DaemonParts {
   readonly runtime: TieringRuntime;
@@ -48,6 +49,8 @@ export async function runDaemon(parts: DaemonParts): Promise<number> {
   const readApi = buildApp({ ...common, isReadOnly: true });
   const tcpApi = tcp && buildApp({ ...common, token: tcp.token });
   watch.onFurther((ending) => endAtOnce(parts, ending));
+  let code = EXIT_UNEXPECTED;
+  let hasLeftOn = false;
   try {
     // The socket first: it tells whether another tierd runs, before DAMON is touched, and answers while the engine waits.
     await listenOnSocket(api, socket);
@@ -56,17 +59,30 @@ export async function runDaemon(parts: DaemonParts): Promise<number> {
     const ending = await Promise.race([watch.first, startUp(parts)]);
     logEnding(logger, ending);
     void notifier.stopping('putting DAMON back as it was');
-    return ending.reason === 'signal' ? EXIT_OK : EXIT_UNEXPECTED;
+    code = ending.reason === 'signal' ? EXIT_OK : EXIT_UNEXPECTED;
   } finally {
-    for (const app of [api, readApi, tcpApi]) {
-      await app?.close().catch((error: unknown) => logger.error({ err: error }, 'the API did not close'));
-    }
-    // A disk that hangs must not keep DAMON on.
-    const saved = settings.close();
-    await runtime.stop();
-    await Promise.race([saved, setTimeout(LAST_SAVE_MS, undefined, { ref: false })]);
+    // First of all, and whatever else hangs or fails; the API answers meanwhile.
+    hasLeftOn = await giveBack(parts);
+    const closing = [api, readApi, tcpApi].map((app) => app?.close());
+    await inTime(Promise.all(closing), CLOSE_MS).catch((error: unknown) =>
+      logger.error({ err: error }, 'the API did not close'),
+    );
     watch.release();
     logger.info({}, 'stopped');
+  }
+  return code === EXIT_OK && hasLeftOn ? EXIT_LEFT_ON : code;
+}
+
+/** Whether a kdamond may go on. */
+async function giveBack({ runtime, settings, logger }: DaemonParts): Promise<boolean> {
+  const saving = settings.close();
+  try {
+    return (await runtime.stop()).length > 0;
+  } catch (error) {
+    logger.error({ err: error }, 'DAMON could not be put back');
+    return true;
+  } finally {
+    await inTime(saving, LAST_SAVE_MS).catch(() => undefined);
   }
 }
 

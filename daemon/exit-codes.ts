@@ -4,6 +4,9 @@ export const EXIT_OK = 0;
 /** Something that nobody foresaw. */
 export const EXIT_UNEXPECTED = 1;
 
+/** Ended as asked, with a kdamond left that did not answer. */
+export const EXIT_LEFT_ON = 84;
+
 /** What `tierd doctor` found at worst. */
 export const EXIT_FINDINGS = { warning: 2, error: 3 } as const;
 
@@ -81,6 +84,12 @@ export const EXIT_STATUSES: readonly ExitStatus[] = [
     codes: [83],
     errors: ['TIERD_ALREADY_RUNNING'],
     meaning: 'Another tierd answers on the socket, or has the state directory.',
+  },
+  {
+    codes: [EXIT_LEFT_ON],
+    errors: [],
+    meaning:
+      'Ended as asked, but a kdamond did not answer and may go on; the log says which. The next start, or `tierd stand-down`, finds it again.',
   },
 ];
 

@@ -45,6 +45,10 @@ async function execute(args: readonly string[], watch: EndingWatch): Promise<num
       const { doctor } = await import('./doctor.ts');
       return doctor(command.options, (text) => process.stdout.write(text));
     }
+    case 'stand-down': {
+      const { standDownLeftovers } = await import('./stand-down.ts');
+      return standDownLeftovers(command.options, (text) => process.stdout.write(text));
+    }
     case 'ask': {
       const { askDaemon } = await import('./client/client.ts');
       return askDaemon(command.request, {

@@ -10,6 +10,7 @@ import { loadConfig } from './config.ts';
 import type { Config } from './config-schema.ts';
 import { runDaemon } from './daemon.ts';
 import type { EndingWatch } from './ending.ts';
+import { leave } from './leave.ts';
 import { detectLogFormat } from './log-format.ts';
 import { createLogger } from './logger.ts';
 import { createNotifier } from './notify.ts';
@@ -95,7 +96,7 @@ export async function run(options: RunOptions, watch: EndingWatch): Promise<numb
       ...(tcp && { tcp }),
       version: VERSION,
       watch,
-      exit: (code) => process.exit(code),
+      exit: (code) => void leave(code),
     });
   } catch (error) {
     // With its stack for whoever asks for this level; the readable line is the command's.

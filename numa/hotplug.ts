@@ -16,7 +16,7 @@ interface HotplugLog {
 }
 
 export interface HotplugOptions extends DiscoveryOptions {
-  /** Called once per change, with the new topology and a sentence for people. A failure of it is logged. */
+  /** Called once per change, with the new topology and a sentence for people; again, at the next polls, when it fails. */
   readonly onChange: (topology: Topology, description: string) => void | Promise<void>;
   readonly log: HotplugLog;
   readonly intervalMs?: number;
@@ -38,6 +38,8 @@ export class HotplugWatcher {
   #fingerprint = '';
   #pollsUnchanged = 0;
   #failing = false;
+  /** Why the newest change could not be followed. */
+  #untold: string | undefined;
   #stopped = true;
   #timer: NodeJS.Timeout | undefined;
   #polling: Promise<void> | undefined;
@@ -110,11 +112,18 @@ export class HotplugWatcher {
     this.#topology = after;
     const changes = this.#told === undefined ? [] : describeChanges(this.#told, after);
     if (changes.length === 0) return;
+    const before = this.#told;
     this.#told = after;
     try {
       await this.#options.onChange(after, changes.join('; '));
+      this.#untold = undefined;
     } catch (error) {
-      this.#options.log.error({ err: error, changes }, 'cannot follow a change of the memory topology');
+      const reason = error instanceof Error ? error.message : String(error);
+      if (reason !== this.#untold)
+        this.#options.log.error({ err: error, changes }, 'cannot follow a change of the memory topology, trying again');
+      this.#untold = reason;
+      this.#told = before;
+      this.#fingerprint = '';
     }
   }
 

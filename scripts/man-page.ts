@@ -13,7 +13,7 @@ const DESCRIPTION = [
     "It watches with the kernel's DAMON which physical memory is accessed, promotes hot memory to fast nodes, demotes cold memory to slow ones, " +
     'and holds fast nodes at a utilization.',
   '`tierd run` is the daemon; systemd runs it as `tierd.service`. The other commands ask the running daemon over its socket, as root or as a ' +
-    'member of the group `tierd`, except `doctor`, `probe`, `about` and `completion`, which need no daemon.',
+    'member of the group `tierd`, except `doctor`, `probe`, `stand-down`, `about` and `completion`, which need no daemon.',
 ];
 
 const SIGNALS: readonly (readonly [string, string])[] = [

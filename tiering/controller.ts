@@ -8,20 +8,22 @@ import type { SysFs } from '../numa/sysfs.ts';
 import type { Topology } from '../numa/topology.ts';
 import { ScopeResolver } from './cgroup-scope.ts';
 import { tracedRegionsLimit } from './damon/access-trace.ts';
-import type { DamonDriver } from './damon/driver.ts';
+import type { DamonDriver, LeftOn, Prepared } from './damon/driver.ts';
 import { ExclusiveModuleError, ForeignKdamondError } from './damon/errors.ts';
 import type { ProbedFeatures } from './damon/features.ts';
 import type { Receipt } from './damon/receipt.ts';
 import type { ReceiptKeeper } from './damon/receipt-keeper.ts';
 import { standDown } from './damon/stand-down.ts';
+import { STOP_BUDGET_MS } from './damon/stop-budget.ts';
 import { conflictsOf, diagnose } from './doctor/diagnose.ts';
 import type { HostFacts } from './doctor/facts.ts';
 import type { Finding } from './doctor/finding.ts';
 import { gatherFacts } from './doctor/gather.ts';
 import type { Engine, EngineName } from './engine.ts';
-import { NoTiersError } from './errors.ts';
+import { NoTiersError, StoppingError } from './errors.ts';
 import type { EventLog } from './events/event-log.ts';
 import type { History, HistoryAnswer, HistoryQuery } from './history/history.ts';
+import { inTime } from './in-time.ts';
 import type { Interleave } from './interleave/interleave.ts';
 import type { MigrationJobs } from './jobs/migration-jobs.ts';
 import type { KdamondFleet } from './kdamond-fleet.ts';
@@ -43,8 +45,8 @@ import type { Surveys } from './survey/surveys.ts';
 export interface TieringRuntime extends TieringService {
   /** Takes DAMON and begins. Throws typed errors (`code`), having changed nothing. */
   start(): Promise<void>;
-  /** Leaves DAMON as it was found. */
-  stop(): Promise<void>;
+  /** Leaves DAMON as it was found, within STOP_BUDGET_MS and whatever is under way. Gives the kdamonds that did not answer and may go on. */
+  stop(): Promise<readonly LeftOn[]>;
   /** Resolves when every monitored node has been seen once. */
   readonly ready: Promise<void>;
 }
@@ -86,9 +88,11 @@ export class Controller implements TieringRuntime {
   readonly #abort = new AbortController();
   #features: ProbedFeatures | undefined;
   #starting: Promise<void> = Promise.resolve();
+  #isStarting = false;
   #running: Promise<void> = Promise.resolve();
   readonly #triedToMeasure = new Set<number>();
   #measuring: Promise<void> = Promise.resolve();
+  #stopping: Promise<readonly LeftOn[]> | undefined;
   readonly #startedAt = new Date();
   /** The clock of the day may be set meanwhile. */
   readonly #startedAtMs: number;
@@ -104,12 +108,15 @@ export class Controller implements TieringRuntime {
   }
 
   start(): Promise<void> {
-    this.#starting = this.#start();
+    this.#isStarting = true;
+    this.#starting = this.#start().finally(() => {
+      this.#isStarting = false;
+    });
     return this.#starting;
   }
 
   async #start(): Promise<void> {
-    const { sysfs, discovery, scopes, probing, fleet, hotplug, logger, engine: wanted } = this.#parts;
+    const { sysfs, discovery, scopes, probing, hotplug } = this.#parts;
     const loop = this.#loop;
     await loop.dispatch({ type: 'started' });
     await this.#endOldOrders();
@@ -118,7 +125,18 @@ export class Controller implements TieringRuntime {
     if (topology.tiers.length < 2) throw new NoTiersError(topology);
     await loop.dispatch({ type: 'discovered', topology });
     await loop.dispatch({ type: 'scopeChanged', scope: await scopes.resolve(loop.state.policy.cgroups) });
-    const { features, adopted, restarted } = await this.#prepare();
+    this.#requireAtWork();
+    const prepared = await this.#prepare();
+    // A change of policy that comes meanwhile waits for what runs then.
+    await loop.between(() => this.#takeDamon(prepared));
+    for (const { nodeId } of nodesLeftAlone(topology)) this.#triedToMeasure.add(nodeId);
+    hotplug.start(topology);
+    this.#running = loop.run(this.#abort.signal);
+  }
+
+  async #takeDamon({ features, adopted, restarted }: Prepared): Promise<void> {
+    const { fleet, logger, engine: wanted } = this.#parts;
+    const loop = this.#loop;
     try {
       const engine = this.#parts.makeEngine(
         wanted === 'auto' ? (features.migrateActions ? 'damos' : 'move_pages') : wanted,
@@ -129,14 +147,16 @@ export class Controller implements TieringRuntime {
       logger.info({}, `engine ${engine.name}${wanted === 'auto' ? ', chosen by what the kernel can do' : ''}`);
       for (const conflict of conflictsOf(await this.#facts())) logger.warn({}, conflict);
       await this.#takeRegionLimit();
+      this.#requireAtWork();
       await fleet.start(idleKdamonds(loop.state), adopted, restarted);
     } catch (error) {
-      await fleet.stop();
+      if (!loop.state.isStopped) await fleet.stop();
       throw error;
     }
-    for (const { nodeId } of nodesLeftAlone(topology)) this.#triedToMeasure.add(nodeId);
-    hotplug.start(topology);
-    this.#running = loop.run(this.#abort.signal);
+  }
+
+  #requireAtWork(): void {
+    if (this.#loop.state.isStopped) throw new StoppingError();
   }
 
   /** Before anything that takes long, or may fail: an earlier process may have been killed while memory moved. */
@@ -150,19 +170,52 @@ export class Controller implements TieringRuntime {
     }
   }
 
-  async stop(): Promise<void> {
-    if (this.#loop.state.isStopped) return;
+  stop(): Promise<readonly LeftOn[]> {
+    this.#stopping ??= this.#stop();
+    return this.#stopping;
+  }
+
+  async #stop(): Promise<readonly LeftOn[]> {
+    const { driver, fleet, surveys, hotplug, nowMs, logger } = this.#parts;
+    const deadlineMs = nowMs() + STOP_BUDGET_MS;
+    const cutsStart = this.#isStarting;
     this.#loop.note({ type: 'stopped' });
     this.#abort.abort();
-    this.#parts.surveys.stop();
-    await this.migrations.stop();
-    // A start under way must not take DAMON after it was released.
-    await this.#starting.catch(() => undefined);
-    await this.#parts.hotplug.stop();
-    await this.#measuring;
-    await this.#running;
-    await this.#loop.engine?.stop();
-    await this.#loop.between(() => this.#parts.fleet.stop());
+    // Before anything that may take long, or fail.
+    const givenBack = fleet.stop(STOP_BUDGET_MS);
+    const others = [
+      () => surveys.stop(),
+      () => this.migrations.stop(),
+      // A start under way must not take DAMON after it was released.
+      () => this.#starting.catch(() => undefined),
+      () => hotplug.stop(),
+      () => this.#measuring,
+      () => this.#running,
+      () => this.#loop.engine?.stop(),
+    ].map(async (end) => end());
+    const ended = Promise.allSettled(others);
+    const leftOn = await givenBack;
+    const results = (await inTime(ended, deadlineMs - nowMs())) ?? [];
+    for (const result of results) {
+      if (result.status === 'rejected') logger.error({ err: result.reason }, 'something did not end as it should');
+    }
+    if (!cutsStart || driver.isPrepared) return leftOn;
+    const leftMs = deadlineMs - nowMs();
+    return (await inTime(this.#giveBackOld(leftMs), leftMs)) ?? leftOn;
+  }
+
+  /** What an earlier process left, and the start that was cut off had not taken over yet. */
+  async #giveBackOld(budgetMs: number): Promise<readonly LeftOn[]> {
+    const { driver, fleet, loadReceipt, logger } = this.#parts;
+    try {
+      const receipt = await loadReceipt();
+      if (receipt === undefined) return [];
+      await driver.prepare(receipt);
+    } catch (error) {
+      logger.warn({ err: error }, 'what an earlier run left in DAMON was not put back');
+      return [];
+    }
+    return fleet.stop(budgetMs);
   }
 
   status(): Status {
@@ -218,6 +271,7 @@ export class Controller implements TieringRuntime {
 
   setPolicy(policy: Policy): Promise<void> {
     return this.#loop.between(async () => {
+      this.#requireAtWork();
       const scope = await this.#parts.scopes.resolve(policy.cgroups);
       await this.#takeRegionLimit();
       await this.#loop.change({ type: 'policyChanged', policy, scope });
@@ -238,11 +292,19 @@ export class Controller implements TieringRuntime {
   }
 
   pause(since: Date): Promise<void> {
-    return this.#loop.between(() => this.#loop.change({ type: 'paused', since }));
+    const { logger } = this.#parts;
+    return this.#loop.pause(since).catch((error: unknown) => {
+      logger.warn({ err: error }, 'paused, but not all kdamonds could be told yet: it is tried again');
+    });
+  }
+
+  pendingNodeIds(): readonly number[] {
+    return this.#parts.fleet.pendingNodeIds;
   }
 
   resume(): Promise<void> {
     return this.#loop.between(async () => {
+      this.#requireAtWork();
       if (this.#parts.fleet.aside !== undefined) await this.#takeBack();
       await this.#loop.change({ type: 'resumed' });
     });
@@ -318,7 +380,7 @@ export class Controller implements TieringRuntime {
       await this.#takeRegionLimit();
       await fleet.start(idleKdamonds(this.#loop.state), adopted, restarted);
     } catch (error) {
-      await fleet.stop();
+      if (!this.#loop.state.isStopped) await fleet.stop();
       throw error;
     }
     await this.#loop.dispatch({ type: 'takenBack' });

@@ -1,9 +1,11 @@
+import { BoundedSysFs } from '../numa/bounded-sysfs.ts';
 import { HotplugWatcher } from '../numa/hotplug.ts';
 import { hostMovePages } from '../numa/syscalls/move-pages.ts';
 import type { SysFs } from '../numa/sysfs.ts';
 import { ScopeResolver } from './cgroup-scope.ts';
 import type { TieringRuntime } from './controller.ts';
 import { Controller } from './controller.ts';
+import { isKdamondCommand } from './damon/admin.ts';
 import { DamonDriver } from './damon/driver.ts';
 import type { Receipt } from './damon/receipt.ts';
 import { ReceiptKeeper } from './damon/receipt-keeper.ts';
@@ -49,13 +51,24 @@ export interface TieringOptions {
   readonly probing: ProbingParts;
   /** `slow`: keep this process's own memory off the fastest tier. */
   readonly ownMemory: OwnMemory;
+  /** How long a file of /sys or /proc may take to answer. */
+  readonly fileLimitMs?: number;
+  /** How long a kdamond may take to answer beyond its aggregations, and for how long it may be silent before that is told. */
+  readonly patience?: { readonly answerMs: number; readonly silenceMs: number };
   /** For tests: kernel features to pretend absent. */
   readonly featureMask?: readonly string[];
 }
 
+/** Far more than any of them takes. */
+const FILE_LIMIT_MS = 5_000;
+
 /** Makes the engine and wires its parts; nothing happens until start(). */
 export async function createTiering(options: TieringOptions): Promise<TieringRuntime> {
-  const { sysfs, policy, pausedSince } = options;
+  const { policy, pausedSince } = options;
+  const sysfs = new BoundedSysFs(options.sysfs, {
+    limitMs: options.fileLimitMs ?? FILE_LIMIT_MS,
+    isPatient: isKdamondCommand,
+  });
   const nowMs = monotonicMs;
   const events = new EventLog();
   const logger = withWarningEvents(options.logger, events);
@@ -64,6 +77,7 @@ export async function createTiering(options: TieringOptions): Promise<TieringRun
     sysfs,
     saveReceipt: (receipt, urgency) => receipts.save(receipt, urgency),
     mayStopDamonStat: options.switchOffDamonStat,
+    ...(options.patience && { answerMs: options.patience.answerMs }),
     ...(options.featureMask && { featureMask: options.featureMask }),
   });
   const observer = new Observer(sysfs, driver);
@@ -74,6 +88,7 @@ export async function createTiering(options: TieringOptions): Promise<TieringRun
     logger,
     nowMs,
     onApplied: (nodeId) => loop.note({ type: 'kdamondApplied', nodeId }),
+    ...(options.patience && { silenceMs: options.patience.silenceMs }),
   });
   const history = new History();
   const scopes = new ScopeResolver(sysfs, nowMs);

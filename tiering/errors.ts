@@ -28,3 +28,13 @@ export class ProbeRunningError extends Error {
     this.name = 'ProbeRunningError';
   }
 }
+
+/** The daemon ends: what would change DAMON is not done any more. */
+export class StoppingError extends Error {
+  readonly code = 'TIERD_STOPPING';
+
+  constructor() {
+    super('tierd is stopping');
+    this.name = 'StoppingError';
+  }
+}

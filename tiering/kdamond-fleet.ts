@@ -1,6 +1,7 @@
 import type { SysFs } from '../numa/sysfs.ts';
-import type { DamonDriver, KdamondHealth, RunningKdamond } from './damon/driver.ts';
-import { DamonBusyError, ForeignKdamondError } from './damon/errors.ts';
+import type { DamonDriver, KdamondHealth, LeftOn, RunningKdamond } from './damon/driver.ts';
+import { DamonBusyError, DamonReleasedError, ForeignKdamondError, KdamondSilentError } from './damon/errors.ts';
+import { STOP_BUDGET_MS } from './damon/stop-budget.ts';
 import type { TraceLosses } from './fleet-trace.ts';
 import { FleetTrace } from './fleet-trace.ts';
 import type { Logger } from './logger.ts';
@@ -10,6 +11,7 @@ import type { OnSwitchOff } from './policy.ts';
 import type { DesiredKdamond } from './scheme.ts';
 import { isMigrating, kdamondOff } from './scheme-off.ts';
 import { SightWatch } from './sight-watch.ts';
+import { SilenceWatch } from './silence-watch.ts';
 
 const HEALTH_EVERY_MS = 5_000;
 
@@ -22,6 +24,8 @@ export interface FleetOptions {
   readonly nowMs: () => number;
   /** A kdamond has taken a change. */
   readonly onApplied: (nodeId: number) => void;
+  /** For how long a kdamond may leave something unanswered before that is told. */
+  readonly silenceMs?: number;
 }
 
 /**
@@ -34,6 +38,9 @@ export class KdamondFleet {
   readonly #troubles = new NodeTroubles();
   readonly #blindness = new NodeTroubles();
   readonly #sight = new SightWatch();
+  readonly #silence: SilenceWatch;
+  /** Nodes whose kdamonds have not taken what they shall be. */
+  readonly #pending = new Set<number>();
   #healthAtMs = 0;
   #aside: string | undefined;
   #draining: Promise<void> | undefined;
@@ -41,6 +48,7 @@ export class KdamondFleet {
   constructor(options: FleetOptions) {
     this.#options = options;
     this.#trace = new FleetTrace(options);
+    this.#silence = new SilenceWatch(options.silenceMs);
   }
 
   /** Why DAMON has been left to others; undefined: it has not. */
@@ -54,6 +62,11 @@ export class KdamondFleet {
       (text) => text !== undefined,
     );
     return told.length === 0 ? undefined : told.join('; ');
+  }
+
+  /** Nodes whose kdamonds have not taken yet what they shall be: it is tried again. */
+  get pendingNodeIds(): readonly number[] {
+    return [...this.#pending].sort((a, b) => a - b);
   }
 
   /** What the trace has lost since start. */
@@ -123,7 +136,14 @@ export class KdamondFleet {
         const running = before.find((candidate) => candidate.desired.nodeId === kdamond.nodeId);
         if (running === undefined) continue;
         changed.push(running);
-        await this.#apply(running, kdamond);
+        try {
+          await this.#apply(running, kdamond);
+        } catch (error) {
+          // It refuses nothing: it takes the policy with the others, or later.
+          if (!(error instanceof KdamondSilentError)) throw error;
+          this.#note(kdamond.nodeId, 'its kdamond takes no change', error);
+          this.#pending.add(kdamond.nodeId);
+        }
       }
       await this.#follow().catch((error: unknown) => {
         if (couldSee) throw error;
@@ -163,8 +183,10 @@ export class KdamondFleet {
   ): Promise<string | undefined> {
     if (this.#aside !== undefined) return undefined;
     const { driver, observer, logger } = this.#options;
+    const hasAnswered = this.#listen(nowMs);
     // What is known already must not wait, or it would be started again as a matter of course.
-    const isDue = driver.lostNodeIds.length > 0 || this.#trace.isDue || this.#troubles.isDue(nowMs);
+    const isOwed = hasAnswered || this.#isOwed(nowMs);
+    const isDue = isOwed || driver.lostNodeIds.length > 0 || this.#trace.isDue || this.#troubles.isDue(nowMs);
     if (!isDue && nowMs - this.#healthAtMs < HEALTH_EVERY_MS) return undefined;
     this.#healthAtMs = nowMs;
     const off = (await driver.alive()).filter(({ alive }) => !alive);
@@ -181,7 +203,8 @@ export class KdamondFleet {
         observer.forget(health.nodeId);
       }
     }
-    if (first !== undefined || this.#troubles.isDue(nowMs) || this.#trace.isDue) await this.#bringAll(desired(), true);
+    if (first !== undefined || isOwed || this.#troubles.isDue(nowMs) || this.#trace.isDue)
+      await this.#bringAll(desired(), true);
     return first === undefined ? undefined : describeOff(first);
   }
 
@@ -221,12 +244,54 @@ export class KdamondFleet {
     await this.drain();
   }
 
-  /** Ends the trace and puts DAMON back as it was found. */
-  async stop(): Promise<void> {
+  /**
+   * Switches off what answers, all at once, ends the trace and puts DAMON back as it was found, within the budget and whatever is under way. Gives the kdamonds
+   * that may go on.
+   */
+  async stop(budgetMs = STOP_BUDGET_MS): Promise<readonly LeftOn[]> {
+    const { driver, logger } = this.#options;
+    const { leftOn, failures } = await driver.stop(budgetMs);
     await this.#trace.stop();
-    for (const { path, value, reason } of await this.#options.driver.stop()) {
-      this.#options.logger.error({}, `DAMON could not be put back: ${path} to "${value}": ${reason}`);
+    this.#pending.clear();
+    for (const { path, value, reason } of failures) {
+      logger.error({}, `DAMON could not be put back: ${path} to "${value}": ${reason}`);
     }
+    for (const { index, nodeId, reason } of leftOn) {
+      logger.error({}, `kdamond ${index} (node ${nodeId}) could not be switched off and may go on: ${reason}`);
+    }
+    return leftOn;
+  }
+
+  /** Whether something that could not be brought may be tried again. */
+  #isOwed(nowMs: number): boolean {
+    const { silentNodeIds } = this.#options.driver;
+    return this.pendingNodeIds.some(
+      (nodeId) => !silentNodeIds.includes(nodeId) && !this.#silence.has(nodeId) && this.#troubles.mayTry(nodeId, nowMs),
+    );
+  }
+
+  /** Whether one that was silent has answered; tells of those that have been silent for long. */
+  #listen(nowMs: number): boolean {
+    const { driver, logger } = this.#options;
+    const { silentNodeIds } = driver;
+    for (const nodeId of silentNodeIds) {
+      this.#silence.begins(nodeId, nowMs);
+      this.#noteSilence(nodeId);
+    }
+    const answered = this.#silence.answered(silentNodeIds, nowMs);
+    for (const nodeId of answered) {
+      this.#troubles.tryNow(nodeId, nowMs);
+      logger.debug({}, `node ${nodeId}: nothing is open any more, its kdamond is asked again`);
+    }
+    return answered.length > 0;
+  }
+
+  #noteSilence(nodeId: number): void {
+    const { logger, nowMs } = this.#options;
+    if (!this.#silence.isLong(nodeId, nowMs())) return;
+    const reason =
+      'its kdamond does not answer: what it was told last may go on, and it is told the newest when it answers';
+    if (this.#troubles.failed(nodeId, reason, nowMs())) logger.error({}, `node ${nodeId}: ${reason}`);
   }
 
   async #bringNodes(desired: readonly DesiredKdamond[], revives: boolean): Promise<void> {
@@ -234,19 +299,27 @@ export class KdamondFleet {
     for (const { index, desired: current } of driver.kdamonds) {
       const { nodeId } = current;
       if (desired.some((kdamond) => kdamond.nodeId === nodeId)) continue;
+      this.#pending.delete(nodeId);
       try {
         await driver.stopOne(index);
         observer.forget(nodeId);
         this.#troubles.forget(nodeId);
         this.#blindness.forget(nodeId);
         this.#sight.forget(nodeId);
+        this.#silence.forget(nodeId);
         logger.info({}, `kdamond ${index} stopped: node ${nodeId} has nothing to watch any more`);
       } catch (error) {
         this.#note(nodeId, `kdamond ${index} cannot be stopped`, error);
       }
     }
-    for (const kdamond of this.#leastFirst(desired)) {
-      if (revives || !driver.lostNodeIds.includes(kdamond.nodeId)) await this.#bringNode(kdamond);
+    const inTurn = this.#leastFirst(desired).filter(({ nodeId }) => revives || !driver.lostNodeIds.includes(nodeId));
+    for (const [at, kdamond] of inTurn.entries()) {
+      try {
+        await this.#bringNode(kdamond);
+      } catch (error) {
+        for (const { nodeId } of inTurn.slice(at)) this.#pending.add(nodeId);
+        throw error;
+      }
     }
   }
 
@@ -263,36 +336,47 @@ export class KdamondFleet {
     const { driver, logger, nowMs } = this.#options;
     const { nodeId } = kdamond;
     const running = this.#running(nodeId);
-    const endsOrders = running !== undefined && mayMove(running.desired) && !mayMove(kdamond);
-    if (!atOnce && !endsOrders && !this.#troubles.mayTry(nodeId, nowMs())) return;
+    const endsOrders = running !== undefined && mayGoOn(running) && !mayMove(kdamond);
+    if (!atOnce && !endsOrders && !this.#troubles.mayTry(nodeId, nowMs())) {
+      this.#pending.add(nodeId);
+      return;
+    }
     try {
       if (running === undefined) {
         // Its orders wait for the next decision: on Linux 6.12 the first pass of a new scheme has no quota.
         logger.info({}, describeStart(await driver.startOne(kdamondOff(kdamond))));
         this.#sight.forget(nodeId);
       } else await this.#apply(running, kdamond);
+      this.#pending.delete(nodeId);
+      this.#silence.forget(nodeId);
       if (this.#troubles.mended(nodeId)) logger.info({}, `node ${nodeId} is served again`);
     } catch (error) {
-      if (error instanceof DamonBusyError) throw error;
+      this.#pending.add(nodeId);
+      if (error instanceof DamonBusyError || error instanceof DamonReleasedError) throw error;
       this.#note(nodeId, running === undefined ? 'its kdamond does not start' : 'its kdamond takes no change', error);
       const left = this.#running(nodeId);
       if (left !== undefined) await this.#quieten(left);
     }
   }
 
-  async #apply({ index }: RunningKdamond, kdamond: DesiredKdamond): Promise<void> {
+  async #apply({ index }: Pick<RunningKdamond, 'index'>, kdamond: DesiredKdamond): Promise<void> {
     const { writes } = await this.#options.driver.apply(index, kdamond);
     if (writes > 0) this.#options.onApplied(kdamond.nodeId);
   }
 
-  /** A kdamond that does not take even that is switched off: nothing moves by it then. */
-  async #quieten({ index, desired }: RunningKdamond): Promise<void> {
+  /** A kdamond that does not take even that is switched off: nothing moves by it then. Of one that does not answer, nothing more can be asked. */
+  async #quieten(running: RunningKdamond): Promise<void> {
     const { driver, observer, logger } = this.#options;
+    const { index, desired } = running;
     const { nodeId } = desired;
-    if (!mayMove(desired)) return;
+    if (!mayGoOn(running)) return;
     try {
-      await this.#apply({ index, pid: 0, desired }, kdamondOff(desired));
+      await this.#apply(running, kdamondOff(desired));
     } catch (error) {
+      if (error instanceof KdamondSilentError) {
+        this.#note(nodeId, 'its kdamond takes no change', error);
+        return;
+      }
       try {
         await driver.stopOne(index);
         observer.forget(nodeId);
@@ -309,6 +393,11 @@ export class KdamondFleet {
 
   #note(nodeId: number, what: string, error: unknown): void {
     const { logger, nowMs } = this.#options;
+    if (error instanceof KdamondSilentError) {
+      this.#silence.begins(nodeId, nowMs());
+      this.#noteSilence(nodeId);
+      return;
+    }
     const reason = `${what}: ${messageOf(error)}`;
     if (this.#troubles.failed(nodeId, reason, nowMs())) logger.error({ err: error }, `node ${nodeId}: ${reason}`);
   }
@@ -350,6 +439,11 @@ export class KdamondFleet {
       }
     }
   }
+}
+
+/** Also by what it has been told and has not confirmed. */
+function mayGoOn({ desired, isUnconfirmed }: RunningKdamond): boolean {
+  return isUnconfirmed || mayMove(desired);
 }
 
 function mayMove({ schemes }: DesiredKdamond): boolean {

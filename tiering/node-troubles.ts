@@ -49,6 +49,13 @@ export class NodeTroubles {
     return true;
   }
 
+  /** Something has changed: it may be tried at once. */
+  tryNow(nodeId: number, nowMs: number): void {
+    const before = this.#troubles.get(nodeId);
+    if (before !== undefined && before.nextTryAtMs > nowMs)
+      this.#troubles.set(nodeId, { ...before, nextTryAtMs: nowMs });
+  }
+
   forget(nodeId: number): void {
     this.#troubles.delete(nodeId);
   }

@@ -24,8 +24,10 @@ export interface TieringService {
   preview(policy: Policy): Promise<PolicyPlans>;
   /** Since when nothing may move; undefined: it may. */
   pausedSince(): Date | undefined;
-  /** Promotes and demotes nothing until resume(), and goes on watching. Migrations by order go on. */
+  /** Promotes and demotes nothing until resume(), and goes on watching. Holds from this call on; resolves when the kdamonds that answer know. Migrations by order go on. */
   pause(since: Date): Promise<void>;
+  /** Nodes whose kdamonds have not yet taken what was asked for last; they are told as soon as they answer. */
+  pendingNodeIds(): readonly number[];
   /** Promotes and demotes again, and takes DAMON again when it was left to others; then throws what taking DAMON throws, and nothing has changed. */
   resume(): Promise<void>;
   /** What is wrong with this host, or might be; reads some dozens of files. */

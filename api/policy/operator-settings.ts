@@ -1,4 +1,6 @@
 import { createHash } from 'node:crypto';
+import { setTimeout as pause } from 'node:timers/promises';
+import { inTime } from '../../tiering/in-time.ts';
 import type { Logger } from '../../tiering/logger.ts';
 import type { Policy } from '../../tiering/policy.ts';
 import { Serial } from '../../tiering/serial.ts';
@@ -25,7 +27,10 @@ export interface SavedSettings {
 }
 
 export interface OperatorSettingsOptions {
-  readonly service: Pick<TieringService, 'policy' | 'setPolicy' | 'preview' | 'pausedSince' | 'pause' | 'resume'>;
+  readonly service: Pick<
+    TieringService,
+    'policy' | 'setPolicy' | 'preview' | 'pausedSince' | 'pause' | 'resume' | 'pendingNodeIds'
+  >;
   readonly layers: PolicyLayers;
   /** Durable once it resolves. */
   readonly save: (settings: SavedSettings) => Promise<void>;
@@ -39,6 +44,10 @@ export interface OperatorSettingsOptions {
 /** The policy has two levels of objects and lists in it; what is nested deeper is wrong wherever it is. */
 export const MAX_DEPTH = 8;
 const SAVE_AGAIN_MS = 30_000;
+/** Whoever asks for a change is answered within 2 s: it is in force, or pending. */
+const ANSWER_MS = 1_500;
+/** A disk that hangs must not keep others waiting. */
+const SAVE_LIMIT_MS = 1_000;
 
 interface Edit {
   /** The keys that it sets; null: takes back. */
@@ -54,10 +63,13 @@ interface Edit {
 export class OperatorSettings {
   readonly #options: OperatorSettingsOptions;
   readonly #edits = new Serial();
+  readonly #saves = new Serial();
+  #pauses = 0;
   #layers: PolicyLayers;
   #saveProblem: string | undefined;
   #pauseReason: string | undefined;
   #saveAgain: NodeJS.Timeout | undefined;
+  #writing: Promise<void> = Promise.resolve();
 
   constructor(options: OperatorSettingsOptions) {
     this.#options = options;
@@ -122,18 +134,47 @@ export class OperatorSettings {
     });
   }
 
-  /** From now on nothing is promoted or demoted. Already paused: stays as it is. */
-  pause(now = new Date()): Promise<void> {
-    return this.#edits.run(async () => {
-      if (this.#options.service.pausedSince() !== undefined) return;
-      await this.#options.service.pause(now);
-      await this.#save();
+  /** The policy that a patch asks for, on top of what is in force. Throws InvalidPolicyError or OverruledError. */
+  patched(patch: unknown): Policy {
+    return this.#wanted(patched(patch));
+  }
+
+  /** The same for all that REST shall say. */
+  replaced(policy: unknown): Policy {
+    return this.#wanted(replaced(policy));
+  }
+
+  /** What comes of a change within the time in which it is to be answered; undefined: it is pending, and a failure of it is logged. */
+  async soon<T>(change: Promise<T>): Promise<T | undefined> {
+    const { logger } = this.#options;
+    const isLate = Symbol('late');
+    const late = pause(ANSWER_MS, isLate, { ref: false });
+    if ((await Promise.race([change, late])) !== isLate) return change;
+    change.catch((error: unknown) => {
+      logger.error({ err: error }, 'a change that was pending is not in force: it was refused');
     });
+    return undefined;
+  }
+
+  /** Nodes that what was asked for last is not in force on yet. */
+  get pendingNodeIds(): readonly number[] {
+    return this.#options.service.pendingNodeIds();
+  }
+
+  /** From this call on nothing is promoted or demoted, whatever else is under way. Already paused: stays as it is. Resolves when kdamonds were told. */
+  async pause(now = new Date()): Promise<void> {
+    // A resume that waits was asked for before.
+    this.#pauses += 1;
+    if (this.#options.service.pausedSince() !== undefined) return;
+    const told = this.#options.service.pause(now);
+    await Promise.all([told, this.#save()]);
   }
 
   /** Throws what TieringService.resume() throws, with nothing changed. */
   resume(): Promise<void> {
+    const pausesBefore = this.#pauses;
     return this.#edits.run(async () => {
+      if (this.#pauses !== pausesBefore) return;
       const wasPaused = this.#options.service.pausedSince() !== undefined;
       await this.#options.service.resume();
       this.#pauseReason = undefined;
@@ -143,7 +184,7 @@ export class OperatorSettings {
 
   /** Saves what is in force; what fails is tried again. */
   save(): Promise<void> {
-    return this.#edits.run(() => this.#save());
+    return this.#save();
   }
 
   /** Ends the tries to save what could not be saved, with a last one. */
@@ -194,12 +235,34 @@ export class OperatorSettings {
     if (failed === 'ifNoneMatch') throw new UnchangedError();
   }
 
-  async #save(): Promise<void> {
-    const { save, service, logger } = this.#options;
+  #wanted(edit: Edit): Policy {
+    return this.#checked(this.#edited(edit), edit.asked);
+  }
+
+  /** The newest, whole: a disk that does not answer is waited for by later ones only. */
+  #save(): Promise<void> {
+    return this.#saves.run(() => this.#saveNow());
+  }
+
+  async #saveInTime(settings: SavedSettings): Promise<void> {
+    const writing = this.#writing.then(() => this.#options.save(settings));
+    this.#writing = writing.catch(() => undefined);
+    const isSaved = await inTime(
+      writing.then(() => true),
+      SAVE_LIMIT_MS,
+    );
+    if (isSaved !== true) throw new Error('the state directory does not answer');
+  }
+
+  async #saveNow(): Promise<void> {
+    const { service, logger } = this.#options;
     const pausedSince = service.pausedSince();
     clearTimeout(this.#saveAgain);
     try {
-      await save({ policy: this.#layers.rest, ...(pausedSince && { pausedSince: pausedSince.toISOString() }) });
+      await this.#saveInTime({
+        policy: this.#layers.rest,
+        ...(pausedSince && { pausedSince: pausedSince.toISOString() }),
+      });
       if (this.#saveProblem !== undefined) logger.info({}, 'what was set over REST is saved again');
       this.#saveProblem = undefined;
     } catch (error) {
@@ -208,11 +271,12 @@ export class OperatorSettings {
         logger.warn({ reason }, 'what was set over REST is in force but not saved: it is tried again');
       }
       this.#saveProblem = reason;
-      await this.#options.invalidate().catch((failure: unknown) => {
+      const invalidated = this.#options.invalidate().catch((failure: unknown) => {
         const why = failure instanceof Error ? failure.message : String(failure);
         logger.error({ reason: why }, 'nor can the next start be told: it would go on with what was saved before');
         this.#saveProblem = `${reason}; a restart before that would go on with what was saved earlier`;
       });
+      await inTime(invalidated, SAVE_LIMIT_MS);
       this.#saveAgain = setTimeout(() => void this.save(), SAVE_AGAIN_MS);
       this.#saveAgain.unref();
     }

@@ -58,6 +58,11 @@ export function columnsOf({ columns }: { readonly columns?: string }): number {
 
 export const NoQuerySchema = Type.Object({}, { additionalProperties: false });
 
+/** The same for a change, which may be pending. */
+export function changeResponses<S>(ok: S) {
+  return { ...responses(ok), 202: ok };
+}
+
 /** Response schemas of a resource: the given one for 200, problem details for everything else. */
 export function responses<S>(ok: S): { 200: S; '4xx': typeof ProblemSchema; '5xx': typeof ProblemSchema } {
   return { 200: ok, '4xx': ProblemSchema, '5xx': ProblemSchema };

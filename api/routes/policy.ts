@@ -1,6 +1,7 @@
 import type { FastifyReply } from 'fastify';
 import type { Static } from 'typebox';
 import Type from 'typebox';
+import type { Policy } from '../../tiering/policy.ts';
 import { PolicySchema } from '../../tiering/policy.ts';
 import { chooseRepresentation } from '../content.ts';
 import { POLICY_SOURCES } from '../policy/layers.ts';
@@ -9,9 +10,9 @@ import { PlanChangeSchema } from '../policy/plan-changes.ts';
 import type { Preconditions } from '../policy/preconditions.ts';
 import { namesWeakly } from '../policy/preconditions.ts';
 import { policyText } from '../text/policy-text.ts';
-import { warnOfChange } from '../warning-header.ts';
+import { warnOfChange, warnOfWait } from '../warning-header.ts';
 import type { Api, ApiContext } from './context.ts';
-import { columnsOf, responses, TEXT_QUERY } from './context.ts';
+import { changeResponses, columnsOf, responses, TEXT_QUERY } from './context.ts';
 import { sendText } from './send-text.ts';
 
 const flag = (description: string) =>
@@ -70,28 +71,33 @@ export function policyRoutes(api: Api, { settings, service }: ApiContext): void 
     else reply.send(sources === 'true' ? { policy, sources: where } : policy);
   });
 
+  /** The policy in force; while it is pending, the one that was asked for. */
+  const changed = async (reply: FastifyReply, wanted: Policy, change: Promise<Policy>): Promise<Policy> => {
+    const policy = await settings.soon(change);
+    if (policy === undefined) {
+      warnOfWait(reply);
+      return wanted;
+    }
+    tag(reply, settings);
+    warnOfChange(reply, settings, service.status().scopeProblem);
+    return policy;
+  };
   const change = {
     querystring: ChangeQuerySchema,
     headers: ChangeHeadersSchema,
-    response: responses(Type.Union([PolicySchema, PreviewSchema])),
+    response: changeResponses(Type.Union([PolicySchema, PreviewSchema])),
   };
   api.patch('/v1/policy', { schema: change }, async (request, reply) => {
     const preconditions = preconditionsOf(request.headers);
     if (request.query.dryRun === 'true')
       return previewed(reply, await settings.previewPatch(request.body, preconditions));
-    const policy = await settings.patch(request.body, preconditions);
-    tag(reply, settings);
-    warnOfChange(reply, settings, service.status().scopeProblem);
-    return policy;
+    return changed(reply, settings.patched(request.body), settings.patch(request.body, preconditions));
   });
   api.put('/v1/policy', { schema: change }, async (request, reply) => {
     const preconditions = preconditionsOf(request.headers);
     if (request.query.dryRun === 'true')
       return previewed(reply, await settings.previewPut(request.body, preconditions));
-    const policy = await settings.put(request.body, preconditions);
-    tag(reply, settings);
-    warnOfChange(reply, settings, service.status().scopeProblem);
-    return policy;
+    return changed(reply, settings.replaced(request.body), settings.put(request.body, preconditions));
   });
 }
 

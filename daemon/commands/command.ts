@@ -24,6 +24,11 @@ export interface DoctorOptions {
   readonly stateDirectory?: string;
 }
 
+/** What `tierd stand-down` was told. */
+export interface StandDownOptions {
+  readonly stateDirectory?: string;
+}
+
 export const SHELLS = ['bash', 'zsh', 'fish'] as const;
 export type Shell = (typeof SHELLS)[number];
 
@@ -32,6 +37,7 @@ export type Command =
   | { readonly name: 'run'; readonly options: RunOptions }
   | { readonly name: 'probe'; readonly options: ProbeOptions }
   | { readonly name: 'doctor'; readonly options: DoctorOptions }
+  | { readonly name: 'stand-down'; readonly options: StandDownOptions }
   /** Asks the running daemon. */
   | { readonly name: 'ask'; readonly request: ClientRequest }
   /** What `probe` and the daemon start to measure one node: in no help text. */

@@ -39,8 +39,8 @@ export class FakeKernel implements SysFs {
 
   /** The ring buffers of the only CPU in all traces that the engine has made, the newest last: pages are appended. */
   readonly traceBuffers: string[] = [];
-  /** Errno of a write of the engine's, or of a read (no value), that is to fail; undefined: it goes through. */
-  fault: (path: string, value?: string) => string | undefined = () => undefined;
+  /** Errno of a write of the engine's, or of a read (no value), that is to fail; a promise: it hangs until then; undefined: it goes through. */
+  fault: (path: string, value?: string) => string | Promise<void> | undefined = () => undefined;
 
   /** The newest of them, once the engine traces. */
   get tracePages(): string {
@@ -52,7 +52,7 @@ export class FakeKernel implements SysFs {
   }
 
   async read(path: string): Promise<string> {
-    this.#mayFail('read', path);
+    await this.#mayFail('read', path);
     return this.#of(path).read(path);
   }
 
@@ -60,15 +60,18 @@ export class FakeKernel implements SysFs {
     return this.#of(path).readNow(path);
   }
 
-  readIfPresent(path: string): Promise<string | undefined> {
+  async readIfPresent(path: string): Promise<string | undefined> {
+    await this.#mayFail('read', path);
     return this.#of(path).readIfPresent(path);
   }
 
-  list(path: string): Promise<readonly string[]> {
+  async list(path: string): Promise<readonly string[]> {
+    await this.#mayFail('list', path);
     return this.#of(path).list(path);
   }
 
-  directories(path: string): Promise<readonly string[]> {
+  async directories(path: string): Promise<readonly string[]> {
+    await this.#mayFail('list', path);
     return this.#of(path).directories(path);
   }
 
@@ -85,13 +88,14 @@ export class FakeKernel implements SysFs {
   }
 
   async write(path: string, value: string): Promise<void> {
-    this.#mayFail('write', path, value);
+    await this.#mayFail('write', path, value);
     if (value === UPDATE_STATS) this.#migrate(path.slice(0, path.lastIndexOf('/')));
     if (path.startsWith(`${WEIGHTS_FOLDER}/`)) this.#setWeight(path, value);
     else await this.#of(path).write(path, value);
   }
 
   async makeDirectory(path: string): Promise<void> {
+    await this.#mayFail('write', path, '');
     const folder = join(this.root, path);
     mkdirSync(join(folder, 'events/damon/damon_aggregated'), { recursive: true });
     mkdirSync(join(folder, 'per_cpu/cpu0'), { recursive: true });
@@ -113,9 +117,9 @@ export class FakeKernel implements SysFs {
     }
   }
 
-  #mayFail(operation: 'read' | 'write', path: string, value?: string): void {
-    const errno = this.fault(path, value);
-    if (errno !== undefined)
+  async #mayFail(operation: 'read' | 'list' | 'write', path: string, value?: string): Promise<void> {
+    const errno = await this.fault(path, value);
+    if (typeof errno === 'string')
       throw new SysFsError(operation, path, Object.assign(new Error(errno), { code: errno }), value);
   }
 

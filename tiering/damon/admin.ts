@@ -8,6 +8,11 @@ export const KDAMONDS = '/sys/kernel/mm/damon/admin/kdamonds';
 
 const DEFAULT_BUSY_LIMIT_MS = 10_000;
 
+/** Whether writing to a file has a kdamond do something, which may take as long as it likes. */
+export function isKdamondCommand(path: string): boolean {
+  return path.startsWith(`${KDAMONDS}/`) && path.endsWith('/state');
+}
+
 export interface AdminOptions {
   /** How long EBUSY is retried. */
   readonly busyLimitMs?: number;
@@ -29,8 +34,11 @@ export class DamonAdmin {
   readonly sysfs: SysFs;
   readonly clock: Clock;
   readonly #busyLimitMs: number;
+  readonly #check: () => void;
 
-  constructor(sysfs: SysFs, options: AdminOptions = {}) {
+  /** @param check runs before each access, and throws when there shall be none any more */
+  constructor(sysfs: SysFs, options: AdminOptions = {}, check: () => void = () => undefined) {
+    this.#check = check;
     this.sysfs = sysfs;
     this.clock = options.clock ?? hostClock;
     this.#busyLimitMs = options.busyLimitMs ?? DEFAULT_BUSY_LIMIT_MS;
@@ -43,23 +51,18 @@ export class DamonAdmin {
 
   async read(path: string): Promise<string> {
     const full = `${KDAMONDS}/${path}`;
-    const text = await retryWhileBusy(`reading ${full}`, () => this.sysfs.read(full), this.#busyLimitMs, this.clock);
+    const text = await this.#patiently(`reading ${full}`, () => this.sysfs.read(full));
     return text.trim();
   }
 
   async readIfPresent(path: string): Promise<string | undefined> {
     const full = `${KDAMONDS}/${path}`;
-    return retryWhileBusy(`reading ${full}`, () => this.sysfs.readIfPresent(full), this.#busyLimitMs, this.clock);
+    return this.#patiently(`reading ${full}`, () => this.sysfs.readIfPresent(full));
   }
 
   async write(path: string, value: string): Promise<void> {
     const full = `${KDAMONDS}/${path}`;
-    await retryWhileBusy(
-      `writing "${value}" to ${full}`,
-      () => this.sysfs.write(full, value),
-      this.#busyLimitMs,
-      this.clock,
-    );
+    await this.#patiently(`writing "${value}" to ${full}`, () => this.sysfs.write(full, value));
   }
 
   /** Names in a folder; '' is the kdamonds folder itself. Empty when it is not there. */
@@ -94,5 +97,13 @@ export class DamonAdmin {
     const states: KdamondState[] = [];
     for (const index of indexes.sort((a, b) => a - b)) states.push(await this.state(index));
     return states;
+  }
+
+  #patiently<T>(what: string, access: () => Promise<T>): Promise<T> {
+    const attempt = async () => {
+      this.#check();
+      return access();
+    };
+    return retryWhileBusy(what, attempt, this.#busyLimitMs, this.clock);
   }
 }

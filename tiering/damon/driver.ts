@@ -2,17 +2,27 @@ import { bootId } from '../../numa/kernel-identity.ts';
 import { parseList } from '../../numa/list-format.ts';
 import type { SysFs } from '../../numa/sysfs.ts';
 import { isGone, SysFsError } from '../../numa/sysfs.ts';
+import { inTime } from '../in-time.ts';
 import type { DesiredKdamond, DesiredScheme, SchemeStats } from '../scheme.ts';
 import { kdamondOff } from '../scheme-off.ts';
 import { Serial } from '../serial.ts';
 import type { AdminOptions } from './admin.ts';
 import { DamonAdmin } from './admin.ts';
-import { DamonRejectedError, DamonUnavailableError, KdamondDiedError, NoSpareKdamondError } from './errors.ts';
+import {
+  DamonRejectedError,
+  DamonReleasedError,
+  DamonUnavailableError,
+  KdamondDiedError,
+  KdamondSilentError,
+  NoSpareKdamondError,
+} from './errors.ts';
 import type { ProbedFeatures } from './features.ts';
 import { maskFeatures, probeFeatures } from './features.ts';
+import { KdamondLine } from './kdamond-line.ts';
 import { DAMON_STAT_ENABLED, findOwnKdamonds, refuseExclusiveModules, refuseForeignKdamonds } from './ownership.ts';
 import type { Receipt, ReceiptKdamond } from './receipt.ts';
 import type { SaveReceipt, SaveUrgency } from './receipt-keeper.ts';
+import { SLICES } from './stop-budget.ts';
 import type { FileWrite } from './tree.ts';
 import {
   initialRegions,
@@ -34,6 +44,8 @@ export interface DamonDriverOptions extends AdminOptions {
   readonly mayStopDamonStat?: boolean;
   /** Kdamond directories made beyond those started, for nodes that are hot-plugged; by default for all that may come. */
   readonly spareSlots?: number;
+  /** How long a kdamond may take to answer, beyond what its aggregations explain. */
+  readonly answerMs?: number;
   /** For tests: features to pretend absent. */
   readonly featureMask?: readonly string[];
 }
@@ -44,6 +56,8 @@ export interface RunningKdamond {
   readonly index: number;
   readonly pid: number;
   readonly desired: DesiredKdamond;
+  /** Not known to do what is desired: files were written, or a command was given, that it has not confirmed. */
+  readonly isUnconfirmed: boolean;
 }
 
 export interface Prepared {
@@ -75,8 +89,26 @@ export interface KdamondHealth {
   readonly alive: boolean;
 }
 
+/** A kdamond that could not be switched off. */
+export interface LeftOn {
+  readonly index: number;
+  readonly nodeId: number;
+  readonly reason: string;
+}
+
+export interface Stopped {
+  /** These may go on; the receipt still tells of them. */
+  readonly leftOn: readonly LeftOn[];
+  /** Settings that could not be put back. */
+  readonly failures: readonly RestoreFailure[];
+}
+
 interface Slot {
   readonly index: number;
+  readonly line: KdamondLine;
+  /** Its files and those of its folder, for as long as somebody waits. */
+  readonly admin: DamonAdmin;
+  /** 0: it is being switched on. */
   pid: number;
   desired: DesiredKdamond;
   /** What the files hold, as far as we know: the base of the next difference. */
@@ -96,6 +128,11 @@ const MOST_SPARE_SLOTS = 64;
 const PID_POLL_MS = 10;
 const PID_LIMIT_MS = 5_000;
 const OFF_LIMIT_MS = 60_000;
+const DEFAULT_ANSWER_MS = 1_000;
+/** A commit waits for the end of an aggregation on Linux 6.12, and for the pass that follows. */
+const ANSWER_AGGREGATIONS = 2;
+/** While another hangs in the kernel few are answered; newer kernels answer within a sampling interval, or keep everybody out. */
+const ANSWER_MS_WHILE_ONE_HANGS = 500;
 
 /**
  * Runs tierd's kdamonds through DAMON's sysfs (Documentation/admin-guide/mm/damon/usage.rst). The only writer of these files.
@@ -106,7 +143,8 @@ const OFF_LIMIT_MS = 60_000;
  *     stop()            switch off and put everything back
  *
  * All of it runs in one queue, as commands cannot overlap and each may wait for its kdamond (seconds on Linux 6.12 while it
- * migrates, and until the end of the aggregation for a commit): callers look at `busy` rather than queue up.
+ * migrates, and until the end of the aggregation for a commit). A kdamond that does not answer leaves the queue to the others: until it does, whatever is
+ * asked of it throws KdamondSilentError at once.
  */
 export class DamonDriver {
   readonly #options: DamonDriverOptions;
@@ -114,7 +152,7 @@ export class DamonDriver {
   readonly #admin: DamonAdmin;
   readonly #serial = new Serial();
   readonly #slots = new Map<number, Slot>();
-  #pending = 0;
+  #isReleased = false;
   #directories = 0;
   #bootId = '';
   #originalTree: TreeRecord | undefined;
@@ -124,25 +162,32 @@ export class DamonDriver {
   constructor(options: DamonDriverOptions) {
     this.#options = options;
     this.#sysfs = options.sysfs;
-    this.#admin = new DamonAdmin(options.sysfs, options);
-  }
-
-  /** True while a command runs or waits. */
-  get busy(): boolean {
-    return this.#pending > 0;
+    this.#admin = new DamonAdmin(options.sysfs, options, () => this.#requireOurs());
   }
 
   /** Kdamonds that run as far as known, by index. */
   get kdamonds(): readonly RunningKdamond[] {
     return [...this.#slots.values()]
-      .filter((slot) => !slot.dead)
-      .map(({ index, pid, desired }) => ({ index, pid, desired }))
+      .filter((slot) => !slot.dead && slot.pid !== 0)
+      .map(({ index, pid, desired, uncommitted }) => ({ index, pid, desired, isUnconfirmed: uncommitted }))
       .sort((a, b) => a.index - b.index);
   }
 
   /** Nodes whose kdamond a command, or alive(), has found gone. */
   get lostNodeIds(): readonly number[] {
     return [...this.#slots.values()].flatMap(({ dead, desired }) => (dead ? [desired.nodeId] : []));
+  }
+
+  /** Whether DAMON is ours, or was taken and is to be given back. */
+  get isPrepared(): boolean {
+    return this.#originalTree !== undefined;
+  }
+
+  /** Nodes whose kdamond has been asked something and has not answered, though it should have. */
+  get silentNodeIds(): readonly number[] {
+    return [...this.#slots.values()].flatMap(({ line, desired }) =>
+      line.silentMs === undefined ? [] : [desired.nodeId],
+    );
   }
 
   /**
@@ -164,10 +209,10 @@ export class DamonDriver {
 
   /**
    * Changes a running kdamond by `commit`: schemes keep their statistics and charges by index, regions their history. Throws
-   * KdamondDiedError when it went off meanwhile, DamonRejectedError when the kernel refused (the old state then goes on).
+   * KdamondDiedError when it went off meanwhile, DamonRejectedError when the kernel refused (the old state then goes on), KdamondSilentError.
    */
   apply(index: number, desired: DesiredKdamond): Promise<ApplyResult> {
-    return this.#run(() => this.#apply(index, desired));
+    return this.#ask(index, 'commit', (slot) => this.#apply(slot, desired));
   }
 
   /** Starts one more kdamond in a spare or dead directory while others run. Throws NoSpareKdamondError and as start(). */
@@ -177,20 +222,20 @@ export class DamonDriver {
 
   /** Stops one kdamond; its directory becomes a spare one. */
   stopOne(index: number): Promise<void> {
-    return this.#run(async () => {
-      await this.#switchOff(index);
+    return this.#ask(index, 'switching off', async (slot) => {
+      await this.#switchOff(slot, slot.admin);
       this.#slots.delete(index);
       await this.#saveReceipt();
     });
   }
 
-  /** Statistics of a kdamond's schemes since it started, by scheme index. Throws KdamondDiedError. */
+  /** Statistics of a kdamond's schemes since it started, by scheme index. Throws KdamondDiedError, KdamondSilentError. */
   stats(index: number): Promise<readonly SchemeStats[]> {
-    return this.#run(() => this.#stats(this.#slot(index, 'reading statistics')));
+    return this.#ask(index, 'reading statistics', (slot) => this.#stats(slot));
   }
 
   async #stats(slot: Slot): Promise<readonly SchemeStats[]> {
-    const { index } = slot;
+    const { index, admin } = slot;
     await this.#requireOwn(slot, 'reading statistics');
     await this.#command(slot, 'update_schemes_stats');
     const { maxPasses = false, filterPassedBytes = false } = this.#features ?? {};
@@ -198,15 +243,15 @@ export class DamonDriver {
     for (const scheme of slot.desired.schemes.keys()) {
       const folder = `${index}/contexts/0/schemes/${scheme}/stats`;
       stats.push({
-        nrTried: Number(await this.#admin.read(`${folder}/nr_tried`)),
-        triedBytes: Number(await this.#admin.read(`${folder}/sz_tried`)),
-        nrApplied: Number(await this.#admin.read(`${folder}/nr_applied`)),
-        appliedBytes: Number(await this.#admin.read(`${folder}/sz_applied`)),
-        quotaExceeds: Number(await this.#admin.read(`${folder}/qt_exceeds`)),
+        nrTried: Number(await admin.read(`${folder}/nr_tried`)),
+        triedBytes: Number(await admin.read(`${folder}/sz_tried`)),
+        nrApplied: Number(await admin.read(`${folder}/nr_applied`)),
+        appliedBytes: Number(await admin.read(`${folder}/sz_applied`)),
+        quotaExceeds: Number(await admin.read(`${folder}/qt_exceeds`)),
         ...(filterPassedBytes && {
-          filterPassedBytes: Number(await this.#admin.read(`${folder}/sz_ops_filter_passed`)),
+          filterPassedBytes: Number(await admin.read(`${folder}/sz_ops_filter_passed`)),
         }),
-        ...(maxPasses && { passes: Number(await this.#admin.read(`${folder}/nr_snapshots`)) }),
+        ...(maxPasses && { passes: Number(await admin.read(`${folder}/nr_snapshots`)) }),
       });
     }
     slot.passes = stats.map(({ passes = 0 }) => passes);
@@ -215,14 +260,13 @@ export class DamonDriver {
 
   /** Effective quotas of a kdamond's schemes in bytes, by scheme index; undefined where the kernel does not tell (before 6.9). */
   effectiveBytes(index: number): Promise<readonly number[] | undefined> {
-    return this.#run(async () => {
+    return this.#ask(index, 'reading effective quotas', async (slot) => {
       if (this.#features?.effectiveBytes !== true) return undefined;
-      const slot = this.#slot(index, 'reading effective quotas');
       await this.#requireOwn(slot, 'reading effective quotas');
       await this.#command(slot, 'update_schemes_effective_quotas');
       const bytes: number[] = [];
       for (const scheme of slot.desired.schemes.keys()) {
-        bytes.push(Number(await this.#admin.read(`${index}/contexts/0/schemes/${scheme}/quotas/effective_bytes`)));
+        bytes.push(Number(await slot.admin.read(`${index}/contexts/0/schemes/${scheme}/quotas/effective_bytes`)));
       }
       return bytes;
     });
@@ -236,29 +280,86 @@ export class DamonDriver {
   /** Which of our kdamonds still run. A dead one leaves `kdamonds`; startOne() brings its node back. */
   alive(): Promise<readonly KdamondHealth[]> {
     return this.#run(async () => {
-      const health: KdamondHealth[] = [];
-      for (const slot of this.#slots.values()) {
-        const state = await this.#admin.state(slot.index);
-        if (state.pid !== slot.pid) slot.dead = true;
-        health.push({ index: slot.index, nodeId: slot.desired.nodeId, pid: slot.pid, alive: !slot.dead });
-      }
-      return health;
+      // All at once: those that do not answer are waited for only once.
+      const slots = [...this.#slots.values()].filter(({ pid, dead }) => dead || pid !== 0);
+      return Promise.all(slots.map((slot) => this.#health(slot)));
     });
+  }
+
+  async #health(slot: Slot): Promise<KdamondHealth> {
+    try {
+      await slot.line.run(async () => {
+        if ((await slot.admin.state(slot.index)).pid !== slot.pid) slot.dead = true;
+      }, this.#patienceMs(slot.desired));
+    } catch (error) {
+      // Of one that does not answer nobody knows better.
+      if (!(error instanceof KdamondSilentError)) throw error;
+    }
+    return { index: slot.index, nodeId: slot.desired.nodeId, pid: slot.pid, alive: !slot.dead };
   }
 
   /**
-   * Switches our kdamonds off and puts the kdamonds folder and DAMON_STAT back as they were found. Does nothing when nothing
-   * was changed. Returns what could not be put back.
+   * Switches our kdamonds off, those that answer first and all at once, and puts the kdamonds folder and DAMON_STAT back as they were found; all within the
+   * budget, and past whatever is under way, which ends with DamonReleasedError. Does nothing when nothing was changed.
    */
-  stop(): Promise<readonly RestoreFailure[]> {
-    return this.#run(() => this.#stop());
+  async stop(budgetMs: number): Promise<Stopped> {
+    const deadlineMs = performance.now() + budgetMs;
+    this.#isReleased = true;
+    try {
+      return await this.#stop(deadlineMs, budgetMs);
+    } finally {
+      // What hangs still must not go on once its call has ended.
+      void this.#serial
+        .run(async () => undefined)
+        .then(() => {
+          this.#isReleased = false;
+        });
+    }
   }
 
   #run<T>(task: () => Promise<T>): Promise<T> {
-    this.#pending += 1;
-    return this.#serial.run(task).finally(() => {
-      this.#pending -= 1;
+    return this.#serial.run(async () => {
+      this.#requireOurs();
+      return task();
     });
+  }
+
+  /** Asks a running kdamond, for as long as it should take to answer. */
+  #ask<T>(index: number, what: string, task: (slot: Slot) => Promise<T>): Promise<T> {
+    return this.#run(async () => {
+      const slot = this.#slot(index, what);
+      return slot.line.run(async () => task(this.#slot(index, what)), this.#patienceMs(slot.desired));
+    });
+  }
+
+  #patienceMs({ samplingIntervalUs, aggregationIntervalUs }: DesiredKdamond): number {
+    const answerMs = this.#options.answerMs ?? DEFAULT_ANSWER_MS;
+    return this.silentNodeIds.length > 0
+      ? Math.min(answerMs, ANSWER_MS_WHILE_ONE_HANGS) + (2 * samplingIntervalUs) / 1000
+      : answerMs + (ANSWER_AGGREGATIONS * aggregationIntervalUs) / 1000;
+  }
+
+  #requireOurs(): void {
+    if (this.#isReleased) throw new DamonReleasedError();
+  }
+
+  #newSlot(index: number, desired: DesiredKdamond, line = new KdamondLine(index, desired.nodeId)): Slot {
+    const check = () => {
+      this.#requireOurs();
+      if (!line.isWanted) throw line.silence;
+    };
+    return {
+      index,
+      line,
+      admin: new DamonAdmin(this.#sysfs, this.#options, check),
+      pid: 0,
+      desired,
+      written: new Map(),
+      passes: [],
+      renewedAt: [],
+      uncommitted: false,
+      dead: false,
+    };
   }
 
   async #prepare(previous: Receipt | undefined): Promise<Prepared> {
@@ -310,12 +411,9 @@ export class DamonDriver {
     this.#slots.clear();
     for (const { entry, pid, files } of found) {
       this.#slots.set(entry.index, {
-        index: entry.index,
+        ...this.#newSlot(entry.index, entry.desired),
         pid: pid ?? 0,
-        desired: entry.desired,
         written: new Map(files),
-        passes: [],
-        renewedAt: [],
         // Nobody knows whether the last write before the crash was committed.
         uncommitted: true,
         dead: pid === undefined,
@@ -368,10 +466,14 @@ export class DamonDriver {
   }
 
   async #startOne(desired: DesiredKdamond): Promise<RunningKdamond> {
+    const starting = [...this.#slots.values()].find(
+      (slot) => !slot.dead && slot.pid === 0 && slot.desired.nodeId === desired.nodeId,
+    );
+    if (starting !== undefined) throw starting.line.silence;
     await this.#remakeDirectories();
     for (let index = 0; index < this.#directories; index += 1) {
       const slot = this.#slots.get(index);
-      if (slot !== undefined && !slot.dead) continue;
+      if (slot !== undefined && (!slot.dead || slot.line.silentMs !== undefined)) continue;
       // Nothing in the kernel reserves a spare directory for us.
       if ((await this.#admin.state(index)).on) continue;
       return this.#fill(index, desired);
@@ -387,45 +489,58 @@ export class DamonDriver {
     await this.#admin.write('nr_kdamonds', String(this.#directories));
   }
 
-  /** Writes a kdamond's whole tree into a directory that is off and switches it on. */
-  async #fill(index: number, desired: DesiredKdamond): Promise<RunningKdamond> {
-    const slot: Slot = {
-      index,
-      pid: 0,
-      desired,
-      written: new Map(),
-      passes: [],
-      renewedAt: [],
-      uncommitted: false,
-      dead: false,
-    };
+  /** Writes a kdamond's whole tree into a directory that is off and switches it on. Throws KdamondSilentError. */
+  #fill(index: number, desired: DesiredKdamond): Promise<RunningKdamond> {
+    const slot = this.#newSlot(index, desired);
+    return slot.line.run(() => this.#switchOn(slot), this.#patienceMs(desired) + PID_LIMIT_MS);
+  }
+
+  async #switchOn(slot: Slot): Promise<RunningKdamond> {
+    const { index, desired } = slot;
     const begun = {
       ...desired,
       ranges: initialRegions(watchedRanges(desired), desired.minRegions),
       comparedRanges: [],
     };
-    for (const write of this.#writes(index, begun)) await this.#write(slot, write);
     this.#slots.set(index, slot);
-    await this.#saveReceipt();
+    let mayBeOn = false;
     try {
-      await this.#admin.write(`${index}/state`, 'on');
+      for (const write of this.#writes(index, begun)) await this.#write(slot, write);
+      await this.#saveReceipt();
+      mayBeOn = true;
+      await this.#turnOn(slot);
       slot.pid = await this.#pidOf(slot);
     } catch (error) {
-      this.#slots.delete(index);
-      await this.#saveReceipt();
-      throw error instanceof SysFsError ? new DamonRejectedError(index, 'on', error.errno, error) : error;
+      // It must not run unseen.
+      if (mayBeOn && !(error instanceof DamonRejectedError)) await this.#tryOff(slot);
+      if (this.#slots.get(index) === slot) this.#slots.delete(index);
+      if (!this.#isReleased) await this.#saveReceipt();
+      throw error;
     }
     // From now on the files say what later commits shall hold: the ranges, within which regions keep their history.
     for (const write of pendingWrites(slot.written, this.#writes(index, desired))) await this.#write(slot, write);
     slot.uncommitted = false;
     await this.#saveReceipt();
-    return { index, pid: slot.pid, desired };
+    return { index, pid: slot.pid, desired, isUnconfirmed: false };
+  }
+
+  async #turnOn({ index, admin }: Slot): Promise<void> {
+    try {
+      await admin.write(`${index}/state`, 'on');
+    } catch (error) {
+      throw error instanceof SysFsError ? new DamonRejectedError(index, 'on', error.errno, error) : error;
+    }
+  }
+
+  /** Also for what nobody waits for any more, and for the end. */
+  #ownAdmin(): DamonAdmin {
+    return new DamonAdmin(this.#sysfs, this.#options);
   }
 
   async #pidOf(slot: Slot): Promise<number> {
     const limitMs = this.#admin.clock.nowMs() + PID_LIMIT_MS;
     for (;;) {
-      const { on, pid } = await this.#admin.state(slot.index);
+      const { on, pid } = await slot.admin.state(slot.index);
       if (pid !== undefined) return pid;
       if (!on || this.#admin.clock.nowMs() > limitMs) {
         throw new KdamondDiedError(slot.index, slot.desired.nodeId, 'start');
@@ -434,8 +549,8 @@ export class DamonDriver {
     }
   }
 
-  async #apply(index: number, desired: DesiredKdamond): Promise<ApplyResult> {
-    const slot = this.#slot(index, 'commit');
+  async #apply(slot: Slot, desired: DesiredKdamond): Promise<ApplyResult> {
+    const { index, admin } = slot;
     // What did not move until now may not have been asked for long.
     const isNew = desired.schemes.some((scheme, at) => startsLease(slot.desired.schemes[at], scheme));
     if (isNew && this.#features?.maxPasses === true) await this.#stats(slot);
@@ -447,12 +562,16 @@ export class DamonDriver {
     }
     await this.#requireOwn(slot, 'commit');
     if (this.#needsRestart(slot.desired, desired)) {
-      await this.#switchOff(index);
-      await this.#fill(index, desired);
+      await this.#switchOff(slot, admin);
+      // What does not start again is gone: others are to notice.
+      slot.dead = true;
+      await this.#switchOn(this.#newSlot(index, desired, slot.line));
       return { writes: writes.length, restarted: true };
     }
     const before = slot.desired;
     for (const write of writes) await this.#write(slot, write);
+    // Also when nobody waits any more for what comes of it.
+    slot.desired = desired;
     try {
       await this.#command(slot, 'commit');
     } catch (error) {
@@ -460,11 +579,10 @@ export class DamonDriver {
       throw error;
     }
     // Linux 6.12 says success even when the commit made the kdamond give up.
-    if (!(await this.#admin.state(index)).on) {
+    if (!(await admin.state(index)).on) {
       slot.dead = true;
       throw new KdamondDiedError(index, desired.nodeId, 'commit');
     }
-    slot.desired = desired;
     slot.uncommitted = false;
     if (writes.some(({ path }) => isInReceipt(path))) await this.#saveReceipt();
     return { writes: writes.length, restarted: false };
@@ -472,6 +590,7 @@ export class DamonDriver {
 
   /** After a refused commit the kdamond runs as before: let its files say so too. */
   async #putBack(slot: Slot, desired: DesiredKdamond): Promise<void> {
+    slot.desired = desired;
     for (const write of pendingWrites(slot.written, this.#writes(slot.index, desired, slot.renewedAt)))
       await this.#write(slot, write);
     slot.uncommitted = false;
@@ -483,21 +602,44 @@ export class DamonDriver {
     return to.schemes.some((scheme, position) => scheme.targetNid !== from.schemes[position]?.targetNid);
   }
 
-  async #stop(): Promise<readonly RestoreFailure[]> {
-    if (this.#originalTree === undefined) return [];
-    const failures: RestoreFailure[] = [];
-    // All at once: one that hangs keeps no other from it.
-    await Promise.all(
-      [...this.#slots.keys()].map(async (index) => {
-        try {
-          await this.#switchOff(index);
-        } catch (error) {
-          failures.push({ path: `${index}/state`, value: 'off', reason: messageOf(error) });
-        }
-      }),
-    );
+  async #stop(deadlineMs: number, budgetMs: number): Promise<Stopped> {
+    const leftMs = () => deadlineMs - performance.now();
+    const idle = this.#serial.run(async () => undefined);
+    const slots = [...this.#slots.values()];
+    // Switching off one that hangs would keep everybody out of DAMON's files.
+    const [busy, free] = [slots.filter(({ line }) => line.isBusy), slots.filter(({ line }) => !line.isBusy)];
+    for (const { line } of slots) line.giveUp();
+    const reasons = new Map<Slot, string>();
+    const switchOff = async (some: readonly Slot[], share: number) => {
+      const tries = some.map(async (slot) => {
+        reasons.set(slot, 'it does not answer');
+        const reason = await this.#tryOff(slot);
+        if (reason === undefined) reasons.delete(slot);
+        else reasons.set(slot, reason);
+      });
+      await inTime(Promise.all(tries), Math.min(leftMs(), share * budgetMs));
+    };
+    await switchOff(free, SLICES.free);
+    await switchOff(busy, SLICES.busy);
+    await inTime(idle, Math.min(leftMs(), SLICES.underWay * budgetMs));
+    // What was being switched on meanwhile.
+    const late = [...this.#slots.values()].filter((slot) => !slots.includes(slot));
+    await switchOff(late, SLICES.busy);
+    if (this.#originalTree === undefined) return { leftOn: [], failures: [] };
+    if (reasons.size > 0) {
+      const leftOn = [...reasons].map(([{ index, desired }, reason]) => ({ index, nodeId: desired.nodeId, reason }));
+      for (const slot of [...this.#slots.values()]) if (!reasons.has(slot)) this.#slots.delete(slot.index);
+      await inTime(this.#saveReceipt(), leftMs());
+      return { leftOn, failures: [] };
+    }
     this.#slots.clear();
-    failures.push(...(await this.#restore(this.#originalTree)));
+    const tree = this.#originalTree;
+    const failures = await inTime(this.#giveBack(tree), leftMs());
+    return { leftOn: [], failures: failures ?? [notInTime('nr_kdamonds', tree.nr_kdamonds ?? '')] };
+  }
+
+  async #giveBack(tree: TreeRecord): Promise<readonly RestoreFailure[]> {
+    const failures = [...(await this.#restore(tree))];
     // Only now: DAMON_STAT cannot start while any kdamond runs.
     const failure = await this.#restoreDamonStat();
     if (failure !== undefined) failures.push(failure);
@@ -507,12 +649,29 @@ export class DamonDriver {
     return failures;
   }
 
+  /** Why it is not off; undefined: it is. */
+  async #tryOff(slot: Slot): Promise<string | undefined> {
+    try {
+      await this.#switchOff(slot, this.#ownAdmin());
+      return undefined;
+    } catch (error) {
+      return messageOf(error);
+    }
+  }
+
   /** What another tool runs meanwhile stands in the same folders: then they stay as they are. */
   async #restore(tree: TreeRecord): Promise<readonly RestoreFailure[]> {
-    const foreign = (await this.#admin.states()).find((state) => state.on);
-    if (foreign === undefined) return restoreTree(this.#admin, tree);
-    const reason = `kdamond ${foreign.index} (pid ${foreign.pid ?? -1}), which tierd did not start, runs there now`;
-    return [{ path: 'nr_kdamonds', value: tree.nr_kdamonds ?? '', reason }];
+    const path = 'nr_kdamonds';
+    const value = tree.nr_kdamonds ?? '';
+    const admin = this.#ownAdmin();
+    try {
+      const foreign = (await admin.states()).find((state) => state.on);
+      if (foreign === undefined) return await restoreTree(admin, tree);
+      const reason = `kdamond ${foreign.index} (pid ${foreign.pid ?? -1}), which tierd did not start, runs there now`;
+      return [{ path, value, reason }];
+    } catch (error) {
+      return [{ path, value, reason: messageOf(error) }];
+    }
   }
 
   async #stopDamonStat(): Promise<void> {
@@ -530,33 +689,32 @@ export class DamonDriver {
     }
   }
 
-  async #switchOff(index: number): Promise<void> {
+  async #switchOff({ index, pid: ownPid }: Slot, admin: DamonAdmin): Promise<void> {
     // Pid 0: it is being switched on. Another pid is another's kdamond, in a directory that was ours.
-    const ownPid = this.#slots.get(index)?.pid ?? 0;
-    const { pid } = await this.#admin.state(index);
+    const { pid } = await admin.state(index);
     if (ownPid !== 0 && pid !== undefined && pid !== ownPid) return;
     try {
-      await this.#admin.write(`${index}/state`, 'off');
+      await admin.write(`${index}/state`, 'off');
     } catch (error) {
       // EPERM or EINVAL on 6.12: it was off already.
       if (!(error instanceof SysFsError)) throw error;
       if (isGone(error)) return;
     }
-    const limitMs = this.#admin.clock.nowMs() + OFF_LIMIT_MS;
-    while ((await this.#admin.state(index)).on) {
-      if (this.#admin.clock.nowMs() > limitMs) throw new DamonRejectedError(index, 'off', 'ETIMEDOUT', undefined);
-      await this.#admin.clock.sleep(PID_POLL_MS);
+    const limitMs = admin.clock.nowMs() + OFF_LIMIT_MS;
+    while ((await admin.state(index)).on) {
+      if (admin.clock.nowMs() > limitMs) throw new DamonRejectedError(index, 'off', 'ETIMEDOUT', undefined);
+      await admin.clock.sleep(PID_POLL_MS);
     }
   }
 
   /** A command of a running kdamond; it waits until the kdamond has done it. */
   async #command(slot: Slot, command: string): Promise<void> {
     try {
-      await this.#admin.write(`${slot.index}/state`, command);
+      await slot.admin.write(`${slot.index}/state`, command);
     } catch (error) {
       if (!(error instanceof SysFsError)) throw error;
       // ECANCELED (7.3) and EINVAL (6.12) when it is off; but EINVAL also when it does not like what it reads.
-      if ((await this.#admin.state(slot.index)).pid === slot.pid) {
+      if ((await slot.admin.state(slot.index)).pid === slot.pid) {
         throw new DamonRejectedError(slot.index, command, error.errno, error);
       }
       slot.dead = true;
@@ -568,7 +726,7 @@ export class DamonDriver {
     slot.uncommitted = true;
     // Until it has succeeded nobody knows what such a write left.
     if (makesChildren(write.path)) noteWritten(slot.written, { path: write.path, value: '' });
-    await this.#admin.write(write.path, write.value);
+    await slot.admin.write(write.path, write.value);
     noteWritten(slot.written, write);
   }
 
@@ -579,13 +737,14 @@ export class DamonDriver {
 
   #slot(index: number, during: string): Slot {
     const slot = this.#slots.get(index);
-    if (slot === undefined || slot.dead) throw new KdamondDiedError(index, slot?.desired.nodeId ?? -1, during);
+    if (slot === undefined || slot.dead || slot.pid === 0)
+      throw new KdamondDiedError(index, slot?.desired.nodeId ?? -1, during);
     return slot;
   }
 
   /** Whoever switched it off may have made another kdamond of its directory since, which is not to be written to. */
   async #requireOwn(slot: Slot, during: string): Promise<void> {
-    if ((await this.#admin.state(slot.index)).pid === slot.pid) return;
+    if ((await slot.admin.state(slot.index)).pid === slot.pid) return;
     slot.dead = true;
     throw new KdamondDiedError(slot.index, slot.desired.nodeId, during);
   }
@@ -625,4 +784,8 @@ function renewals({ desired: from, passes, renewedAt }: Slot, to: DesiredKdamond
 
 function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
+}
+
+function notInTime(path: string, value: string): RestoreFailure {
+  return { path, value, reason: 'it took too long' };
 }

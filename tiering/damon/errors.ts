@@ -36,6 +36,32 @@ export class DamonBusyError extends Error {
   }
 }
 
+/** A kdamond has not answered in time. What was asked of it may still happen. */
+export class KdamondSilentError extends Error {
+  readonly code = 'TIERD_KDAMOND_SILENT';
+  readonly index: number;
+  readonly nodeId: number;
+  readonly waitedMs: number;
+
+  constructor(index: number, nodeId: number, waitedMs: number) {
+    super(`kdamond ${index} (node ${nodeId}) does not answer`);
+    this.name = 'KdamondSilentError';
+    this.index = index;
+    this.nodeId = nodeId;
+    this.waitedMs = waitedMs;
+  }
+}
+
+/** DAMON is being given back: nothing else is done with it any more. */
+export class DamonReleasedError extends Error {
+  readonly code = 'TIERD_DAMON_RELEASED';
+
+  constructor() {
+    super('DAMON is being switched off');
+    this.name = 'DamonReleasedError';
+  }
+}
+
 /** A kdamond of ours is off although we did not stop it. */
 export class KdamondDiedError extends Error {
   readonly code = 'TIERD_KDAMOND_DIED';
@@ -149,6 +175,16 @@ export class ReceiptError extends Error {
   constructor(message: string) {
     super(`DAMON receipt: ${message}`);
     this.name = 'ReceiptError';
+  }
+}
+
+/** The receipt could not be saved in time. */
+export class SaveTimeoutError extends Error {
+  readonly code = 'TIERD_STATE_DIRECTORY';
+
+  constructor() {
+    super('the state directory does not answer');
+    this.name = 'SaveTimeoutError';
   }
 }
 

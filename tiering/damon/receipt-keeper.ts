@@ -1,5 +1,7 @@
+import { inTime } from '../in-time.ts';
 import type { Logger } from '../logger.ts';
 import { Serial } from '../serial.ts';
+import { SaveTimeoutError } from './errors.ts';
 import type { Receipt } from './receipt.ts';
 
 /** `durably`: rejects when it cannot be saved. `soon` (the default): what cannot be saved is no error, and is tried again. */
@@ -9,17 +11,24 @@ export type SaveUrgency = 'durably' | 'soon';
 export type SaveReceipt = (receipt: Receipt | undefined, urgency?: SaveUrgency) => Promise<void>;
 
 const SAVE_AGAIN_MS = 30_000;
+const WRITE_LIMIT_MS = 2_000;
 
 /** Brings the newest receipt to disk, also when the disk is full or read-only for a while: a daemon at work does not stop for that. */
 export class ReceiptKeeper {
   readonly #write: (receipt: Receipt | undefined) => Promise<void>;
   readonly #logger: Logger;
   readonly #saves = new Serial();
+  readonly #limitMs: number;
+  #writing: Promise<void> = Promise.resolve();
   #problem: string | undefined;
   #again: NodeJS.Timeout | undefined;
 
-  /** @param write durable once it resolves */
-  constructor(write: (receipt: Receipt | undefined) => Promise<void>, logger: Logger) {
+  /**
+   * @param write durable once it resolves
+   * @param limitMs how long it may take
+   */
+  constructor(write: (receipt: Receipt | undefined) => Promise<void>, logger: Logger, limitMs = WRITE_LIMIT_MS) {
+    this.#limitMs = limitMs;
     this.#write = write;
     this.#logger = logger;
   }
@@ -33,7 +42,7 @@ export class ReceiptKeeper {
     return this.#saves.run(async () => {
       clearTimeout(this.#again);
       try {
-        await this.#write(receipt);
+        await this.#writeInTime(receipt);
       } catch (error) {
         if (urgency === 'durably') throw error;
         this.#failed(receipt, error instanceof Error ? error.message : String(error));
@@ -42,6 +51,17 @@ export class ReceiptKeeper {
       if (this.#problem !== undefined) this.#logger.info({}, 'the receipt of what runs in DAMON is saved again');
       this.#problem = undefined;
     });
+  }
+
+  /** A disk that hangs must not stand in the way for longer. While a write is under way, the next one waits for it. */
+  async #writeInTime(receipt: Receipt | undefined): Promise<void> {
+    const writing = this.#writing.then(() => this.#write(receipt));
+    this.#writing = writing.catch(() => undefined);
+    const isDone = await inTime(
+      writing.then(() => true),
+      this.#limitMs,
+    );
+    if (isDone !== true) throw new SaveTimeoutError();
   }
 
   #failed(receipt: Receipt | undefined, reason: string): void {

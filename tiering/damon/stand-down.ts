@@ -1,11 +1,20 @@
 import { bootId } from '../../numa/kernel-identity.ts';
 import type { SysFs } from '../../numa/sysfs.ts';
 import { SysFsError } from '../../numa/sysfs.ts';
+import { inTime } from '../in-time.ts';
 import { OFF_AGE, OFF_BYTES } from '../scheme-off.ts';
 import type { AdminOptions } from './admin.ts';
 import { DamonAdmin } from './admin.ts';
+import { DamonReleasedError } from './errors.ts';
 import { findOwnKdamonds } from './ownership.ts';
-import type { Receipt } from './receipt.ts';
+import type { Receipt, ReceiptKdamond } from './receipt.ts';
+
+export interface StandDownOptions extends AdminOptions {
+  /** How long each may take. */
+  readonly limitMs?: number;
+}
+
+const LIMIT_MS = 5_000;
 
 /** What became of a kdamond that an earlier process left. */
 export interface StoodDown {
@@ -17,27 +26,37 @@ export interface StoodDown {
 
 /**
  * Switches off the schemes of the kdamonds that a receipt tells of: nobody decides for them any more, and whatever else a start does may take long, or fail.
- * Each by itself; writes to none that is not ours. Throws nothing.
+ * Each by itself and within a limit; writes to none that is not ours. Throws nothing.
  */
 export async function standDown(
   sysfs: SysFs,
   receipt: Receipt | undefined,
-  options: AdminOptions = {},
+  options: StandDownOptions = {},
 ): Promise<readonly StoodDown[]> {
-  const admin = new DamonAdmin(sysfs, options);
+  let isWaitedFor = true;
+  const admin = new DamonAdmin(sysfs, options, () => {
+    // Somebody else may have orders for it by now.
+    if (!isWaitedFor) throw new DamonReleasedError();
+  });
   const isOfThisBoot = receipt !== undefined && receipt.bootId === (await bootId(sysfs).catch(() => undefined));
   if (!isOfThisBoot) return [];
-  return Promise.all(
-    receipt.kdamonds.map(async ({ index, desired: { nodeId } }) => {
-      const only = { ...receipt, kdamonds: receipt.kdamonds.filter((kdamond) => kdamond.index === index) };
-      try {
-        const [found] = await findOwnKdamonds(admin, only);
-        return found?.pid === undefined ? [] : [{ index, nodeId, result: await quieten(admin, index) }];
-      } catch (error) {
-        return [{ index, nodeId, result: { reason: messageOf(error) } }];
-      }
-    }),
-  ).then((all) => all.flat());
+  const standOne = async ({ index, desired: { nodeId } }: ReceiptKdamond): Promise<readonly StoodDown[]> => {
+    const only = { ...receipt, kdamonds: receipt.kdamonds.filter((kdamond) => kdamond.index === index) };
+    try {
+      const [found] = await findOwnKdamonds(admin, only);
+      return found?.pid === undefined ? [] : [{ index, nodeId, result: await quieten(admin, index) }];
+    } catch (error) {
+      return [{ index, nodeId, result: { reason: messageOf(error) } }];
+    }
+  };
+  const all = receipt.kdamonds.map(async (kdamond) => {
+    const { index, desired } = kdamond;
+    const done = await inTime(standOne(kdamond), options.limitMs ?? LIMIT_MS);
+    return done ?? [{ index, nodeId: desired.nodeId, result: { reason: 'it does not answer' } }];
+  });
+  const done = (await Promise.all(all)).flat();
+  isWaitedFor = false;
+  return done;
 }
 
 async function quieten(admin: DamonAdmin, index: number): Promise<StoodDown['result']> {

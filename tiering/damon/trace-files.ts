@@ -1,6 +1,7 @@
 import { closeSync, constants, openSync, readSync } from 'node:fs';
 import { rmdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { inTime } from '../in-time.ts';
 
 /** The ring buffer of one CPU (trace_pipe_raw), read page by page without waiting. */
 export interface TracePages {
@@ -18,6 +19,7 @@ export interface TraceFiles {
   removeDirectory(path: string): Promise<void>;
 }
 
+const LIMIT_MS = 5_000;
 /** Nothing to read now, or another reader at it: both pass. */
 const NOTHING_NOW: ReadonlySet<string> = new Set(['EAGAIN', 'EBUSY', 'EINTR']);
 
@@ -33,13 +35,21 @@ export class HostTraceFiles implements TraceFiles {
     return new HostTracePages(openSync(join(this.#root, path), constants.O_RDONLY | constants.O_NONBLOCK));
   }
 
-  async replace(path: string, value: string): Promise<void> {
-    await writeFile(join(this.#root, path), value, { flag: 'w' });
+  replace(path: string, value: string): Promise<void> {
+    return answered(path, writeFile(join(this.#root, path), value, { flag: 'w' }));
   }
 
-  async removeDirectory(path: string): Promise<void> {
-    await rmdir(join(this.#root, path));
+  removeDirectory(path: string): Promise<void> {
+    return answered(path, rmdir(join(this.#root, path)));
   }
+}
+
+async function answered(path: string, work: Promise<void>): Promise<void> {
+  const isDone = await inTime(
+    work.then(() => true),
+    LIMIT_MS,
+  );
+  if (isDone !== true) throw new Error(`${path} does not answer`);
 }
 
 /** Reads at once: taking a page from the kernel's memory is 2 us of work, and handing it to another thread 15 us. */

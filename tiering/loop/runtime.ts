@@ -15,7 +15,7 @@ import type { NodeSnapshot } from '../snapshot.ts';
 import { withLevels } from '../snapshot.ts';
 import type { Watched } from './decision-clock.ts';
 import { untilNextLookMs } from './decision-clock.ts';
-import { desiredKdamonds, intervalsOf } from './desired-kdamonds.ts';
+import { desiredKdamonds, idleKdamonds, intervalsOf } from './desired-kdamonds.ts';
 import type { Effect } from './effect.ts';
 import type { LoopEvent } from './event.ts';
 import type { LoopState } from './state.ts';
@@ -89,19 +89,32 @@ export class LoopRuntime {
   /** Takes an event in, then does what follows. Throws what that throws; the event stays taken in. */
   async dispatch(event: LoopEvent, nowMs = this.#parts.nowMs()): Promise<void> {
     const { kdamonds, effects } = this.#take(event, nowMs);
+    const { pausedSince } = this.#state;
     for (const effect of effects) await this.#perform(effect, nowMs);
-    if (kdamonds !== undefined) await this.#parts.fleet.bring(kdamonds);
+    const { isStopped, pausedSince: pausedNow } = this.#state;
+    // A pause that came meanwhile brings its own; after the end nothing is brought.
+    if (kdamonds !== undefined && !isStopped && (pausedSince !== undefined || pausedNow === undefined))
+      await this.#parts.fleet.bring(kdamonds);
+  }
+
+  /** Takes a pause in at once, whatever is under way; resolves when kdamonds have been told. */
+  async pause(since: Date): Promise<void> {
+    const nowMs = this.#parts.nowMs();
+    const { effects } = this.#take({ type: 'paused', since }, nowMs);
+    for (const effect of effects) await this.#perform(effect, nowMs);
+    await this.between(async () => {
+      const { aside, isStopped, engine, pausedSince } = this.#state;
+      const isOurs = aside === undefined && !isStopped && engine !== undefined;
+      if (isOurs && pausedSince !== undefined) await this.#parts.fleet.bring(idleKdamonds(this.#state));
+    });
   }
 
   /** Takes an event in once the kernel has taken what follows from it; when that fails it throws and nothing has changed. */
-  async change(event: Extract<LoopEvent, { readonly type: 'policyChanged' | 'paused' | 'resumed' }>): Promise<void> {
+  async change(event: Extract<LoopEvent, { readonly type: 'policyChanged' | 'resumed' }>): Promise<void> {
     const { nowMs, fleet } = this.#parts;
     const { aggregationIntervalMs } = intervalsOf(this.#state);
     const { kdamonds } = step(this.#state, event, nowMs());
-    // A policy is taken by all kdamonds or by none; a pause by as many as can.
-    if (kdamonds !== undefined) {
-      await (event.type === 'policyChanged' ? fleet.change(kdamonds) : fleet.bring(kdamonds));
-    }
+    if (kdamonds !== undefined) await fleet.change(kdamonds);
     // Kdamonds that took the change have moved the state on meanwhile.
     const { effects } = this.#take(event, nowMs());
     // It may sleep for as long as the interval was before: up to 100 s.
@@ -138,6 +151,8 @@ export class LoopRuntime {
       await this.#tick();
       return false;
     } catch (error) {
+      // What was under way at the end is broken off.
+      if (this.#state.isStopped) return false;
       await this.dispatch({ type: 'tickFailed', error });
       return true;
     }

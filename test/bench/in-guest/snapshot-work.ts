@@ -5,6 +5,7 @@ import { HostSysFs } from '../../../numa/sysfs.ts';
 import { AccessTrace } from '../../../tiering/damon/access-trace.ts';
 import { KDAMONDS } from '../../../tiering/damon/admin.ts';
 import { DamonDriver } from '../../../tiering/damon/driver.ts';
+import { STOP_BUDGET_MS } from '../../../tiering/damon/stop-budget.ts';
 import type { DesiredKdamond } from '../../../tiering/scheme.ts';
 
 /**
@@ -145,5 +146,5 @@ try {
   }
 } finally {
   await trace.stop();
-  await driver.stop();
+  await driver.stop(STOP_BUDGET_MS);
 }

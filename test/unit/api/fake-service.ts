@@ -318,6 +318,8 @@ export class FakeService implements TieringService {
   readonly interleave = new FakeInterleave();
   #policy = DEFAULT_POLICY;
   #pausedSince: Date | undefined;
+  /** Whose kdamonds do not answer. */
+  pendingNodes: readonly number[] = [];
 
   status(): Status {
     return { ...STATUS, ...this.statusChanges };
@@ -365,6 +367,10 @@ export class FakeService implements TieringService {
 
   pausedSince(): Date | undefined {
     return this.#pausedSince;
+  }
+
+  pendingNodeIds(): readonly number[] {
+    return this.pendingNodes;
   }
 
   async pause(since: Date): Promise<void> {

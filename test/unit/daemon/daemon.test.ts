@@ -11,6 +11,7 @@ import { afterEach, beforeEach, expect, test } from 'vitest';
 import { OperatorSettings } from '../../../api/policy/operator-settings.ts';
 import { runDaemon } from '../../../daemon/daemon.ts';
 import { watchForEnding } from '../../../daemon/ending.ts';
+import type { LeftOn } from '../../../tiering/damon/driver.ts';
 import { NoTiersError } from '../../../tiering/errors.ts';
 import { FakeService } from '../api/fake-service.ts';
 import { machine } from '../tiering/machines.ts';
@@ -22,6 +23,7 @@ class FakeRuntime extends FakeService {
   becomeReady: () => void = () => undefined;
   startFailure: Error | undefined;
   stopDelayMs = 0;
+  leftOn: readonly LeftOn[] = [];
 
   constructor(events: string[]) {
     super();
@@ -36,9 +38,10 @@ class FakeRuntime extends FakeService {
     if (this.startFailure !== undefined) throw this.startFailure;
   }
 
-  async stop(): Promise<void> {
+  async stop(): Promise<readonly LeftOn[]> {
     await setTimeout(this.stopDelayMs);
     this.#events.push('stop');
+    return this.leftOn;
   }
 }
 

@@ -163,7 +163,26 @@ describe('the hot-plug watcher', () => {
     const { watcher, errors } = await watch(tree, { onChange: () => Promise.reject(new Error('no')) });
     await tree.writeNodes([dram, { id: 1, offlineBlocks: [32, 33, 34, 35] }]);
     await watcher.poll();
-    expect(errors).toEqual(['cannot follow a change of the memory topology']);
+    expect(errors).toEqual(['cannot follow a change of the memory topology, trying again']);
+  });
+
+  test('tells a change again until it could be followed', async () => {
+    const tree = await buildTree({ nodes: [dram, expander], iomem });
+    const told: string[] = [];
+    let fails = true;
+    const { watcher, errors } = await watch(tree, {
+      onChange: async (_, description) => {
+        told.push(description);
+        if (fails) throw new Error('EBUSY');
+      },
+    });
+    await tree.writeNodes([dram, { id: 1, offlineBlocks: [32, 33, 34, 35] }]);
+    for (let poll = 0; poll < 3; poll++) await watcher.poll();
+    fails = false;
+    for (let poll = 0; poll < 3; poll++) await watcher.poll();
+    expect(told).toHaveLength(4);
+    expect(new Set(told).size).toBe(1);
+    expect(errors).toHaveLength(1);
   });
 
   test('polls by itself between start and stop', async () => {

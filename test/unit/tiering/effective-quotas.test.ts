@@ -10,6 +10,7 @@ function running(nodeId: number, budgetBytes = 1, pid = 100 + nodeId): RunningKd
   return {
     index: nodeId,
     pid,
+    isUnconfirmed: false,
     desired: { ...kdamond(nodeId), schemes: [withBudget(scheme({ name: 'up' }), budgetBytes)] },
   };
 }

@@ -49,15 +49,15 @@ describe('a command to a kdamond that fails', () => {
 });
 
 describe('a command to a kdamond that hangs', () => {
-  // KdamondFleet gives commands one after another: what hangs holds up the decisions for all nodes.
-  it('holds up decisions until it ends, and then they go on', () => {
+  it('leaves the other nodes to work, is told, and its node goes on once it ends', () => {
     const { host, near, far } = twoSockets((nodeId, nowMs) => (nodeId === 3 && nowMs < 40_000 ? 'hangs' : 'taken'));
     host.run(39);
-    const decided = host.ticks.length;
-    expect(decided).toBeLessThan(5);
+    expect(host.mibOn(near, 0)).toBe(200);
     expect(host.mibOn(far, 1)).toBe(0);
+    expect(engineState(host.loop)).toBe('degraded');
 
-    expect(host.runUntil(() => host.mibOn(near, 0) >= 195 && host.mibOn(far, 1) >= 195, 120)).toBeLessThan(60);
-    expect(host.ticks.length).toBeGreaterThan(decided);
+    expect(host.runUntil(() => host.mibOn(far, 1) >= 195, 120)).toBeLessThan(60);
+    host.run(10);
+    expect(engineState(host.loop)).toBe('settled');
   });
 });

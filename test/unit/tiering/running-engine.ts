@@ -49,7 +49,7 @@ export class RunningEngine {
     kernel = new FakeKernel(),
     options: Partial<TieringOptions> = {},
   ): Promise<RunningEngine> {
-    const runtime = await engineOver(kernel, { ...options, policy });
+    const runtime = await engineOver(kernel, { policy, ...options });
     await runtime.start();
     const engine = new RunningEngine(kernel, runtime);
     await runtime.ready;

@@ -43,6 +43,8 @@ const UNMOVABLE = -2;
 const MAX_SCORE = 99;
 /** How often the daemon looks for new snapshots. */
 const POLL_MS = 50;
+/** How long it waits for a kdamond to answer. */
+const PATIENCE_MS = 2_000;
 const EVERYBODY: ResolvedScope = { include: 'all', exclude: [], unmatched: [], isSupported: true };
 const SEES_ALL = { problem: undefined, aside: undefined, blindNodeIds: [], isScopeDue: false };
 
@@ -203,6 +205,7 @@ export class SimulatedHost {
   readonly #changing = new Map<number, Buffer>();
   readonly #processes: { dueMs: number; readonly steps: Iterator<number, void> }[] = [];
   readonly #troubles = new NodeTroubles();
+  readonly #silent = new Set<number>();
   #loop: LoopState;
 
   constructor(options: HostOptions) {
@@ -424,7 +427,10 @@ export class SimulatedHost {
     return taken;
   }
 
-  /** One after another, as KdamondFleet does; a node whose kdamond fails moves nothing, and is tried again later and later. */
+  /**
+   * One after another, as KdamondFleet does; a node whose kdamond fails moves nothing, and is tried again later and later. One that hangs is waited for once, and goes
+   * on as it was told last.
+   */
   *#bring(kdamonds: readonly DesiredKdamond[] = []): Generator<number, void> {
     for (const desired of kdamonds) {
       const kdamond = this.#kdamonds.get(desired.nodeId);
@@ -432,7 +438,15 @@ export class SimulatedHost {
       if (kdamond === undefined || committed === kdamond.committed) continue;
       if (!this.#troubles.mayTry(desired.nodeId, this.nowMs)) continue;
       const outcome = () => this.#options.command?.(desired.nodeId, this.nowMs) ?? 'taken';
-      while (outcome() === 'hangs') yield POLL_MS;
+      if (this.#silent.has(desired.nodeId) && outcome() === 'hangs') continue;
+      for (let waitedMs = 0; outcome() === 'hangs' && waitedMs < PATIENCE_MS; waitedMs += POLL_MS) yield POLL_MS;
+      if (outcome() === 'hangs') {
+        this.#silent.add(desired.nodeId);
+        this.#troubles.failed(desired.nodeId, 'its kdamond does not answer', this.nowMs);
+        this.#noteTroubles();
+        continue;
+      }
+      this.#silent.delete(desired.nodeId);
       if (outcome() === 'fails') {
         this.#fail(kdamond);
         continue;
