@@ -5,6 +5,7 @@ import type { OperatorSettings } from '../api/policy/operator-settings.ts';
 import type { Api } from '../api/routes/context.ts';
 import { listenOnLoopback, listenOnSocket } from '../api/socket.ts';
 import type { TieringRuntime } from '../tiering/controller.ts';
+import { STOP_BUDGET_MS } from '../tiering/damon/stop-budget.ts';
 import { inTime } from '../tiering/in-time.ts';
 import { monotonicMs } from '../tiering/monotonic.ts';
 import { Serial } from '../tiering/serial.ts';
@@ -18,6 +19,8 @@ import { startWatchdog, watchdogEveryMs } from './watchdog.ts';
 /** How long the end waits for a last try to save what could not be saved before. */
 const LAST_SAVE_MS = 2_000;
 const CLOSE_MS = 2_000;
+/** The longest that the end takes: whoever kills the daemon must wait for longer. */
+export const ENDS_WITHIN_MS = STOP_BUDGET_MS + LAST_SAVE_MS + CLOSE_MS;
 
 export interface DaemonParts {
   readonly runtime: TieringRuntime;

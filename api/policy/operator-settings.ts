@@ -45,7 +45,7 @@ export interface OperatorSettingsOptions {
 export const MAX_DEPTH = 8;
 const SAVE_AGAIN_MS = 30_000;
 /** Whoever asks for a change is answered within 2 s: it is in force, or pending. */
-const ANSWER_MS = 1_500;
+const ANSWER_MS = 1_400;
 /** A disk that hangs must not keep others waiting. */
 const SAVE_LIMIT_MS = 1_000;
 
@@ -244,14 +244,24 @@ export class OperatorSettings {
     return this.#saves.run(() => this.#saveNow());
   }
 
-  async #saveInTime(settings: SavedSettings): Promise<void> {
+  /** Whether it is saved; it may be yet. */
+  async #saveInTime(settings: SavedSettings): Promise<boolean> {
     const writing = this.#writing.then(() => this.#options.save(settings));
     this.#writing = writing.catch(() => undefined);
     const isSaved = await inTime(
       writing.then(() => true),
       SAVE_LIMIT_MS,
     );
-    if (isSaved !== true) throw new Error('the state directory does not answer');
+    return isSaved === true;
+  }
+
+  /** Once the disk answers: what is under way may be an older state by then. */
+  #saveLater(): void {
+    const reason = 'the state directory does not answer';
+    if (this.#saveProblem === undefined)
+      this.#options.logger.warn({ reason }, 'what was set over REST is in force but not saved yet');
+    this.#saveProblem = reason;
+    void this.#writing.then(() => this.save());
   }
 
   async #saveNow(): Promise<void> {
@@ -259,10 +269,11 @@ export class OperatorSettings {
     const pausedSince = service.pausedSince();
     clearTimeout(this.#saveAgain);
     try {
-      await this.#saveInTime({
+      const isSaved = await this.#saveInTime({
         policy: this.#layers.rest,
         ...(pausedSince && { pausedSince: pausedSince.toISOString() }),
       });
+      if (!isSaved) return this.#saveLater();
       if (this.#saveProblem !== undefined) logger.info({}, 'what was set over REST is saved again');
       this.#saveProblem = undefined;
     } catch (error) {

@@ -16,7 +16,7 @@ export interface Harness {
   /** What was saved, one after the other. */
   readonly saved: SavedSettings[];
   /** What the next saves reject with. */
-  readonly disk: { failure?: Error; invalidateFailure?: Error };
+  readonly disk: { failure?: Error; invalidateFailure?: Error; hangs?: boolean };
   /** Log lines so far. */
   readonly log: string[];
 }
@@ -41,6 +41,7 @@ export function harness(
     layers: { commandLine: {}, rest: {}, file: {}, ...layers },
     pauseReason,
     save: async (value) => {
+      if (disk.hangs === true) await new Promise(() => undefined);
       if (disk.failure !== undefined) throw disk.failure;
       saved.push(value);
     },

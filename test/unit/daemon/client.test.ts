@@ -189,7 +189,7 @@ describe('completion', () => {
   };
 
   test('of a command, an option, a sub-command, a key of the policy', () => {
-    expect(complete('tierd st')).toEqual(['status']);
+    expect(complete('tierd st')).toEqual(['status', 'stand-down']);
     expect(complete('tierd run --lo')).toEqual(['--log-level']);
     expect(complete('tierd policy ')).toEqual(expect.arrayContaining(['get', 'set']));
     expect(complete('tierd policy set fast')).toEqual(['fastUtilization=']);

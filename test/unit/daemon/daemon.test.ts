@@ -9,6 +9,7 @@ import { setTimeout } from 'node:timers/promises';
 import { pino } from 'pino';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { OperatorSettings } from '../../../api/policy/operator-settings.ts';
+import { ask } from '../../../daemon/client/ask.ts';
 import { runDaemon } from '../../../daemon/daemon.ts';
 import { watchForEnding } from '../../../daemon/ending.ts';
 import type { LeftOn } from '../../../tiering/damon/driver.ts';
@@ -212,4 +213,48 @@ test('a signal that came before the daemon was put together ends it after it too
   const { events, ended } = daemon((_runtime, processEvents) => processEvents.emit('SIGTERM'));
   expect(await ended).toBe(0);
   expect(events).toEqual(['start', 'stopping', 'stop']);
+});
+
+test('the API answers until DAMON is given back', async () => {
+  const { events, processEvents, socket, ended } = daemon((runtime) => {
+    runtime.stopDelayMs = 300;
+  });
+  await until(() => events.includes('start'));
+  processEvents.emit('SIGTERM');
+  const answer = await ask({ method: 'GET', path: '/v1/status', as: 'json' }, socket);
+  expect(events).not.toContain('stop');
+  expect(answer.text).toContain('"state"');
+  await ended;
+});
+
+test('a kdamond that may go on shows in the exit code', async () => {
+  const { events, processEvents, ended } = daemon((runtime) => {
+    runtime.leftOn = [{ index: 1, nodeId: 1, reason: 'it does not answer' }];
+  });
+  await until(() => events.includes('start'));
+  processEvents.emit('SIGTERM');
+  expect(await ended).toBe(84);
+});
+
+test('a status that cannot be told keeps nobody from giving DAMON back', async () => {
+  const { events, ended } = daemon((runtime) => {
+    runtime.status = () => {
+      throw new Error('bug');
+    };
+  });
+  await expect(ended).rejects.toThrow('bug');
+  expect(events.at(-1)).toBe('stop');
+});
+
+test('nor does one that breaks when the daemon is at work', async () => {
+  const { runtime, events, processEvents, ended } = daemon();
+  await until(() => events.includes('start'));
+  runtime.becomeReady();
+  await until(() => events.length === 2);
+  runtime.status = () => {
+    throw new Error('bug');
+  };
+  processEvents.emit('uncaughtException', new Error('bug'));
+  expect(await ended).toBe(1);
+  expect(events.at(-1)).toBe('stop');
 });

@@ -1,7 +1,9 @@
 import { readFile } from 'node:fs/promises';
 import { describe, expect, test } from 'vitest';
+import { parseCommandLine } from '../../../daemon/command-line.ts';
 import { parseConfig } from '../../../daemon/config.ts';
 import { ConfigSchema } from '../../../daemon/config-schema.ts';
+import { ENDS_WITHIN_MS } from '../../../daemon/daemon.ts';
 import { EXIT_STATUSES, exitCodeOf } from '../../../daemon/exit-codes.ts';
 import { configTable } from '../../../scripts/config-table.ts';
 import { exitCodeTable } from '../../../scripts/exit-code-table.ts';
@@ -50,6 +52,14 @@ describe('the sample configuration', () => {
   test('is no wider than 100 columns', () => {
     for (const line of sample.split('\n')) expect(line.length).toBeLessThanOrEqual(100);
   });
+});
+
+test('the unit leaves the daemon the time that it takes to give DAMON back, and switches off what a killed one left', async () => {
+  const unit = await read('systemd/tierd.service');
+  const stopSeconds = Number(/^TimeoutStopSec=(\d+)$/m.exec(unit)?.[1]);
+  expect(stopSeconds * 1000).toBeGreaterThan(ENDS_WITHIN_MS);
+  const command = /^ExecStopPost=-\/usr\/bin\/node \/opt\/tierd\/tierd\.js (.*)$/m.exec(unit)?.[1] ?? '';
+  expect(parseCommandLine(command.split(' '))).toEqual({ name: 'stand-down', options: {} });
 });
 
 test('the unit does not restart what a restart does not mend', async () => {
