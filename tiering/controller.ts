@@ -14,7 +14,6 @@ import type { ProbedFeatures } from './damon/features.ts';
 import type { Receipt } from './damon/receipt.ts';
 import type { ReceiptKeeper } from './damon/receipt-keeper.ts';
 import { standDown } from './damon/stand-down.ts';
-import { STOP_BUDGET_MS } from './damon/stop-budget.ts';
 import { conflictsOf, diagnose } from './doctor/diagnose.ts';
 import type { HostFacts } from './doctor/facts.ts';
 import type { Finding } from './doctor/finding.ts';
@@ -73,6 +72,7 @@ export interface ControllerParts {
   readonly interleave: Interleave;
   readonly surveys: Surveys;
   readonly hotplug: HotplugWatcher;
+  readonly stopBudgetMs: number;
 }
 
 const WAIT_FOR_DAMON_MS = 2_000;
@@ -150,7 +150,7 @@ export class Controller implements TieringRuntime {
       this.#requireAtWork();
       await fleet.start(idleKdamonds(loop.state), adopted, restarted);
     } catch (error) {
-      if (!loop.state.isStopped) await fleet.stop();
+      if (!loop.state.isStopped) await fleet.stop(this.#parts.stopBudgetMs);
       throw error;
     }
   }
@@ -176,13 +176,13 @@ export class Controller implements TieringRuntime {
   }
 
   async #stop(): Promise<readonly LeftOn[]> {
-    const { driver, fleet, surveys, hotplug, nowMs, logger } = this.#parts;
-    const deadlineMs = nowMs() + STOP_BUDGET_MS;
+    const { driver, fleet, surveys, hotplug, nowMs, logger, stopBudgetMs } = this.#parts;
+    const deadlineMs = nowMs() + stopBudgetMs;
     const cutsStart = this.#isStarting;
     this.#loop.note({ type: 'stopped' });
     this.#abort.abort();
     // Before anything that may take long, or fail.
-    const givenBack = fleet.stop(STOP_BUDGET_MS);
+    const givenBack = fleet.stop(stopBudgetMs);
     const others = [
       () => surveys.stop(),
       () => this.migrations.stop(),
@@ -380,7 +380,7 @@ export class Controller implements TieringRuntime {
       await this.#takeRegionLimit();
       await fleet.start(idleKdamonds(this.#loop.state), adopted, restarted);
     } catch (error) {
-      if (!this.#loop.state.isStopped) await fleet.stop();
+      if (!this.#loop.state.isStopped) await fleet.stop(this.#parts.stopBudgetMs);
       throw error;
     }
     await this.#loop.dispatch({ type: 'takenBack' });

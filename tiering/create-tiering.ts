@@ -9,6 +9,7 @@ import { isKdamondCommand } from './damon/admin.ts';
 import { DamonDriver } from './damon/driver.ts';
 import type { Receipt } from './damon/receipt.ts';
 import { ReceiptKeeper } from './damon/receipt-keeper.ts';
+import { STOP_BUDGET_MS } from './damon/stop-budget.ts';
 import { DamosEngine } from './damos-engine.ts';
 import type { Engine, EngineName } from './engine.ts';
 import type { TieringEvent } from './events/event.ts';
@@ -53,8 +54,8 @@ export interface TieringOptions {
   readonly ownMemory: OwnMemory;
   /** How long a file of /sys or /proc may take to answer. */
   readonly fileLimitMs?: number;
-  /** How long a kdamond may take to answer beyond its aggregations, and for how long it may be silent before that is told. */
-  readonly patience?: { readonly answerMs: number; readonly silenceMs: number };
+  /** For tests: how long a kdamond may take to answer beyond its aggregations, for how long it may be silent before that is told, and the end may take. */
+  readonly patience?: { readonly answerMs: number; readonly silenceMs: number; readonly stopBudgetMs?: number };
   /** For tests: kernel features to pretend absent. */
   readonly featureMask?: readonly string[];
 }
@@ -158,6 +159,7 @@ export async function createTiering(options: TieringOptions): Promise<TieringRun
         snapshots: loop.snapshots(),
       }),
     }),
+    stopBudgetMs: options.patience?.stopBudgetMs ?? STOP_BUDGET_MS,
     hotplug: new HotplugWatcher(sysfs, {
       log: logger,
       ...discovery,

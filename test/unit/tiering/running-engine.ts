@@ -31,7 +31,7 @@ export class RunningEngine {
   /** Nodes that nothing is traced of. */
   readonly hidden = new Set<number>();
 
-  private constructor(kernel: FakeKernel, runtime: TieringRuntime) {
+  private constructor(kernel: FakeKernel, runtime: TieringRuntime, policy: Policy) {
     this.kernel = kernel;
     this.runtime = runtime;
     const feeding = setInterval(() => {
@@ -39,7 +39,7 @@ export class RunningEngine {
       const pages = Buffer.concat(tracePages(kernel, runtime, this.hidden));
       // As the kernel traces into each of its instances, read or not.
       for (const buffer of kernel.traceBuffers) appendFileSync(buffer, pages);
-    }, firstIntervals(POLICY).aggregationIntervalMs);
+    }, firstIntervals(policy).aggregationIntervalMs);
     this.#endFeeding = () => clearInterval(feeding);
   }
 
@@ -49,11 +49,15 @@ export class RunningEngine {
     kernel = new FakeKernel(),
     options: Partial<TieringOptions> = {},
   ): Promise<RunningEngine> {
-    const runtime = await engineOver(kernel, { policy, ...options });
-    await runtime.start();
-    const engine = new RunningEngine(kernel, runtime);
-    await runtime.ready;
+    const engine = await RunningEngine.make(policy, kernel, options);
+    await engine.runtime.start();
+    await engine.runtime.ready;
     return engine;
+  }
+
+  /** The same, not started. */
+  static async make(policy: Policy, kernel: FakeKernel, options: Partial<TieringOptions>): Promise<RunningEngine> {
+    return new RunningEngine(kernel, await engineOver(kernel, { policy, ...options }), policy);
   }
 
   async stop(): Promise<void> {
