@@ -160,12 +160,13 @@ function demotionSchemes(input: PlanInput, targetNid: number, order: DemotionOrd
 function lookSchemes(input: PlanInput, path: MigrationPath, lookBytes: number | undefined): DesiredScheme[] {
   const { features } = input;
   const canCount = features.filterPassedBytes;
-  if (!looksAtPages(features) || (!canCount && path.promotionTargets.length === 0)) return [];
+  const targets = canCount ? [...path.promotionTargets, ...path.demotionTargets] : path.promotionTargets;
+  if (!looksAtPages(features) || targets.length === 0) return [];
   const bounds = { minNrAccesses: 0, maxNrAccesses: UNBOUNDED, minAge: 0, checkYoung: true };
   const order = lookBytes === undefined ? undefined : { budgetBytes: lookBytes, bounds, reason: '', isSweep: true };
   return scoped(input, {
     name: `look at pages of node ${path.nodeId}`,
-    action: canCount ? 'stat' : 'migrate_hot',
+    action: canCount || input.policy.dryRun ? 'stat' : 'migrate_hot',
     ...(!canCount && { targetNid: path.nodeId }),
     pattern: patternOf(order, UNBOUNDED),
     quota: quota(order),

@@ -9,7 +9,6 @@ import { setTimeout } from 'node:timers/promises';
 import { pino } from 'pino';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { OperatorSettings } from '../../../api/policy/operator-settings.ts';
-import { ask } from '../../../daemon/client/ask.ts';
 import { runDaemon } from '../../../daemon/daemon.ts';
 import { watchForEnding } from '../../../daemon/ending.ts';
 import type { LeftOn } from '../../../tiering/damon/driver.ts';
@@ -221,9 +220,9 @@ test('the API answers until DAMON is given back', async () => {
   });
   await until(() => events.includes('start'));
   processEvents.emit('SIGTERM');
-  const answer = await ask({ method: 'GET', path: '/v1/status', as: 'json' }, socket);
+  const answer = await ask(socket, '/v1/status');
   expect(events).not.toContain('stop');
-  expect(answer.text).toContain('"state"');
+  expect(answer.body).toContain('"state"');
   await ended;
 });
 

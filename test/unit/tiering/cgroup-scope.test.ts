@@ -7,7 +7,7 @@ import type { Policy } from '../../../tiering/policy.ts';
 import { DEFAULT_POLICY } from '../../../tiering/policy.ts';
 import { describeUnmatched } from '../../../tiering/resolved-scope.ts';
 import type { CgroupScope } from '../../../tiering/scheme.ts';
-import { movesNothing } from '../../../tiering/scheme.ts';
+import { isPromotion, movesNothing } from '../../../tiering/scheme.ts';
 import { makeEmptyTree } from '../numa/page-maps/proc-tree.ts';
 import { ANY_REGION } from './any-region.ts';
 import { ALL_FEATURES, machine } from './machines.ts';
@@ -43,7 +43,11 @@ function promotionOf(scope: CgroupScope) {
     },
   ];
   const input = { topology: NUMA2, policy: DEFAULT_POLICY, features: ALL_FEATURES, scope, orders };
-  return plan(input).find(({ nodeId }) => nodeId === 1)?.schemes ?? [];
+  return (
+    plan(input)
+      .find(({ nodeId }) => nodeId === 1)
+      ?.schemes.filter(isPromotion) ?? []
+  );
 }
 
 test('a scope holds all cgroups below those named, however many, each once', async () => {

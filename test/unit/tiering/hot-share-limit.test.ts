@@ -34,7 +34,9 @@ describe('a hotShare below 1', () => {
     expect(slow?.comparedRanges).toEqual(fast?.ranges);
     expect(slow?.minRegions).toBeGreaterThan(planned({}).kdamonds[1]?.minRegions ?? Number.POSITIVE_INFINITY);
     for (const { filters } of slow?.schemes ?? []) {
-      expect(filters).toEqual(fast?.ranges.map((range) => ({ type: 'addr', range, matching: true, allow: false })));
+      expect(filters.filter(({ type }) => type === 'addr')).toEqual(
+        fast?.ranges.map((range) => ({ type: 'addr', range, matching: true, allow: false })),
+      );
     }
     expect(fast?.comparedRanges).toBeUndefined();
   });

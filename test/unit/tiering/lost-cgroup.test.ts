@@ -52,5 +52,5 @@ test('what a policy would leave unmatched is told before', async () => {
     cgroups: { include: ['/x'], exclude: [] },
   });
   expect(scopeProblem).toContain('version 2');
-  expect(after.flatMap(({ schemes }) => schemes.map(({ quota }) => quota.bytes))).toEqual([1, 1]);
+  expect(after.flatMap(({ schemes }) => schemes.map(({ quota }) => quota.bytes))).toEqual([1, 1, 1, 1]);
 });

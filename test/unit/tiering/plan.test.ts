@@ -5,8 +5,8 @@ import type { PlanInput } from '../../../tiering/plan.ts';
 import { plan } from '../../../tiering/plan.ts';
 import type { Policy } from '../../../tiering/policy.ts';
 import { DEFAULT_POLICY } from '../../../tiering/policy.ts';
-import type { CgroupScope, DamonFeatures, DesiredKdamond } from '../../../tiering/scheme.ts';
-import { isPromotion } from '../../../tiering/scheme.ts';
+import type { CgroupScope, DamonFeatures, DesiredKdamond, DesiredScheme } from '../../../tiering/scheme.ts';
+import { directionOf, isPromotion } from '../../../tiering/scheme.ts';
 import type { NodeOrders } from '../../../tiering/tuner/order.ts';
 import type { Reach } from '../../../tiering/tuner/reach.ts';
 import { promotionBounds, REACHES, reachBounds } from '../../../tiering/tuner/reach.ts';
@@ -31,7 +31,12 @@ const NUMA2 = machine([
 ]);
 
 /** The features of Debian's 6.12: filters only reject, and are not split. */
-const OLDER: DamonFeatures = { ...ALL_FEATURES, allowFilters: false, splitFilters: false };
+const OLDER: DamonFeatures = {
+  ...ALL_FEATURES,
+  allowFilters: false,
+  splitFilters: false,
+  filterPassedBytes: false,
+};
 
 interface Change {
   readonly topology?: PlanInput['topology'];
@@ -41,7 +46,7 @@ interface Change {
   readonly orders?: readonly NodeOrders[];
 }
 
-function planned({ topology = NUMA2, policy, features = ALL_FEATURES, scope, orders = [] }: Change = {}) {
+function plannedAll({ topology = NUMA2, policy, features = ALL_FEATURES, scope, orders = [] }: Change = {}) {
   return plan({
     topology,
     policy: { ...DEFAULT_POLICY, monitoring: BY_THE_SECOND, ...policy },
@@ -49,6 +54,16 @@ function planned({ topology = NUMA2, policy, features = ALL_FEATURES, scope, ord
     scope: { include: 'all', exclude: [], ...scope },
     orders,
   });
+}
+
+/** Without the schemes that only look. */
+function planned(change: Change = {}): readonly DesiredKdamond[] {
+  const moves = (scheme: DesiredScheme) => directionOf(scheme) !== 'look';
+  return plannedAll(change).map((kdamond) => ({ ...kdamond, schemes: kdamond.schemes.filter(moves) }));
+}
+
+function lookOf(nodeId: number, change: Change): DesiredScheme | undefined {
+  return kdamondOf(plannedAll(change), nodeId).schemes.find((scheme) => directionOf(scheme) === 'look');
 }
 
 function kdamondOf(kdamonds: readonly DesiredKdamond[], nodeId: number): DesiredKdamond {
@@ -354,6 +369,56 @@ describe('dry run', () => {
     const actions = planned({ policy: { dryRun: true } }).flatMap(({ schemes }) => schemes.map(({ action }) => action));
 
     expect(actions).toEqual(['stat', 'stat']);
+  });
+});
+
+describe('looks at pages', () => {
+  const orders = [{ nodeId: 1, lookBytes: 512 * MIB }];
+
+  it('count what was touched and move nothing, where the kernel looks through filters', () => {
+    expect(lookOf(1, { orders })).toMatchObject({
+      action: 'stat',
+      pattern: { nrAccesses: { min: 0, max: UNBOUNDED }, age: { min: 0, max: UNBOUNDED } },
+      quota: { bytes: 512 * MIB, weights: { size: 0, nrAccesses: 0, age: 0 } },
+      maxPasses: 1,
+      filters: [{ type: 'young', matching: false, allow: false }],
+    });
+  });
+
+  it('match nothing without an order', () => {
+    expect(lookOf(0, { orders })).toMatchObject({ quota: { bytes: 1 }, pattern: { age: { min: 2 ** 32 - 1 } } });
+    expect(lookOf(0, { orders })).not.toHaveProperty('maxPasses');
+  });
+
+  it('before, are migrations to where pages are, out of nodes that promote alone: they set ages back', () => {
+    expect(lookOf(1, { orders, features: OLDER })).toMatchObject({ action: 'migrate_hot', targetNid: 1 });
+    expect(lookOf(0, { orders, features: OLDER })).toBeUndefined();
+    expect(lookOf(1, { orders, features: OLDER, policy: { dryRun: true } })?.action).toBe('stat');
+  });
+
+  it('are not there where the kernel cannot tell pages apart', () => {
+    expect(lookOf(1, { orders, features: { ...ALL_FEATURES, youngFilter: false } })).toBeUndefined();
+  });
+
+  it('keep to the cgroups in scope', () => {
+    const filters = lookOf(1, { orders, scope: { exclude: ['/a'] } })?.filters;
+    expect(filters?.[0]).toEqual({ type: 'memcg', memcgPath: '/a', matching: true, allow: false });
+  });
+
+  it('are followed by sweeps from the lowest address up: pages that were touched go up, all others down', () => {
+    const bounds = { minNrAccesses: 0, maxNrAccesses: 20, minAge: 0, checkYoung: true };
+    const sweep = { budgetBytes: MIB, bounds, isSweep: true, reason: 'test' };
+    const swept = planned({
+      orders: [
+        { nodeId: 0, demotion: { ...sweep, targetNodeId: 1, reach: 'pages', furthest: 'warm' } },
+        { nodeId: 1, promotion: { ...sweep, targetNodeId: 0 } },
+      ],
+    });
+    expect(onlySchemeOf(swept, 1).filters).toEqual([{ type: 'young', matching: false, allow: false }]);
+    expect(onlySchemeOf(swept, 0).filters).toEqual([{ type: 'young', matching: true, allow: false }]);
+    for (const nodeId of [0, 1]) {
+      expect(onlySchemeOf(swept, nodeId).quota.weights).toEqual({ size: 0, nrAccesses: 0, age: 0 });
+    }
   });
 });
 
