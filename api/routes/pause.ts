@@ -33,6 +33,9 @@ export function pauseRoutes(api: Api, { service, settings }: ApiContext): void {
     return answer(reply, settings.pause());
   });
   api.post('/v1/resume', { schema }, async (_request, reply) => {
-    return answer(reply, settings.resume());
+    const resuming = settings.resume();
+    // Whether DAMON can be taken again is what is asked for.
+    if (service.status().state === 'aside') await resuming;
+    return answer(reply, resuming);
   });
 }

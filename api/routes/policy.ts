@@ -71,9 +71,15 @@ export function policyRoutes(api: Api, { settings, service }: ApiContext): void 
     else reply.send(sources === 'true' ? { policy, sources: where } : policy);
   });
 
-  /** The policy in force; while it is pending, the one that was asked for. */
-  const changed = async (reply: FastifyReply, wanted: Policy, change: Promise<Policy>): Promise<Policy> => {
-    const policy = await settings.soon(change);
+  /** The policy in force; while it is pending, the one that was asked for. Whether a condition holds shows when its turn has come: that is waited for. */
+  const changed = async (
+    reply: FastifyReply,
+    wanted: Policy,
+    change: Promise<Policy>,
+    { ifMatch, ifNoneMatch }: Preconditions,
+  ): Promise<Policy> => {
+    const isConditional = ifMatch !== undefined || ifNoneMatch !== undefined;
+    const policy = await (isConditional ? change : settings.soon(change));
     if (policy === undefined) {
       warnOfWait(reply);
       return wanted;
@@ -91,13 +97,13 @@ export function policyRoutes(api: Api, { settings, service }: ApiContext): void 
     const preconditions = preconditionsOf(request.headers);
     if (request.query.dryRun === 'true')
       return previewed(reply, await settings.previewPatch(request.body, preconditions));
-    return changed(reply, settings.patched(request.body), settings.patch(request.body, preconditions));
+    return changed(reply, settings.patched(request.body), settings.patch(request.body, preconditions), preconditions);
   });
   api.put('/v1/policy', { schema: change }, async (request, reply) => {
     const preconditions = preconditionsOf(request.headers);
     if (request.query.dryRun === 'true')
       return previewed(reply, await settings.previewPut(request.body, preconditions));
-    return changed(reply, settings.replaced(request.body), settings.put(request.body, preconditions));
+    return changed(reply, settings.replaced(request.body), settings.put(request.body, preconditions), preconditions);
   });
 }
 

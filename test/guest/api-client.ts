@@ -1,4 +1,5 @@
 import { request } from 'node:http';
+import { isDeepStrictEqual } from 'node:util';
 import type { Static, TSchema } from 'typebox';
 import { compileCheck } from '../../api/schema/check.ts';
 import { formatViolation } from '../../api/schema/violation.ts';
@@ -17,6 +18,8 @@ import type { TopologyBody } from '../../api/views/topology-view.ts';
 import { TopologySchema } from '../../api/views/topology-view.ts';
 import type { Policy } from '../../tiering/policy.ts';
 import { PolicySchema } from '../../tiering/policy.ts';
+
+import { eventually } from './eventually.ts';
 
 export interface ApiAnswer {
   readonly status: number;
@@ -78,8 +81,14 @@ export class ApiClient {
     return asHistory(await this.send('GET', `/v1/history?${query}`));
   }
 
+  /** Changes the policy; a change that is pending, as a busy guest's may be, is waited for. */
   async patchPolicy(patch: object): Promise<Policy> {
-    return asPolicy(await this.send('PATCH', '/v1/policy', { body: patch }));
+    const answer = await this.send('PATCH', '/v1/policy', { body: patch });
+    if (answer.status !== 202) return asPolicy(answer);
+    await eventually(`${JSON.stringify(patch)} is in force`, answerTimeoutMs, async () =>
+      isMatch(await this.policy(), patch),
+    );
+    return this.policy();
   }
 
   /** Orders a migration; gives the job. */
@@ -148,6 +157,14 @@ export class ApiClient {
       outgoing.end(body === undefined ? undefined : JSON.stringify(body));
     });
   }
+}
+
+/** Whether a value has all that a part of it names. */
+function isMatch(value: unknown, part: unknown): boolean {
+  if (typeof part !== 'object' || part === null || Array.isArray(part)) return isDeepStrictEqual(value, part);
+  if (typeof value !== 'object' || value === null) return false;
+  const known = new Map<string, unknown>(Object.entries(value));
+  return Object.entries(part).every(([key, wanted]) => isMatch(known.get(key), wanted));
 }
 
 function reader<S extends TSchema>(schema: S): (answer: ApiAnswer) => Static<S> {

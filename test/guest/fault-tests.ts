@@ -39,7 +39,7 @@ function testFaults(stage: () => Stage, { diesOfCommit }: FaultOptions): void {
   /** Changes that the kernel has to take, the second of them with a receipt to save. */
   const commits = async (tierd: TierdProcess) => {
     for (const body of [{ monitoring: { samplingIntervalMs: 40 } }, { dryRun: true }, { dryRun: false }]) {
-      expect((await tierd.api.send('PATCH', '/v1/policy', { body })).status).toBe(200);
+      await tierd.api.patchPolicy(body);
     }
     expect((await tierd.api.policy()).monitoring.samplingIntervalMs).toBe(40);
   };

@@ -27,6 +27,30 @@ describe('while nothing can be told to a kdamond', () => {
     await expect.poll(() => service.policy().fastUtilization).toBe(0.7);
   });
 
+  test('a patch with a condition waits for its turn: only then it shows whether the condition holds', async () => {
+    const { api, service } = harness();
+    const etag = String((await api.inject({ url: '/v1/policy' })).headers.etag);
+    let apply: () => void = () => undefined;
+    const { setPolicy } = service;
+    service.setPolicy = async (policy) => {
+      await new Promise<void>((resolve) => {
+        apply = resolve;
+      });
+      await setPolicy.call(service, policy);
+    };
+    const first = patchPolicy(api, '{"fastUtilization":0.7}');
+    const second = api.inject({
+      method: 'PATCH',
+      url: '/v1/policy',
+      headers: { 'content-type': 'application/json', 'if-match': etag },
+      payload: '{"fastUtilization":0.8}',
+    });
+    expect((await first).statusCode).toBe(202);
+    apply();
+    expect((await second).statusCode).toBe(412);
+    expect(service.policy().fastUtilization).toBe(0.7);
+  });
+
   test('one that is refused after it was told to be pending is logged as that', async () => {
     const { api, service, log } = harness();
     service.setPolicy = () => new Promise((_, reject) => setTimeout(() => reject(new Error('EINVAL')), 1_700));
