@@ -9,14 +9,14 @@ interface PlannedOrders {
 
 /**
  * The orders around one fast node with what the rounds of page looks want: sweeps over single pages take the place of orders by the regions' rates, room is
- * filled with pages alone, and while the fast node's accessed bits are measured no other order may clear them. Pure.
+ * filled with them alone, and made by them alone. Pure.
  */
 export function withPageOrders<Plan extends PlannedOrders>(
   plan: Plan,
   wanted: RoundOrders,
   fast: NodeObservation,
 ): Plan {
-  const { demotionBytes, isMeasuring } = wanted;
+  const { demotionBytes, holdsDemotions } = wanted;
   const window = `the last ${Math.round(wanted.windowMs / 1000)} s`;
   return {
     ...plan,
@@ -29,8 +29,8 @@ export function withPageOrders<Plan extends PlannedOrders>(
     ),
     ...(demotionBytes !== undefined
       ? { demotion: demotionSweep(fast, demotionBytes, `pages not touched within ${window}, for some that were`) }
-      : isMeasuring && plan.demotion.bounds.checkYoung
-        ? { demotion: demotionSweep(fast, 0, 'it is being counted which pages are touched') }
+      : holdsDemotions
+        ? { demotion: demotionSweep(fast, 0, 'what is touched now and then is told apart page by page') }
         : {}),
   };
 }

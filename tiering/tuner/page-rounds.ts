@@ -53,8 +53,9 @@ export interface PageRounds {
   readonly promotedBytes: number;
   readonly restUntilMs: number;
   readonly restMs: number;
-  /** Of all accesses seen, when the last rest began. */
-  readonly restSlowShare: number;
+  /** The slow nodes' share of all accesses seen, smoothed, and the least that it was since this run of rounds began. Undefined: none were seen. */
+  readonly slowShare: number | undefined;
+  readonly leastSlowShare: number;
 }
 
 export const NO_PAGE_ROUNDS: PageRounds = {
@@ -70,7 +71,8 @@ export const NO_PAGE_ROUNDS: PageRounds = {
   promotedBytes: 0,
   restUntilMs: 0,
   restMs: 0,
-  restSlowShare: 1,
+  slowShare: undefined,
+  leastSlowShare: 1,
 };
 
 export interface RoundContext {
@@ -98,8 +100,8 @@ export interface RoundOrders {
   readonly looks: ReadonlyMap<number, number>;
   readonly promotions?: ReadonlyMap<number, number>;
   readonly demotionBytes?: number;
-  /** The accessed bits of the fast node are being measured: nothing else may clear them. */
-  readonly isMeasuring: boolean;
+  /** Nothing else may leave the fast node: its accessed bits are being counted, or what is touched now and then looks idle. */
+  readonly holdsDemotions: boolean;
   readonly windowMs: number;
 }
 
@@ -135,8 +137,9 @@ const WORTHWHILE_SHARE = 0.005;
 const FIRST_REST_MS = 60_000;
 const NEXT_REST = 4;
 const MAX_REST_MS = 1_800_000;
-/** More of the accesses go to slow nodes than when the rest began: it ends. */
-const NEWS_SHARE = 0.1;
+/** So much more of the accesses go to slow nodes than before: other pages are hot, which short windows tell. */
+const NEWS_SHARE = 0.15;
+const SMOOTHING = 0.1;
 const LEAST_SHARE = 0.02;
 /** Passes may be late, not lost. */
 const STAGE_PATIENCE_MS = 20_000;
@@ -149,7 +152,8 @@ export function isUnderWay({ stages }: PageRounds): boolean {
 /** Where the rounds are after another look, and what they want next. Pure. */
 export function pageRounds(before: PageRounds, context: RoundContext): readonly [PageRounds, RoundOrders | undefined] {
   if (!mayLook(context)) return [NO_PAGE_ROUNDS, undefined];
-  let rounds = isUnderWay(before) ? noteFlows(before, context) : begin(before, context);
+  const seen = noteSlowShare(before, context);
+  let rounds = isUnderWay(seen) && !isNews(seen) ? noteFlows(seen, context) : begin(seen, context);
   // Each stage ends once at most.
   for (let left = 8; left > 0 && isUnderWay(rounds) && isOver(rounds, context); left -= 1)
     rounds = nextStage(rounds, context);
@@ -185,9 +189,20 @@ function mayLook(context: RoundContext): boolean {
   );
 }
 
+function noteSlowShare(rounds: PageRounds, { slowShare: seen }: RoundContext): PageRounds {
+  if (seen === undefined) return rounds;
+  const slowShare = rounds.slowShare === undefined ? seen : rounds.slowShare + SMOOTHING * (seen - rounds.slowShare);
+  return { ...rounds, slowShare, leastSlowShare: Math.min(rounds.leastSlowShare, slowShare) };
+}
+
+function isNews({ slowShare = 0, leastSlowShare }: PageRounds): boolean {
+  return slowShare > leastSlowShare + NEWS_SHARE;
+}
+
 function begin(rounds: PageRounds, context: RoundContext): PageRounds {
-  const { nowMs, slowShare = 0, touchedBytes, lukewarmShare } = context;
-  const isDue = nowMs >= rounds.restUntilMs || slowShare > rounds.restSlowShare + NEWS_SHARE;
+  const { nowMs, touchedBytes, lukewarmShare } = context;
+  const { slowShare = 0 } = rounds;
+  const isDue = nowMs >= rounds.restUntilMs || isNews(rounds);
   const isWorthwhile = slowShare >= LEAST_SLOW_SHARE && touchedBytes >= LEAST_TOUCHED_BYTES;
   if (!isDue || !isWorthwhile || lukewarmShare < LEAST_LUKEWARM_SHARE) return rounds;
   const fresh = {
@@ -195,6 +210,7 @@ function begin(rounds: PageRounds, context: RoundContext): PageRounds {
     windowMs: shortestWindowMs(context) ?? LONGEST_WINDOW_MS,
     promotedBytes: 0,
     stageSinceMs: nowMs,
+    leastSlowShare: slowShare,
   };
   return startRound(fresh, context);
 }
@@ -232,12 +248,13 @@ function enter(rounds: PageRounds, stages: readonly Stage[], { nowMs }: RoundCon
   return { ...rounds, stages, stageSinceMs: nowMs, progress: new Map() };
 }
 
-function rest(rounds: PageRounds, { nowMs, slowShare = 0, fast }: RoundContext): PageRounds {
+function rest(rounds: PageRounds, { nowMs, fast }: RoundContext): PageRounds {
   const wasWorthwhile = rounds.promotedBytes >= WORTHWHILE_SHARE * fast.totalBytes;
   const restMs = wasWorthwhile
     ? FIRST_REST_MS
     : Math.min(MAX_REST_MS, Math.max(FIRST_REST_MS, rounds.restMs * NEXT_REST));
-  return { ...NO_PAGE_ROUNDS, restMs, restUntilMs: nowMs + restMs, restSlowShare: slowShare };
+  const { slowShare, leastSlowShare } = rounds;
+  return { ...NO_PAGE_ROUNDS, restMs, restUntilMs: nowMs + restMs, slowShare, leastSlowShare };
 }
 
 /** What has been looked at and moved since the last tick. */
@@ -423,8 +440,11 @@ function youngLeft({ promotedShare = 1, touchedBelow, ...rounds }: PageRounds, {
 function ordersFor(rounds: PageRounds, context: RoundContext): RoundOrders {
   const [stage] = rounds.stages;
   const { windowMs } = rounds;
-  const isMeasuring = rounds.stages.some(({ type }) => type === 'exchange');
-  const none = { looks: new Map<number, number>(), isMeasuring, windowMs };
+  const isExchange = rounds.stages.some(({ type }) => type === 'exchange');
+  const isLukewarm = context.lukewarmShare >= LEAST_LUKEWARM_SHARE;
+  // What is over its target has to go.
+  const holdsDemotions = context.roomBytes >= 0 && (isExchange || isLukewarm);
+  const none = { looks: new Map<number, number>(), holdsDemotions, windowMs };
   if (stage?.type === 'look') {
     const left = lookedAt(stage.of, context).filter((node) => restOf(node, rounds) > 0);
     // Somewhat more than is there: a pass that ends by its budget is resumed, and counts as none.

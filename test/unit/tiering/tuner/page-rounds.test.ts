@@ -169,10 +169,14 @@ describe('rounds of page looks', () => {
     }
   });
 
-  it('keep all else from clearing accessed bits that are being counted', () => {
+  it('keep all else on the fast node, but what is over its target, or while filling makes room for plainly hot memory', () => {
+    expect(new Follower().tick({ roomBytes: 0 })?.holdsDemotions).toBe(true);
+    const over = new Follower();
+    over.tick();
+    expect(over.tick({ roomBytes: -MIB })?.holdsDemotions).toBe(false);
     const host = new Follower();
-    expect(host.tick({ roomBytes: 0 })?.isMeasuring).toBe(true);
-    expect(new Follower().tick()?.isMeasuring).toBe(false);
+    expect(host.tick()?.holdsDemotions).toBe(true);
+    expect(host.tick({ lukewarmShare: 0.3 })?.holdsDemotions).toBe(false);
   });
 
   it.each<[string, Partial<RoundContext>]>([
@@ -212,10 +216,25 @@ describe('rounds of page looks', () => {
     const full = { roomBytes: 0, sight: 'clears' as const };
     host.tick(full);
     expect(host.rounds.restUntilMs).toBeGreaterThan(host.nowMs);
-    host.tick({ slowShare: 0.5 });
+    for (let tick = 0; tick < 20; tick += 1) host.tick({ slowShare: 0.5 });
     expect(host.stage).toBe('rest');
-    host.tick({ slowShare: 0.7 });
-    expect(host.stage).toBe('look');
+    const restUntilMs = host.rounds.restUntilMs;
+    expect(host.until('look', { slowShare: 0.9 })).toBe(true);
+    expect(host.nowMs).toBeLessThan(restUntilMs);
+  });
+
+  it('begin anew with a short window when other pages are hot', () => {
+    const host = new Follower();
+    for (let tick = 0; tick < 500 && host.rounds.windowMs < 16_000; tick += 1) {
+      host.tick({ slowShare: 0.2 }, { [SLOW]: 0.1 });
+    }
+    expect(host.rounds.windowMs).toBe(16_000);
+    const windows: number[] = [];
+    for (let tick = 0; tick < 20; tick += 1) {
+      host.tick({ slowShare: 0.9 });
+      windows.push(host.rounds.windowMs);
+    }
+    expect(windows).toContain(2000);
   });
 
   it('rest longer and longer when nothing comes of them', () => {
