@@ -1,14 +1,14 @@
 import type { NodeObservation } from '../observation.ts';
 import type { Policy } from '../policy.ts';
+import type { Touched } from './page-chances.ts';
+import { touchedAfterNone, touchedAgain } from './page-chances.ts';
 
 /**
  * Pages told apart where regions mix. A region's rate is that of one random page a sample, so hot pages strewn over cold memory make no region hot. The kernel's
  * young filter looks at every page and clears its accessed bit: a page found young was touched since the last look, the window.
  *
- * A round fills the room of a fast node with pages touched within a window, from a short window to longer ones. Once the room is gone a round measures whether an
- * exchange pays, by counts alone. With y(T) the share of a slow node's pages touched within T, one that was touched in a window is touched again in the next with the
- * chance 2 - y(2T)/y(T). With y of the fast node, one of its pages that was not touched in a window is touched in the next with the chance 1 - (1-y(2T))/(1-y(T)).
- * Where all pages are equally hot both are y(T), and nothing moves.
+ * A round fills the room of a fast node with pages touched within a window, from a short window to longer ones. Once the room is gone a round measures, by counts
+ * alone, whether an exchange pays: see page-chances.ts.
  */
 
 /** What this kernel and engine can see of pages: nothing; accessed bits can be cleared and acted upon; they can be counted, too (Linux 6.14). */
@@ -26,12 +26,6 @@ interface Progress {
   readonly triedBytes: number;
   /** Of these, what the filter let pass. */
   readonly youngBytes: number;
-}
-
-/** Share of memory that was touched within a window. */
-export interface Touched {
-  readonly share: number;
-  readonly windowMs: number;
 }
 
 /** Where the rounds of one fast node and the nodes that promote into it are. */
@@ -382,29 +376,6 @@ function counted(
 /** Whether pages of slow nodes that are touched within a window are so again more often than those of the fast node that are not. */
 function pays({ touchedBelow, touchedAbove }: PageRounds): boolean {
   return touchedAgain(touchedBelow) - touchedAfterNone(touchedAbove) >= LEAST_GAIN;
-}
-
-/** The chance that a page touched within the first of two windows counted is touched again in one of that length. 0: not known. */
-export function touchedAgain([once, longer]: readonly Touched[]): number {
-  if (once === undefined || longer === undefined || once.share <= 0) return 0;
-  return within01(2 - (1 - untouchedInTwo(once, longer)) / once.share);
-}
-
-/** The chance that a page not touched within the first of two windows counted is touched in another of that length. 1: not known. */
-export function touchedAfterNone([once, longer]: readonly Touched[]): number {
-  if (once === undefined || longer === undefined || once.share >= 1) return 1;
-  return within01(1 - untouchedInTwo(once, longer) / (1 - once.share));
-}
-
-/** Share of pages that stay untouched for twice the first window. Passes come late, so the second is not just that: between the two, pages are taken to be touched at an even rate. */
-function untouchedInTwo(once: Touched, longer: Touched): number {
-  const untouched = Math.max(1e-9, 1 - once.share);
-  const further = once.windowMs / Math.max(1, longer.windowMs - once.windowMs);
-  return untouched * (Math.max(1e-9, 1 - longer.share) / untouched) ** further;
-}
-
-function within01(share: number): number {
-  return Math.min(1, Math.max(0, share));
 }
 
 function lookedAt(of: 'all' | 'slow', { fast, slow }: RoundContext): readonly NodeObservation[] {
