@@ -297,7 +297,7 @@ function isOver(rounds: PageRounds, context: RoundContext): boolean {
     case 'wait':
       return stageMs >= stage.ms;
     case 'look':
-      return lookedAt(stage.of, context).every((node) => restOf(node, rounds) === 0) || stageMs > patienceMs(context);
+      return hasLooked(stage.of, rounds, context) || stageMs > patienceMs(context);
     case 'fill':
       return isSwept(rounds, context) || !hasRoom(context) || isTooWide(rounds, context) || isLate(rounds, context);
     case 'exchange': {
@@ -306,6 +306,10 @@ function isOver(rounds: PageRounds, context: RoundContext): boolean {
       return isDone || isLate(rounds, context);
     }
   }
+}
+
+function hasLooked(of: 'all' | 'slow', rounds: PageRounds, context: RoundContext): boolean {
+  return lookedAt(of, context).every((node) => restOf(node, rounds) === 0);
 }
 
 function isSwept(rounds: PageRounds, { slow }: RoundContext): boolean {
@@ -344,6 +348,8 @@ function nextStage(rounds: PageRounds, context: RoundContext): PageRounds {
     case 'wait':
       return onward;
     case 'look':
+      // Half a look tells nothing.
+      if (!hasLooked(stage.of, rounds, context)) return rest(rounds, context);
       return { ...onward, lookedAtMs: context.nowMs, ...(stage.counts === true && counted(rounds, context)) };
     case 'decide':
       return pays(rounds) ? onward : longer(onward, context);
