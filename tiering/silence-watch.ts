@@ -1,4 +1,5 @@
-const DEFAULT_SILENCE_MS = 5_000;
+/** A kdamond that migrates answers when its pass is over: on slow memory that takes seconds. */
+const DEFAULT_SILENCE_MS = 15_000;
 /** One that keeps being silent is not asked more often because it seemed to answer. */
 const ASK_AGAIN_MS = 1_000;
 
