@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import type { Guest } from './guest.ts';
-import { soak } from './soak/soak.ts';
-import { bootWithTierd, TierdProcess } from './tierd-in-guest.ts';
+import type { Guest } from '../guest.ts';
+import { soak } from '../soak/soak.ts';
+import { bootWithTierd, TierdProcess } from '../tierd-in-guest.ts';
 
 const minutes = 10;
 
