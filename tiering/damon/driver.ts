@@ -128,7 +128,7 @@ const MOST_SPARE_SLOTS = 64;
 const PID_POLL_MS = 10;
 const PID_LIMIT_MS = 5_000;
 const OFF_LIMIT_MS = 60_000;
-const DEFAULT_ANSWER_MS = 1_000;
+const DEFAULT_ANSWER_MS = 4_000;
 /** A commit waits for the end of an aggregation on Linux 6.12, and for the pass that follows. */
 const ANSWER_AGGREGATIONS = 2;
 /** While another hangs in the kernel few are answered; newer kernels answer within a sampling interval, or keep everybody out. */
