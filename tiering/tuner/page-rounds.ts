@@ -170,17 +170,12 @@ function longestWindowMs({ policy }: RoundContext): number {
 
 function mayLook(context: RoundContext): boolean {
   const { sight, policy, fast, slow } = context;
+  const mayMove = !policy.dryRun && policy.hotShare === 1 && policy.promotion.minAgeSeconds === 0;
+  const isSeen = slow.length > 0 && [fast, ...slow].every(({ snapshot }) => snapshot !== undefined);
+  if (sight === 'none' || !mayMove || !isSeen) return false;
+  // Goes through all regions.
   const shortest = shortestWindowMs(context);
-  return (
-    sight !== 'none' &&
-    !policy.dryRun &&
-    policy.hotShare === 1 &&
-    policy.promotion.minAgeSeconds === 0 &&
-    slow.length > 0 &&
-    [fast, ...slow].every(({ snapshot }) => snapshot !== undefined) &&
-    shortest !== undefined &&
-    shortest <= longestWindowMs(context)
-  );
+  return shortest !== undefined && shortest <= longestWindowMs(context);
 }
 
 function noteSlowShare(rounds: PageRounds, { slowShare: seen }: RoundContext): PageRounds {

@@ -1,20 +1,28 @@
 import { describe, expect, test } from 'vitest';
 import { harness, patchPolicy } from './harness.ts';
 
-const post = (api: ReturnType<typeof harness>['api'], url: string) => api.inject({ method: 'POST', url });
+type Harness = ReturnType<typeof harness>;
+
+const post = (api: Harness['api'], url: string) => api.inject({ method: 'POST', url });
+
+/** A change of policy waits until the newest one is let go. */
+function holdChanges(service: Harness['service']): () => void {
+  let apply: () => void = () => undefined;
+  const { setPolicy } = service;
+  service.setPolicy = async (policy) => {
+    await new Promise<void>((resolve) => {
+      apply = resolve;
+    });
+    await setPolicy.call(service, policy);
+  };
+  return () => apply();
+}
 
 describe('while nothing can be told to a kdamond', () => {
   test('a patch is answered within 2 s as pending, with the policy that was asked for; what is wrong with it, at once', async () => {
     const { api, service } = harness();
     await api.ready();
-    let apply: () => void = () => undefined;
-    const { setPolicy } = service;
-    service.setPolicy = async (policy) => {
-      await new Promise<void>((resolve) => {
-        apply = resolve;
-      });
-      await setPolicy.call(service, policy);
-    };
+    const apply = holdChanges(service);
     const startedAtMs = performance.now();
     const answer = await patchPolicy(api, '{"fastUtilization":0.7}');
     expect(performance.now() - startedAtMs).toBeLessThan(2_000);
@@ -30,14 +38,7 @@ describe('while nothing can be told to a kdamond', () => {
   test('a patch with a condition waits for its turn: only then it shows whether the condition holds', async () => {
     const { api, service } = harness();
     const etag = String((await api.inject({ url: '/v1/policy' })).headers.etag);
-    let apply: () => void = () => undefined;
-    const { setPolicy } = service;
-    service.setPolicy = async (policy) => {
-      await new Promise<void>((resolve) => {
-        apply = resolve;
-      });
-      await setPolicy.call(service, policy);
-    };
+    const apply = holdChanges(service);
     const first = patchPolicy(api, '{"fastUtilization":0.7}');
     const second = api.inject({
       method: 'PATCH',

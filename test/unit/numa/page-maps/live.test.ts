@@ -39,17 +39,13 @@ async function startProcess(bytes: number) {
 
 describe.runIf(seesFrames)('page maps of this machine', () => {
   const maps = () => new PageMaps({ sysfs: new HostSysFs(), pageBytes: PAGE });
+  const refreshed = (pageMaps: PageMaps, pid: number) =>
+    pageMaps.refresh({ wanted: everywhere, pids: new Set([pid]), nowMs: 0, maxAgeMs: 1000, budgetMs: 10_000 });
 
   test('hold the memory of a process, each page in the frame the kernel says', async () => {
     const { pid } = await startProcess(64 * MiB);
     const pageMaps = maps();
-    const report = await pageMaps.refresh({
-      wanted: everywhere,
-      pids: new Set([pid]),
-      nowMs: 0,
-      maxAgeMs: 1000,
-      budgetMs: 10_000,
-    });
+    const report = await refreshed(pageMaps, pid);
     expect(report).toMatchObject({ processesRead: 1, skipped: [] });
     const runs = [...pageMaps.find(everywhere, { maxBytes: 2 ** 40 })].filter((run) => run !== undefined);
     expect(runs.reduce((sum, { pages }) => sum + pages, 0) * PAGE).toBeGreaterThan(64 * MiB);
@@ -75,13 +71,7 @@ describe.runIf(seesFrames)('page maps of this machine', () => {
     const offsets = [0, 5 * tib, 16 * tib - PAGE];
     const { pid, startPage } = await startSparseProcess(16 * tib, offsets);
     const pageMaps = maps();
-    const report = await pageMaps.refresh({
-      wanted: everywhere,
-      pids: new Set([pid]),
-      nowMs: 0,
-      maxAgeMs: 1000,
-      budgetMs: 10_000,
-    });
+    const report = await refreshed(pageMaps, pid);
     expect(report).toMatchObject({ processesRead: 1, skipped: [], isComplete: true });
     // The program itself takes some GiB of address space in smaller areas.
     expect(report.pagesScanned).toBeLessThan((64 * 2 ** 30) / PAGE);
