@@ -108,7 +108,7 @@ const MovePagesSchema = Type.Object(
       maximum: 1,
       default: 1,
       description:
-        'Most processor time that tierd may take while it finds and moves pages, migrations by order included, as a share of one core; half of it goes to that at least, however much watching and answers take.',
+        'Most processor time that tierd may take while it finds and moves pages, migrations by order included, as a share of one core; half of it goes to that at least, however much watching and answers take. 1 does not hold back migrations by order.',
     }),
   },
   {
