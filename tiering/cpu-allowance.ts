@@ -46,7 +46,7 @@ export class CpuAllowance {
     this.#bound();
   }
 
-  /** Counts what the process uses during the work as the work's, except in pauses; several works at a time count once. `maxShare`: of one core, from now on. */
+  /** Counts what the process uses during the work as the work's, except while that waits; several works at a time count once. `maxShare`: of one core, from now on. */
   async during<T>(maxShare: number, work: () => Promise<T>): Promise<T> {
     this.limitTo(maxShare);
     this.#working += 1;
@@ -66,14 +66,25 @@ export class CpuAllowance {
     this.#count();
     if (this.#owedMs() < SHORTEST_PAUSE_MS) return;
     await underWay;
-    this.#count();
-    this.#working -= 1;
-    try {
+    await this.#without(async () => {
       for (let waitMs = this.#owedMs(); waitMs >= SHORTEST_PAUSE_MS; waitMs = this.#owedMs()) {
         if (signal.aborted) return;
         await this.#options.sleep(waitMs, signal);
         this.#count();
       }
+    });
+  }
+
+  /** Waits, as part of a work, until another work has ended: what the process uses meanwhile is not this work's. */
+  waitFor(otherWork: Promise<unknown>): Promise<unknown> {
+    return this.#without(() => otherWork);
+  }
+
+  async #without<T>(wait: () => Promise<T>): Promise<T> {
+    this.#count();
+    this.#working -= 1;
+    try {
+      return await wait();
     } finally {
       this.#count();
       this.#working += 1;

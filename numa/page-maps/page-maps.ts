@@ -33,6 +33,8 @@ export interface RefreshOptions {
   readonly budgetMs: number;
   /** Called before what was read is looked at: waits for as long as others shall have the processor. `underWay` ends when no other thread reads any more. */
   readonly pause?: ((underWay: Promise<unknown>) => Promise<void>) | undefined;
+  /** Waits for the turn, which comes when the refreshes before this one have ended. */
+  readonly waitFor?: ((turn: Promise<unknown>) => Promise<unknown>) | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -107,7 +109,8 @@ export class PageMaps {
    * Throws PageMapsUnavailableError when this process may not see page frames, and SysFsError when /proc cannot be read at all.
    */
   refresh(options: RefreshOptions): Promise<RefreshReport> {
-    const report = this.#refreshing.then(() => this.#refresh(options));
+    const turn = options.waitFor?.(this.#refreshing) ?? this.#refreshing;
+    const report = turn.then(() => this.#refresh(options));
     this.#refreshing = report.catch(() => undefined);
     return report;
   }

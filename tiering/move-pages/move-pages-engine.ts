@@ -137,6 +137,8 @@ export class MovePagesEngine implements Engine {
       maxCpuShare: policy.movePages.maxCpuShare,
       dryRun: policy.dryRun,
     };
+    // The orders read what they need themselves, and those first.
+    this.#firstRead.abort();
     const abort = new AbortController();
     const parts = migrations.map(
       (migration): Part => ({

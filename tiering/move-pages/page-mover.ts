@@ -1,4 +1,4 @@
-import type { PageMaps, RefreshReport } from '../../numa/page-maps/page-maps.ts';
+import type { PageMaps, RefreshOptions, RefreshReport } from '../../numa/page-maps/page-maps.ts';
 import { SyscallError } from '../../numa/syscalls/errors.ts';
 import type { MovePages } from '../../numa/syscalls/move-pages.ts';
 import { stayedErrno, tryMove } from '../../numa/syscalls/try-move.ts';
@@ -127,9 +127,8 @@ export class PageMover {
   /** Reads page maps that nobody waits for yet, for so long. Throws what PageMaps.refresh() throws. */
   async readAhead(budgetMs: number, maxCpuShare: number, signal: AbortSignal): Promise<void> {
     const { pageMaps, nowMs } = this.#options;
-    const pause = (underWay?: Promise<unknown>) => this.#allowance.pause(signal, underWay);
     await this.#allowance.during(maxCpuShare, () =>
-      pageMaps.refresh({ wanted: [], nowMs: nowMs(), maxAgeMs: 0, budgetMs, pause, signal }),
+      pageMaps.refresh({ wanted: [], nowMs: nowMs(), maxAgeMs: 0, budgetMs, ...this.#sharing(signal) }),
     );
   }
 
@@ -214,11 +213,19 @@ export class PageMover {
       nowMs: startedAtMs,
       maxAgeMs: MAPS_MAX_AGE_MS,
       budgetMs: MAPS_BUDGET_MS,
-      pause: (underWay) => this.#allowance.pause(signal, underWay),
-      signal,
+      ...this.#sharing(signal),
     });
     this.#mapsReadAtMs = startedAtMs;
     return report;
+  }
+
+  /** How reading page maps leaves the processor to others. */
+  #sharing(signal: AbortSignal): Pick<RefreshOptions, 'pause' | 'waitFor' | 'signal'> {
+    return {
+      pause: (underWay) => this.#allowance.pause(signal, underWay),
+      waitFor: (turn) => this.#allowance.waitFor(turn),
+      signal,
+    };
   }
 
   async #lookForBystanders({ migration, result, bystanders, signal }: Round): Promise<void> {

@@ -104,6 +104,18 @@ describe('an allowance of processor time', () => {
     expect(clock.nowMs - startedMs).toBeLessThanOrEqual(1000 / 0.1);
   });
 
+  test('lets a work go on that another one waits for, however much the process uses otherwise', async () => {
+    const { allowance, clock, use, workOf } = makeAllowance(0.3);
+    const first = allowance.during(0.2, async () => {
+      use(100);
+      await allowance.pause(never);
+      await workOf(10)();
+    });
+    const second = allowance.during(0.2, () => allowance.waitFor(first));
+    await Promise.all([first, second]);
+    expect(clock.nowMs).toBeLessThanOrEqual(200 / 0.1 + 100);
+  });
+
   test('holds for several works together', async () => {
     const { allowance, clock, workOf } = makeAllowance();
     await Promise.all([allowance.during(0.5, workOf(10)), allowance.during(0.5, workOf(10))]);
