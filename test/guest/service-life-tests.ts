@@ -47,7 +47,7 @@ export function serviceLifeTests(stage: () => Stage): void {
           return state === 'active';
         });
         expect([...texts]).toContain('starting: waiting for the first snapshot');
-        const log = await service.logSinceStart();
+        const log = await service.log();
         const timeOf = (start: string) => log.find(({ message }) => message.startsWith(start))?.time ?? Number.NaN;
         // The engine is chosen before the first kdamond is started.
         expect(timeOf('ready') - timeOf('engine damos')).toBeGreaterThanOrEqual(aggregationSeconds);

@@ -4,9 +4,10 @@ import { setAndGiveBackWeights } from './interleave-tests.ts';
 import { ONCE } from './safety.ts';
 import { fastNode, hotShareOf, mib, sampleNow, scenarios, slowNode } from './scenarios.ts';
 import type { Stage } from './stage.ts';
-import { TierdService } from './tierd-in-guest.ts';
 
 const mostExposure = 3;
+/** Told where the machine has no processor time left for the daemon: the probe takes it all for a moment. */
+const lostEvents = /^the access trace has lost \d+ events/;
 
 /** Of a process or a cgroup. */
 interface Placed {
@@ -17,21 +18,12 @@ interface Placed {
 export function serviceTests(stage: () => Stage): void {
   it('does all its work in the sandbox of its unit, which leaves little exposed', async () => {
     const { guest } = stage();
-    await guest.check('mkdir -p /etc/tierd && cat >/etc/tierd/tierd.yaml', { stdin: 'engine: move_pages\n' });
-    let service: TierdService | undefined;
-    const measured = await stage().play(
-      scenarios.room,
-      { untilHotShare: 0.95, timeoutMs: 60_000, watchMs: 1000 },
-      async () => {
-        service = await TierdService.start(guest);
-        return service;
-      },
+    const measured = await stage().play(scenarios.room, { untilHotShare: 0.95, timeoutMs: 60_000, watchMs: 1000 }, () =>
+      stage().startService({ engine: 'move_pages' }),
     );
-    const tierd = service;
-    if (tierd === undefined) throw new Error('the service was not started');
     await stage().explain(async () => {
       expect(measured.secondsTo[95]).not.toBeNull();
-      const { engine } = await tierd.api.status();
+      const { engine } = await stage().api.status();
       expect(engine).toBe('move_pages');
 
       const exposure = await guest.check('systemd-analyze security --no-pager tierd | tail -n 1');
@@ -40,16 +32,20 @@ export function serviceTests(stage: () => Stage): void {
         mostExposure,
       );
 
-      expect((await tierd.api.send('POST', '/v1/probe')).status).toBe(200);
+      expect((await stage().api.send('POST', '/v1/probe')).status).toBe(200);
       const [workload] = stage().workloads;
       const order = { pid: workload?.latest.pid ?? 0, from: fastNode, to: slowNode, maxBytesPerSecond: 1024 * mib };
-      await tierd.api.send('POST', '/v1/pause');
-      const job = await tierd.api.migrate(order);
-      await eventually('the migration ends', 60_000, async () => (await tierd.api.migration(job.id)).state === 'done');
+      await stage().api.send('POST', '/v1/pause');
+      const job = await stage().api.migrate(order);
+      await eventually(
+        'the migration ends',
+        60_000,
+        async () => (await stage().api.migration(job.id)).state === 'done',
+      );
       expect(hotShareOf(sampleNow(stage().workloads))).toBeLessThan(0.5);
-      await tierd.api.send('POST', '/v1/resume');
+      await stage().api.send('POST', '/v1/resume');
       await eventually('it comes back', 60_000, () => hotShareOf(sampleNow(stage().workloads)) >= 0.95);
-      expect(await tierd.complaints()).toEqual([]);
+      expect((await stage().complaints()).filter((text) => !lostEvents.test(text))).toEqual([]);
     });
   }, 400_000);
 
@@ -60,8 +56,7 @@ export function serviceTests(stage: () => Stage): void {
       title: '',
       processes: [{ name: 'survey', hot: [{ mib: 100, node: slowNode }] }],
     });
-    await guest.check('echo "engine: damos" >/etc/tierd/tierd.yaml');
-    const tierd = await TierdService.start(guest);
+    const tierd = await stage().startService({ engine: 'damos' });
     await tierd.api.send('POST', '/v1/pause');
     const slowBytes = (placed: Placed | undefined) =>
       placed?.nodes.find(({ nodeId }) => nodeId === slowNode)?.sizeBytes ?? 0;
@@ -82,8 +77,6 @@ export function serviceTests(stage: () => Stage): void {
       expect((await tierd.api.send('GET', '/v1/diagnosis')).status).toBe(200);
       expect(await tierd.complaints()).toEqual([]);
     });
-    await tierd.api.send('POST', '/v1/resume');
-    await tierd.stop();
   }, 300_000);
 
   it('lets the group tierd in, the group tierd-read to read, and nobody else', {
@@ -121,6 +114,7 @@ export function serviceTests(stage: () => Stage): void {
     const { guest } = stage();
     const curl = (request: string) => guest.check(`curl -sS --unix-socket /run/tierd/tierd.sock ${request}`);
     const key = async (name: string) => String(JSON.parse(await curl('http://t/v1/policy'))[name]);
+    await guest.check('echo "engine: damos" >/etc/tierd/tierd.yaml; rm -f /var/lib/tierd/settings.json');
     await guest.check('systemctl start tierd', { timeoutMs: 120_000 });
     await curl(`-X PATCH -H 'content-type: application/json' -d '{"fastUtilization":0.77}' http://t/v1/policy`);
     await guest.check('systemctl restart tierd', { timeoutMs: 120_000 });

@@ -7,7 +7,7 @@ import { nodeMemory } from './guest-memory.ts';
 import type { Measurement, MeasureOptions, Scenario } from './scenarios.ts';
 import { fastNode, formatMeasurement, hotShareOf, measure, mib, place, samplesOf } from './scenarios.ts';
 import type { LaunchOptions, Tierd } from './tierd-in-guest.ts';
-import { TierdProcess } from './tierd-in-guest.ts';
+import { TierdProcess, TierdService } from './tierd-in-guest.ts';
 import type { GradedWorkload } from './workload/graded.ts';
 import { startGraded } from './workload/graded.ts';
 import type { Workload } from './workload/workload.ts';
@@ -45,8 +45,17 @@ export class Stage {
 
   /** The API of the daemon at work. */
   get api(): ApiClient {
+    return this.#started.api;
+  }
+
+  /** What it warns of. */
+  complaints(): Promise<readonly string[]> {
+    return this.#started.complaints();
+  }
+
+  get #started(): Tierd {
     if (this.#tierd === undefined) throw new Error('no daemon was started');
-    return this.#tierd.api;
+    return this.#tierd;
   }
 
   /** Puts a scenario's memory in place. */
@@ -64,6 +73,14 @@ export class Stage {
   /** Starts the daemon and waits until it is ready. */
   async startTierd(config: object = {}, environment = '', options: LaunchOptions = {}): Promise<TierdProcess> {
     return (await this.launchTierd(config, environment, options)).waitForReady();
+  }
+
+  /** Starts it as its service, and waits until it is ready. */
+  async startService(config: object): Promise<TierdService> {
+    const tierd = await TierdService.install(this.guest);
+    this.#tierd = tierd;
+    await tierd.configure(config);
+    return tierd.start();
   }
 
   /** Starts the daemon. */

@@ -251,17 +251,27 @@ export class TierdService extends Tierd {
 
   /** Installs it and starts it. systemd waits until it is ready. */
   static async start(guest: Guest): Promise<TierdService> {
-    const service = await TierdService.install(guest);
-    try {
-      await guest.check('systemctl start tierd', { timeoutMs: 120_000 });
-    } catch (error) {
-      throw new Error(`${messageOf(error)}\n${await service.describe()}`);
-    }
-    return service.waitForReady(10_000);
+    return (await TierdService.install(guest)).start();
   }
 
+  /** Starts what is installed. systemd waits until it is ready. */
+  async start(): Promise<this> {
+    try {
+      await this.guest.check('systemctl start tierd', { timeoutMs: 120_000 });
+    } catch (error) {
+      throw new Error(`${messageOf(error)}\n${await this.describe()}`);
+    }
+    return this.waitForReady(10_000);
+  }
+
+  /** What the newest process of the daemon has logged. */
   async log(): Promise<readonly LogEntry[]> {
-    // Of the daemon itself, without systemd's words about it.
+    const log = await this.#journal();
+    return log.slice(log.findLastIndex(({ message }) => message.startsWith('tierd starts')));
+  }
+
+  /** What the daemon itself has logged, without systemd's words about it. */
+  async #journal(): Promise<readonly LogEntry[]> {
     const journal = await this.guest.check('journalctl --no-pager -o json _SYSTEMD_UNIT=tierd.service');
     return journal
       .split('\n')
@@ -281,12 +291,6 @@ export class TierdService extends Tierd {
       if (found !== undefined) return found;
       if (Date.now() > deadline) throw new Error(`no such line in the journal\n${await this.describe()}`);
     }
-  }
-
-  /** What the newest process of the daemon has logged. */
-  async logSinceStart(): Promise<readonly LogEntry[]> {
-    const log = await this.log();
-    return log.slice(log.findLastIndex(({ message }) => message.startsWith('tierd starts')));
   }
 
   /** Replaces its configuration file, and forgets what was set over REST. */

@@ -9,8 +9,8 @@ type Direction = 'promotion' | 'demotion';
 
 /** A page that comes back within so many settle times is ping-pong all the same. */
 const PING_PONG_SPANS = 5;
-/** Says nothing of a page: the node to go to was full. */
-const NO_ROOM = 'ENOMEM';
+/** Says nothing of a page: the node to go to was full, or the process ended. */
+const NOT_OF_PAGES = new Set(['ENOMEM', 'ESRCH']);
 /** Bounds each memory of pages to about 10 MB. */
 const MAX_CHUNKS = 65_536;
 
@@ -120,7 +120,7 @@ export class PageLedger {
   failed(process: ProcessId, span: PageSpan, failure: Failure): void {
     const { reason } = failure;
     this.#failedBytes.set(reason, (this.#failedBytes.get(reason) ?? 0) + span.pages * PAGE_BYTES);
-    if (reason !== NO_ROOM) this.#stuck.failed(process, span, failure);
+    if (!NOT_OF_PAGES.has(reason)) this.#stuck.failed(process, span, failure);
   }
 
   /**

@@ -96,19 +96,21 @@ export class StuckMemory {
   /** Whether a page, or all of its process, is not to be tried yet. */
   isLeftAlone(process: ProcessId, page: number, nowMs: number): boolean {
     const streak = this.#streaks.get(process.pid);
-    if (streak !== undefined && streak.startTime === process.startTime && nowMs < streak.untilMs) return true;
+    if (streak?.startTime === process.startTime && isPaused(streak, nowMs)) return true;
     const key = keyOf(process);
     return this.#levels.some(({ pauseMs, pages }) => pages.chunks > 0 && pages.has(key, page, nowMs, pauseMs));
   }
 
   /** Processes that are left alone as such. */
   processes(nowMs: number): readonly StuckProcess[] {
-    return [...this.#streaks.values()].filter(({ untilMs }) => nowMs < untilMs).map((streak) => this.#viewOf(streak));
+    return [...this.#streaks.values()]
+      .filter((streak) => isPaused(streak, nowMs))
+      .map((streak) => this.#viewOf(streak));
   }
 
   /** Of those processes the ones that nobody has been told of. */
   takeNew(nowMs: number): readonly StuckProcess[] {
-    const unknown = [...this.#streaks.values()].filter(({ isTold, untilMs }) => !isTold && nowMs < untilMs);
+    const unknown = [...this.#streaks.values()].filter((streak) => !streak.isTold && isPaused(streak, nowMs));
     for (const streak of unknown) streak.isTold = true;
     return unknown.map((streak) => this.#viewOf(streak));
   }
@@ -123,6 +125,11 @@ export class StuckMemory {
       if (isOld || this.#streaks.size > MAX_PROCESSES) this.#streaks.delete(pid);
     }
   }
+}
+
+/** The clock may have been read before the last failure. */
+function isPaused({ pauseMs, untilMs }: Streak, nowMs: number): boolean {
+  return pauseMs > 0 && nowMs < untilMs;
 }
 
 /** One number for pid and start time; pids are below 2^22. */

@@ -208,6 +208,9 @@ describe('moving pages', () => {
     expect(await machine.promote(100)).toMatchObject({ movedPages: 0 });
     expect(machine.ledger.movedBytes).toBe(0);
     expect(machine.ledger.failedBytes).toEqual({ ESRCH: 100 * PAGE });
+    // A process that is gone is no process whose memory is pinned.
+    expect(machine.ledger.isStuck({ pid: 7, startTime: STARTED }, 0, machine.nowMs)).toBe(false);
+    expect(machine.ledger.newStuckProcesses(machine.nowMs - 1)).toEqual([]);
   });
 
   test('tries pinned memory for a while, then next to never, and says of which process it is', async () => {

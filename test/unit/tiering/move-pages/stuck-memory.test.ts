@@ -47,6 +47,8 @@ describe('memory that does not move', () => {
     const memory = new Memory();
     memory.fail(0, MANY - 1);
     expect(memory.stuck.isLeftAlone(guest, 2 ** 30, memory.nowMs)).toBe(false);
+    // Asked by a clock that was read before.
+    expect(memory.stuck.takeNew(memory.nowMs - 1)).toEqual([]);
     memory.fail(MANY, 1);
     expect(memory.stuck.isLeftAlone(guest, 2 ** 30, memory.nowMs)).toBe(true);
     const told = { ...guest, reason: 'EBUSY', pauseMs: 30_000, failedBytes: MANY * PAGE };
