@@ -74,7 +74,7 @@ export function programOf(choose: Choose = () => undefined): Program {
     .command('stand-down')
     .summary('switch off what a daemon that was killed left moving')
     .description(
-      'Switch off what a daemon that was killed left moving in DAMON; the next start goes on with it. The unit runs it after every end. Needs root and no daemon.',
+      'Switch off what a daemon that was killed left moving in DAMON; the next start goes on with it. The unit runs it after every end but an orderly one. Needs root and no daemon.',
     )
     .option(
       '--state-directory <dir>',

@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process';
 import { readFile } from 'node:fs/promises';
 import { describe, expect, test } from 'vitest';
 import { parseCommandLine } from '../../../daemon/command-line.ts';
@@ -58,8 +59,16 @@ test('the unit leaves the daemon the time that it takes to give DAMON back, and 
   const unit = await read('systemd/tierd.service');
   const stopSeconds = Number(/^TimeoutStopSec=(\d+)$/m.exec(unit)?.[1]);
   expect(stopSeconds * 1000).toBeGreaterThan(ENDS_WITHIN_MS);
-  const command = /^ExecStopPost=-\/usr\/bin\/node \/opt\/tierd\/tierd\.js (.*)$/m.exec(unit)?.[1] ?? '';
-  expect(parseCommandLine(command.split(' '))).toEqual({ name: 'stand-down', options: {} });
+  // systemd reads $$ as $.
+  const script = (/^ExecStopPost=-\/bin\/sh -c '(.*)'$/m.exec(unit)?.[1] ?? '').replaceAll('$$', '$');
+  const told = (result: string) => {
+    const telling = script.replace('exec /usr/bin/node /opt/tierd/tierd.js', 'echo');
+    return spawnSync('sh', ['-c', telling], { env: { SERVICE_RESULT: result }, encoding: 'utf8' }).stdout.trim();
+  };
+  expect(told('success')).toBe('');
+  for (const result of ['signal', 'exit-code', 'watchdog', 'timeout', 'oom-kill', '']) {
+    expect(parseCommandLine(told(result).split(' '))).toEqual({ name: 'stand-down', options: {} });
+  }
 });
 
 test('the unit does not restart what a restart does not mend', async () => {
