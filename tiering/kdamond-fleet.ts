@@ -189,7 +189,11 @@ export class KdamondFleet {
     const isDue = isOwed || driver.lostNodeIds.length > 0 || this.#trace.isDue || this.#troubles.isDue(nowMs);
     if (!isDue && nowMs - this.#healthAtMs < HEALTH_EVERY_MS) return undefined;
     this.#healthAtMs = nowMs;
-    const off = (await driver.alive()).filter(({ alive }) => !alive);
+    const healths = await driver.alive();
+    for (const { nodeId, error } of healths) {
+      if (error !== undefined) this.#note(nodeId, 'whether its kdamond runs cannot be read', error);
+    }
+    const off = healths.filter(({ alive }) => !alive);
     const [first] = off;
     if (first !== undefined) {
       if (onSwitchOff === 'stepAside') {

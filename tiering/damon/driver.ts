@@ -87,6 +87,8 @@ export interface KdamondHealth {
   readonly pid: number;
   /** False: it died, or somebody switched it off or replaced it. */
   readonly alive: boolean;
+  /** Why that is what was known before: its files cannot be read. */
+  readonly error?: unknown;
 }
 
 /** A kdamond that could not be switched off. */
@@ -287,15 +289,16 @@ export class DamonDriver {
   }
 
   async #health(slot: Slot): Promise<KdamondHealth> {
+    const health = () => ({ index: slot.index, nodeId: slot.desired.nodeId, pid: slot.pid, alive: !slot.dead });
     try {
       await slot.line.run(async () => {
         if ((await slot.admin.state(slot.index)).pid !== slot.pid) slot.dead = true;
       }, this.#patienceMs(slot.desired));
+      return health();
     } catch (error) {
-      // Of one that does not answer nobody knows better.
-      if (!(error instanceof KdamondSilentError)) throw error;
+      if (error instanceof DamonReleasedError) throw error;
+      return error instanceof KdamondSilentError ? health() : { ...health(), error };
     }
-    return { index: slot.index, nodeId: slot.desired.nodeId, pid: slot.pid, alive: !slot.dead };
   }
 
   /**

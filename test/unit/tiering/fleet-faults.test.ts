@@ -156,6 +156,16 @@ describe('one node does not hold up the other', () => {
     await expect.poll(state, POLL).toBe('moving');
   });
 
+  test('when the state of its kdamond cannot be read', async () => {
+    await moving();
+    engine.kernel.fault = (path, text) => (text === undefined && path === `${ROOT}/0/state` ? 'EIO' : undefined);
+    await expect.poll(() => status().problem, POLL).toMatch(/node 0: whether its kdamond runs cannot be read: .*EIO/);
+    await decidesOn();
+    expect(promotionBytes()).toBeGreaterThan(1);
+    noFaults();
+    await expect.poll(state, POLL).toBe('moving');
+  });
+
   test('when its statistics cannot be read', async () => {
     await moving();
     failWrites(/kdamonds\/1\/state$/, /^update_schemes_stats$/, 'EIO');
