@@ -209,7 +209,7 @@ export function olderKernelTests(stage: () => Stage): void {
     const lacking =
       'migrateActions,youngFilter,memcgFilter,filters,applyInterval,allowFilters,splitFilters,addrUnit,effectiveBytes,commitsTargetNid,triedRegions,' +
       'damos_before_apply,user_input,some_mem_psi_us';
-    const measured = await stage().play(scenarios.room, { untilHotShare: 0.95, timeoutMs: 30_000 }, async () => {
+    const measured = await stage().play(scenarios.room, { untilHotShare: 0.95, timeoutMs: 120_000 }, async () => {
       const tierd = await stage().startTierd({}, `TIERD_FEATURE_MASK=${lacking}`);
       expect((await tierd.api.status()).engine).toBe('move_pages');
       return tierd;

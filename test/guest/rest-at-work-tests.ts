@@ -17,7 +17,7 @@ export function restAtWorkTests(currentStage: () => Stage): void {
   it('remembers what it moved, tells of changes, guards and previews them, and Prometheus scrapes it all', async () => {
     const stage = currentStage();
     const { guest } = stage;
-    const measured = await stage.play(scenarios.room, { untilHotShare: 0.95, timeoutMs: 60_000, watchMs: 1000 });
+    const measured = await stage.play(scenarios.room, { untilHotShare: 0.95, timeoutMs: 120_000, watchMs: 1000 });
     const api = stage.api;
     await stage.explain(async () => {
       expect(measured.secondsTo[95]).not.toBeNull();

@@ -18,7 +18,7 @@ interface Placed {
 export function serviceTests(stage: () => Stage): void {
   it('does all its work in the sandbox of its unit, which leaves little exposed', async () => {
     const { guest } = stage();
-    const measured = await stage().play(scenarios.room, { untilHotShare: 0.95, timeoutMs: 60_000, watchMs: 1000 }, () =>
+    const measured = await stage().play(scenarios.room, { untilHotShare: 0.95, timeoutMs: 120_000, watchMs: 1000 }, () =>
       stage().startService({ engine: 'move_pages' }),
     );
     await stage().explain(async () => {
@@ -44,10 +44,10 @@ export function serviceTests(stage: () => Stage): void {
       );
       expect(hotShareOf(sampleNow(stage().workloads))).toBeLessThan(0.5);
       await stage().api.send('POST', '/v1/resume');
-      await eventually('it comes back', 60_000, () => hotShareOf(sampleNow(stage().workloads)) >= 0.95);
+      await eventually('it comes back', 120_000, () => hotShareOf(sampleNow(stage().workloads)) >= 0.95);
       expect((await stage().complaints()).filter((text) => !lostEvents.test(text))).toEqual([]);
     });
-  }, 400_000);
+  }, 600_000);
 
   it('tells whose memory lies where, sets interleaving and diagnoses the host, all in the sandbox', async () => {
     const { guest } = stage();
