@@ -18,8 +18,10 @@ interface Placed {
 export function serviceTests(stage: () => Stage): void {
   it('does all its work in the sandbox of its unit, which leaves little exposed', async () => {
     const { guest } = stage();
-    const measured = await stage().play(scenarios.room, { untilHotShare: 0.95, timeoutMs: 120_000, watchMs: 1000 }, () =>
-      stage().startService({ engine: 'move_pages' }),
+    const measured = await stage().play(
+      scenarios.room,
+      { untilHotShare: 0.95, timeoutMs: 120_000, watchMs: 1000 },
+      () => stage().startService({ engine: 'move_pages' }),
     );
     await stage().explain(async () => {
       expect(measured.secondsTo[95]).not.toBeNull();
