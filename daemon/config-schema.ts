@@ -28,7 +28,7 @@ const absolutePath = { pattern: '^/[^\\n\\u0000]*$', maxLength: 4096 };
 
 /**
  * The configuration file: what the policy has, and what only the process itself has. The schema validates the file, gives the
- * defaults, the sample file and the README's table.
+ * defaults, the sample file and the reference.
  */
 export const ConfigSchema = Type.Object(
   {

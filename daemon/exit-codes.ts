@@ -18,7 +18,7 @@ export interface ExitStatus {
 }
 
 /**
- * Every exit code of the daemon and of the commands, from 64 as in sysexits.h where that has a meaning for it. The README and
+ * Every exit code of the daemon and of the commands, from 64 as in sysexits.h where that has a meaning for it. The reference and
  * the manual page list them. The unit's RestartPreventExitStatus has those that a restart does not mend.
  */
 export const EXIT_STATUSES: readonly ExitStatus[] = [

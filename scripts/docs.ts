@@ -1,22 +1,25 @@
-import { readFile, writeFile } from 'node:fs/promises';
-import { ConfigSchema } from '../daemon/config-schema.ts';
-import { EXIT_STATUSES } from '../daemon/exit-codes.ts';
-import { configTable } from './config-table.ts';
-import { exitCodeTable } from './exit-code-table.ts';
-import { withTable } from './markdown-table.ts';
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { ROOT } from './bundle.ts';
+import { referencePages } from './reference/pages.ts';
 
-/** Writes the README's generated tables; with --check only tells whether they are up to date. */
-const readme = new URL('../README.md', import.meta.url);
-const before = await readFile(readme, 'utf8');
-const withConfig = withTable(before, 'config-table', configTable(ConfigSchema));
-const after = withTable(withConfig, 'exit-codes', exitCodeTable(EXIT_STATUSES));
+/** Writes the generated pages of docs/reference/; with --check only says which are out of date. */
+const stale: string[] = [];
+for (const [path, text] of await referencePages()) {
+  const file = join(ROOT, path);
+  const before = await readFile(file, 'utf8').catch(() => '');
+  if (before === text) continue;
+  stale.push(path);
+  if (process.argv.includes('--check')) continue;
+  await mkdir(dirname(file), { recursive: true });
+  await writeFile(file, text);
+}
 
-if (before === after) {
-  process.stdout.write('README.md: the tables are up to date\n');
+if (stale.length === 0) {
+  process.stdout.write('docs/reference is up to date\n');
 } else if (process.argv.includes('--check')) {
-  process.stderr.write('README.md: the tables are not those of the code: run npm run docs\n');
+  process.stderr.write(`out of date: ${stale.join(', ')}: run npm run docs\n`);
   process.exitCode = 1;
 } else {
-  await writeFile(readme, after);
-  process.stdout.write('README.md: tables written\n');
+  process.stdout.write(`written: ${stale.join(', ')}\n`);
 }

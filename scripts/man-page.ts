@@ -5,7 +5,9 @@ import { formatKeyPath } from '../api/schema/json-schema.ts';
 import { programOf } from '../daemon/command-line.ts';
 import { ConfigSchema } from '../daemon/config-schema.ts';
 import { EXIT_STATUSES } from '../daemon/exit-codes.ts';
+import { commandsBelow, usageOf } from './commands.ts';
 import { leaves } from './config-table.ts';
+import { sentence } from './reference/page.ts';
 import { definition, example, heading, paragraph, quoted, subheading } from './roff.ts';
 
 const DESCRIPTION = [
@@ -72,12 +74,6 @@ export function manPage(version: string): string {
   ].join('');
 }
 
-/** The commands that do something, such as `policy set`; not those that only hold others, and no hidden ones. */
-function commandsBelow(command: Command): readonly Command[] {
-  const visible = command.createHelp().visibleCommands(command);
-  return visible.flatMap((below) => (below.commands.length === 0 ? [below] : commandsBelow(below)));
-}
-
 function commandSection(command: Command): string {
   const help = command.createHelp();
   const options = help.visibleOptions(command).filter(({ long }) => long !== '--help');
@@ -93,16 +89,6 @@ function commandSection(command: Command): string {
 
 function synopsis(command: Command): string {
   return `.B ${quoted(usageOf(command))}\n`;
-}
-
-/** Such as `tierd policy set [options] <key=value...>`. */
-function usageOf(command: Command): string {
-  return command.createHelp().commandUsage(command);
-}
-
-function sentence(text: string): string {
-  const end = text.endsWith('.') ? '' : '.';
-  return `${text.charAt(0).toUpperCase()}${text.slice(1)}${end}`;
 }
 
 /** The files there are by default. */

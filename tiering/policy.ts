@@ -3,7 +3,7 @@ import Type from 'typebox';
 
 /**
  * What the operator asks for. The schema is the single source: it validates the configuration file and PATCH /v1/policy,
- * gives the TypeScript type, the OpenAPI text, and the README's table.
+ * gives the TypeScript type, the OpenAPI text, and the reference.
  */
 const closed = { additionalProperties: false };
 

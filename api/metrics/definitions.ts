@@ -99,7 +99,14 @@ function scheme(
   };
 }
 
-/** Every metric of GET /metrics but for the durations of requests; the dashboard, the alert rules and the README go by these names. */
+/** The histogram of requests, which only the server can fill. */
+export const REQUEST_DURATION = {
+  name: 'tierd_http_request_duration_seconds',
+  help: 'How long the daemon took to answer a request.',
+  labelNames: ['method', 'route', 'status'],
+} as const;
+
+/** Every other metric of GET /metrics; the dashboard, the alert rules and the reference go by these names. */
 export const METRICS: readonly MetricDefinition[] = [
   {
     name: 'tierd_build_info',

@@ -1,7 +1,7 @@
 import { readdir } from 'node:fs/promises';
 import { Counter, Gauge, Histogram, Registry } from 'prom-client';
 import type { MetricsInput, ProcessFigures, Sample } from './definitions.ts';
-import { METRICS } from './definitions.ts';
+import { METRICS, REQUEST_DURATION } from './definitions.ts';
 
 /** Answers come from memory in a few ms; a change waits for the kernel. */
 const DURATION_BUCKETS_SECONDS = [0.001, 0.005, 0.02, 0.1, 0.5, 2, 10];
@@ -24,9 +24,7 @@ export class Exposition {
       };
     });
     this.#durations = new Histogram({
-      name: 'tierd_http_request_duration_seconds',
-      help: 'How long the daemon took to answer a request.',
-      labelNames: ['method', 'route', 'status'],
+      ...REQUEST_DURATION,
       buckets: DURATION_BUCKETS_SECONDS,
       registers,
     });

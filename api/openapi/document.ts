@@ -51,15 +51,16 @@ export function documentOptions(version: string): FastifyDynamicSwaggerOptions {
 /** Fastify's word for a schema, with what it cannot know of an operation. Pure. */
 function describe(schema: FastifySchema, operation: Operation): FastifySchema {
   const { operationId, tag, summary, body } = operation;
+  // What is said of a body by its media types does not come through.
+  const description = [operation.description, body?.description].filter((text) => text !== undefined).join(' ');
   const responses = isJsonObject(schema.response) ? Object.entries(schema.response) : [];
   return {
     ...schema,
     operationId,
     tags: [tag],
     summary,
+    ...(description !== '' && { description }),
     ...(body !== undefined && {
-      // Of the operation: what is said of a body by its media types does not come through.
-      description: body.description,
       body: {
         content: Object.fromEntries(body.mediaTypes.map((type) => [type, { schema: body.schema }])),
       },

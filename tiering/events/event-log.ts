@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import type { RecordedEvent, TieringEvent } from './event.ts';
 
 /** About a megabyte when all messages are as long as they may be. */
-const MAX_EVENTS = 1000;
+export const MAX_EVENTS = 1000;
 const MAX_MESSAGE_LENGTH = 1000;
 
 /**

@@ -7,31 +7,17 @@ import { ConfigSchema } from '../../../daemon/config-schema.ts';
 import { ENDS_WITHIN_MS } from '../../../daemon/daemon.ts';
 import { EXIT_STATUSES, exitCodeOf } from '../../../daemon/exit-codes.ts';
 import { configTable } from '../../../scripts/config-table.ts';
-import { exitCodeTable } from '../../../scripts/exit-code-table.ts';
-import { withTable } from '../../../scripts/markdown-table.ts';
 import { sampleConfig } from '../../../scripts/sample-config.ts';
 
 function read(path: string): Promise<string> {
   return readFile(new URL(`../../../${path}`, import.meta.url), 'utf8');
 }
 
-test.each([
-  ['config-table', configTable(ConfigSchema)],
-  ['exit-codes', exitCodeTable(EXIT_STATUSES)],
-])("the README's table %s is that of the code (npm run docs writes it)", async (name, table) => {
-  const readme = await read('README.md');
-  expect(readme).toBe(withTable(readme, name, table));
-});
-
 test('no two exit codes are the same, and none is of two errors', () => {
   const codes = EXIT_STATUSES.flatMap((status) => status.codes);
   expect(codes).toEqual([...new Set(codes)].sort((a, b) => a - b));
   const errors = EXIT_STATUSES.flatMap((status) => status.errors);
   expect(errors).toEqual([...new Set(errors)]);
-});
-
-test('a README without markers is an error', () => {
-  expect(() => withTable('# tierd', 'config-table', '')).toThrow('the text has no <!-- config-table -->');
 });
 
 describe('the sample configuration', () => {

@@ -1,21 +1,9 @@
-import { readdirSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 
 const root = new URL('../../../', import.meta.url);
 const read = (path: string): string => readFileSync(new URL(path, root), 'utf8');
 const readme = read('README.md');
-
-test('the README lists every request of the REST API', () => {
-  const sources = readdirSync(new URL('api/routes/', root)).map((name) => read(`api/routes/${name}`));
-  const routes = sources.flatMap((source) =>
-    [...source.matchAll(/\bapi\.(get|patch|put|post|delete)\('([^']+)'/g)].map(
-      ([, method = '', path]) => `${method.toUpperCase()} ${path}`,
-    ),
-  );
-  expect(routes.length).toBeGreaterThan(5);
-  const listed = [...readme.matchAll(/^\| `([A-Z]+ \/[\w/:.]*)` \|/gm)].map(([, request]) => request);
-  expect(listed.sort()).toEqual(routes.sort());
-});
 
 test('the scripts that the README names are there', () => {
   const { scripts } = JSON.parse(read('package.json'));
