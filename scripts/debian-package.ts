@@ -83,6 +83,10 @@ async function stageDocuments(root: string, version: string): Promise<void> {
   const changes = `tierd (${version}) unstable; urgency=medium\n\n  * See CHANGELOG.md of the project.\n\n -- ${MAINTAINER}  ${date}\n`;
   await put(root, `${documents}/changelog.gz`, gzipSync(changes, { level: 9 }));
   await cp(join(ROOT, 'examples'), join(root, documents, 'examples'), { recursive: true });
+  // What an operator without network needs.
+  for (const folder of ['operating', 'reference']) {
+    await cp(join(ROOT, 'docs', folder), join(root, documents, folder), { recursive: true });
+  }
 }
 
 async function stageControl(root: string, architecture: Architecture, version: string): Promise<void> {

@@ -32,10 +32,10 @@ test('every metric of the alert rules exists', () => {
   for (const { expr } of rules) for (const name of metricsIn(expr)) expect(known).toContain(name);
 });
 
-test('the drop-in for TCP is the one of the README, and lifts all that keeps the unit from the loopback', () => {
+test('the drop-in for TCP is the one of the documents, and lifts all that keeps the unit from the loopback', () => {
   const dropIn = read('examples/systemd/tcp.conf');
   const settings = dropIn.replaceAll(/^#.*\n/gm, '');
-  expect(read('README.md')).toContain(`\n\`\`\`\n${settings}\`\`\`\n`);
+  expect(read('docs/operating/api.md')).toContain(`\n\`\`\`\n${settings}\`\`\`\n`);
   const unit = read('systemd/tierd.service');
   for (const [obstacle, lifted] of [
     ['PrivateNetwork=yes', 'PrivateNetwork=no'],

@@ -25,6 +25,8 @@ test('the package has what a host needs, owned by root, and nothing of developme
     './usr/lib/sysusers.d/tierd.conf',
     './usr/lib/tmpfiles.d/tierd.conf',
     './usr/share/doc/tierd/examples/systemd/tcp.conf',
+    './usr/share/doc/tierd/operating/troubleshoot.md',
+    './usr/share/doc/tierd/reference/configuration.md',
     './etc/tierd/tierd.yaml',
     './usr/share/man/man8/tierd.8.gz',
     './usr/share/bash-completion/completions/tierd',
