@@ -37,7 +37,7 @@ function scopeFindings(problem: string | undefined): readonly Finding[] {
       title: "Not every cgroup of the policy's lists is there",
       evidence,
       remedy:
-        'tierd set cgroups.include=/a,/b (or exclude) with paths that "systemd-cgls" shows, or start what makes the cgroup',
+        'tierd policy set cgroups.include=/a,/b (or cgroups.exclude) with paths that "systemd-cgls" shows, or start what makes the cgroup',
     },
   ];
 }

@@ -2,6 +2,8 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
+import { programOf } from '../../../daemon/command-line.ts';
+import { commandsBelow, usageOf } from '../../../scripts/commands.ts';
 
 const root = fileURLToPath(new URL('../../../', import.meta.url));
 const read = (path: string): string => readFileSync(join(root, path), 'utf8');
@@ -104,4 +106,26 @@ test('the scripts that the documents name are there', () => {
 test('continuous integration runs the test command of the README', () => {
   expect(read('README.md')).toContain('npm ci && npm test');
   expect(read('.ci/run')).toMatch(/^npm ci\nnpm test$/m);
+});
+
+test('the commands of tierd that documents and remedies name are there', () => {
+  const commands = new Set(
+    commandsBelow(programOf()).map((command) => /^tierd ([a-z -]*[a-z])/.exec(usageOf(command))?.[1] ?? ''),
+  );
+  // In sources a remedy begins with its command.
+  const remedies = ['tiering/doctor/diagnose.ts', 'tiering/doctor/tier-checks.ts'].map((path) => ({
+    path,
+    text: [...read(path).matchAll(/(?:remedy:|^)\s+('tierd .*)$/gm)].map(([, remedy]) => remedy).join('\n'),
+  }));
+  const texts = [...documents.map((path) => ({ path, text: read(path) })), ...remedies];
+  const named = texts.flatMap(({ path, text }) =>
+    [...text.matchAll(/[`'](?:sudo )?tierd ([a-z][a-z-]*)(?: ([a-z][a-z-]*))?/g)].map(
+      ([found, first = '', second = '']) => ({ path, found, first, both: `${first} ${second}` }),
+    ),
+  );
+  expect(named.filter(({ path }) => path.startsWith('tiering/')).length).toBeGreaterThan(2);
+  expect(named.length).toBeGreaterThan(50);
+  const isThere = ({ first, both }: { readonly first: string; readonly both: string }) =>
+    commands.has(first) || commands.has(both);
+  expect(named.filter((name) => !isThere(name))).toEqual([]);
 });
