@@ -124,7 +124,8 @@ export function pageTests(stage: () => Stage): void {
       expect(moving.seconds).toBeGreaterThanOrEqual(4);
       expect(came).toBeGreaterThan(0.1);
       expect(moving.share).toBeGreaterThanOrEqual(0.18);
-      expect(moving.share).toBeLessThanOrEqual(0.22);
+      // Half of it is left to work, also on a machine so slow that watching takes more than the other half.
+      expect(moving.share).toBeLessThanOrEqual(1.1 * Math.max(0.2, 0.1 + watching.share));
     });
   });
 
